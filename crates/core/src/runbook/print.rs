@@ -1,0 +1,1 @@
+//! A [`super::Runbook`] back into Markdown.
