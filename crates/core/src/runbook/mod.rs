@@ -64,7 +64,7 @@ pub struct Runbook {
 }
 
 /// An input of a runbook.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Input {
     /// What kind of value it takes.
     #[serde(rename = "type", default)]
@@ -80,7 +80,7 @@ pub struct Input {
 }
 
 /// The type of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
     /// Any text.
@@ -137,7 +137,7 @@ pub struct Settings {
 }
 
 /// Who answers for a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Owner {
     /// Roles or people.
     pub names: Vec<String>,
@@ -146,7 +146,7 @@ pub struct Owner {
 }
 
 /// What follows a failed step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
     /// The run stops; nothing else happens by itself.
@@ -287,7 +287,7 @@ pub struct Rollback {
 }
 
 /// One criterion of rollback.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Criterion {
     /// As written.
     pub text: String,
@@ -296,7 +296,7 @@ pub struct Criterion {
 }
 
 /// A measurable condition, such as `error_rate > 1%` or `latency_p95 > 2x`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Condition {
     /// `error_rate`, `latency_p95`, ...
     pub metric: String,
@@ -305,7 +305,7 @@ pub struct Condition {
 }
 
 /// A row of the common errors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CommonError {
     /// What is seen.
     pub error: String,
@@ -316,7 +316,7 @@ pub struct CommonError {
 }
 
 /// A line of the escalation section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Escalation {
     /// What happened.
     pub event: String,

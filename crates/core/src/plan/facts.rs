@@ -1,0 +1,88 @@
+//! What planning reads from the world, read-only.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The world as planning found it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Facts {
+    /// The commit HEAD names; `None` before the first commit.
+    pub head: Option<String>,
+    /// The branch checked out; `None` when HEAD is detached.
+    pub branch: Option<String>,
+    /// The remote that releases go to; `None` when the repository has none.
+    pub remote: Option<String>,
+    /// Paths that differ from HEAD, untracked ones excluded.
+    pub dirty: Vec<String>,
+    /// All tags with the commit each names.
+    pub tags: BTreeMap<String, String>,
+    /// What is released.
+    pub release: Option<ReleaseFact>,
+    /// Files that state the version, and what each states.
+    pub holders: Vec<HolderFact>,
+    /// The changelog's path, when there is one.
+    pub changelog: Option<String>,
+    /// Who plans.
+    pub person: Option<String>,
+    /// `[git]` of the configuration: tags are annotated.
+    pub annotate: bool,
+    /// `[git]` of the configuration: `none`, `gpg` or `ssh`.
+    pub sign: String,
+    /// The branch that releases come from.
+    pub main_branch: String,
+}
+
+/// What is released.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseFact {
+    /// The version, without prefix.
+    pub version: String,
+    /// Its tag.
+    pub tag: String,
+    /// The version before it, if any.
+    pub previous: Option<String>,
+    /// The tag before it, if any.
+    pub previous_tag: Option<String>,
+    /// `alpha`, `beta`, `rc`, `stable` or `hotfix`.
+    pub channel: String,
+    /// `major`, `minor`, `patch`, when one was derived.
+    pub bump: Option<String>,
+    /// Why this version, one sentence each.
+    pub reasons: Vec<String>,
+    /// What it contains, newest first.
+    pub commits: Vec<CommitFact>,
+    /// The date it carries, `YYYY-MM-DD`.
+    pub date: String,
+    /// The rendered release notes.
+    pub notes: String,
+}
+
+/// A commit of the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitFact {
+    /// Its id.
+    pub id: String,
+    /// Its subject, made safe to show.
+    pub subject: String,
+    /// Its author's e-mail address.
+    pub author: String,
+    /// The whole message, made safe to show.
+    pub message: String,
+    /// Its author's name.
+    pub author_name: String,
+}
+
+/// A file that states the version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HolderFact {
+    /// Its path in the repository.
+    pub path: String,
+    /// The pattern of a holder that is found by a regular expression.
+    pub pattern: Option<String>,
+    /// Names of packages, for a lock file.
+    pub packages: Vec<String>,
+    /// What it states.
+    pub version: String,
+}
