@@ -1,1 +1,17 @@
-//! placeholder
+//! Durable execution of plans. Knows no concrete action: they come in as an [`action::ActionSet`].
+//!
+//! [`durable::Durable`] is the narrow trait that the [`interpreter`] walks a plan over; [`embedded::Embedded`] is the
+//! engine behind it that needs nothing but a [`journal::Journal`].
+
+pub mod action;
+pub mod conformance;
+pub mod context;
+pub mod durable;
+pub mod embedded;
+pub mod interpreter;
+pub mod journal;
+pub mod logs;
+pub mod mask;
+pub mod owner;
+pub mod process;
+pub mod undo;

@@ -1,0 +1,5 @@
+//! Placeholder.
+
+/// A journal in memory.
+#[derive(Debug)]
+pub struct MemoryJournal {}

@@ -1,0 +1,295 @@
+//! What a durable engine remembers: runs, entries keyed by step path, signals, locks and histories.
+//!
+//! Two stores pass the same conformance suite: [`SqliteJournal`] for real runs, [`MemoryJournal`] for tests.
+//! Every write of an owner carries its epoch, and is refused once another process has a higher one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use windlass_core::plan::StepPath;
+use windlass_core::run::{Recorded, RunEvent, RunId, RunStatus};
+
+use crate::durable::Signal;
+use crate::owner::Owner;
+
+mod memory;
+mod sqlite;
+
+pub use memory::MemoryJournal;
+pub use sqlite::SqliteJournal;
+
+/// A run as it is created.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its name.
+    pub id: RunId,
+    /// The plan's canonical JSON.
+    pub plan: String,
+    /// The runbook's name.
+    pub runbook: String,
+    /// What it releases.
+    pub version: Option<String>,
+    /// Its first event.
+    pub started: RunEvent,
+}
+
+/// A run as the journal lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    /// Its name.
+    pub id: RunId,
+    /// The runbook's name.
+    pub runbook: String,
+    /// What it releases.
+    pub version: Option<String>,
+    /// How it stands.
+    pub status: RunStatus,
+    /// Who works on it.
+    pub owner: Option<Owner>,
+    /// Until when its owner's claim holds unless renewed.
+    pub lease: Option<Timestamp>,
+    /// The highest epoch given.
+    pub epoch: u64,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// What is known of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The item.
+    pub key: StepPath,
+    /// How it stands.
+    pub state: EntryState,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The epoch that wrote it.
+    pub epoch: u64,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// How an item stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryState {
+    /// About to happen: if this is the last word after a crash, the effect is in doubt.
+    Intent,
+    /// Happened, with its output.
+    Done(Value),
+    /// Did not happen as it should, and why.
+    Failed(String),
+    /// To be run again: a person said so.
+    Reopened,
+}
+
+/// What an owner writes at once.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The item's new state.
+    pub entry: Option<Entry>,
+    /// What happened.
+    pub events: Vec<RunEvent>,
+    /// The run's new status.
+    pub status: Option<RunStatus>,
+    /// Written only when no signal after this one (by its number) has come to the entry's key.
+    pub unless_signal_after: Option<u64>,
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Committed {
+    /// Written; the events as the history has them.
+    Written(Vec<Recorded>),
+    /// Not written: a signal came first.
+    Preempted,
+}
+
+/// A signal as it was kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// Its number, rising through the run.
+    pub sequence: u64,
+    /// What.
+    pub signal: Signal,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of asking for a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockAnswer {
+    /// It is held, with this token.
+    Held(u64),
+    /// Another run holds it.
+    Busy(RunId),
+}
+
+/// What a journal cannot do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// There is no such run.
+    #[error("there is no run `{0}`: `windlass runs` lists them")]
+    NoSuchRun(RunId),
+    /// A run of that name exists.
+    #[error("a run named `{0}` exists already")]
+    Exists(RunId),
+    /// Another living process works on it.
+    #[error(
+        "{owner} is working on this run until it ends or its lease runs out at {lease}: wait, or stop that process"
+    )]
+    Owned {
+        /// Who.
+        owner: Owner,
+        /// Until when.
+        lease: Timestamp,
+    },
+    /// The writer's epoch is no longer the highest: another process took the run over.
+    #[error("another process took this run over (its epoch is {current}, ours {ours}): nothing was written")]
+    Stale {
+        /// The writer's.
+        ours: u64,
+        /// The highest.
+        current: u64,
+    },
+    /// The journal was written by a newer Windlass.
+    #[error(
+        "this journal has format {found}, written by a newer Windlass; this one reads up to {known}: upgrade Windlass"
+    )]
+    Newer {
+        /// Its format.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// The store failed.
+    #[error("the journal {place} cannot be {doing}: {why}")]
+    Store {
+        /// Where it is.
+        place: String,
+        /// `read` or `written`.
+        doing: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A journal. Its calls block for the time of one disk sync at most.
+pub trait Journal: Send + Sync {
+    /// Adds a run and its first event.
+    ///
+    /// # Errors
+    /// [`JournalError::Exists`], or the store's.
+    fn create(&self, run: &NewRun, at: Timestamp) -> Result<(), JournalError>;
+
+    /// The plan of a run, as canonical JSON.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchRun`], or the store's.
+    fn plan(&self, run: &RunId) -> Result<String, JournalError>;
+
+    /// A run.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchRun`], or the store's.
+    fn run(&self, run: &RunId) -> Result<RunRecord, JournalError>;
+
+    /// All runs, newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    fn runs(&self) -> Result<Vec<RunRecord>, JournalError>;
+
+    /// Makes `owner` the run's owner until `lease`; gives the new epoch. A dead owner on this host loses the run at
+    /// once, one elsewhere when its lease is over.
+    ///
+    /// # Errors
+    /// [`JournalError::Owned`] while another lives.
+    fn acquire(
+        &self,
+        run: &RunId,
+        owner: &Owner,
+        now: Timestamp,
+        lease: Timestamp,
+    ) -> Result<u64, JournalError>;
+
+    /// Extends the owner's lease.
+    ///
+    /// # Errors
+    /// [`JournalError::Stale`] when the run has been taken over.
+    fn renew(&self, run: &RunId, epoch: u64, lease: Timestamp) -> Result<(), JournalError>;
+
+    /// Ends the owner's claim; a stale one changes nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    fn release(&self, run: &RunId, epoch: u64) -> Result<(), JournalError>;
+
+    /// All entries of a run.
+    ///
+    /// # Errors
+    /// The store's.
+    fn entries(&self, run: &RunId) -> Result<Vec<Entry>, JournalError>;
+
+    /// One entry of a run.
+    ///
+    /// # Errors
+    /// The store's.
+    fn entry(&self, run: &RunId, key: &StepPath) -> Result<Option<Entry>, JournalError>;
+
+    /// Writes a batch as the owner of `epoch`: all of it, durably, or nothing.
+    ///
+    /// # Errors
+    /// [`JournalError::Stale`], or the store's.
+    fn commit(
+        &self,
+        run: &RunId,
+        epoch: u64,
+        batch: &Batch,
+        at: Timestamp,
+    ) -> Result<Committed, JournalError>;
+
+    /// Keeps a signal of anybody for `key` (for the run itself when `None`), with the event that tells of it.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchRun`], or the store's.
+    fn post(
+        &self,
+        run: &RunId,
+        key: Option<&StepPath>,
+        signal: Option<&Signal>,
+        event: &RunEvent,
+        at: Timestamp,
+    ) -> Result<Recorded, JournalError>;
+
+    /// Signals for `key` after the one numbered `after`, in the order they came.
+    ///
+    /// # Errors
+    /// The store's.
+    fn signals(&self, run: &RunId, key: &StepPath, after: u64) -> Result<Vec<Received>, JournalError>;
+
+    /// The run's history from the event numbered `from`.
+    ///
+    /// # Errors
+    /// The store's.
+    fn history(&self, run: &RunId, from: u64) -> Result<Vec<Recorded>, JournalError>;
+
+    /// Takes a lock for a run, or tells who has it. A run that has it gets its token again; one that has ended or
+    /// failed loses it.
+    ///
+    /// # Errors
+    /// [`JournalError::Stale`], or the store's.
+    fn lock(&self, name: &str, run: &RunId, epoch: u64, at: Timestamp) -> Result<LockAnswer, JournalError>;
+
+    /// Gives a lock back, when the run still has it with this token.
+    ///
+    /// # Errors
+    /// The store's.
+    fn unlock(&self, name: &str, run: &RunId, token: u64) -> Result<(), JournalError>;
+
+    /// A number that changes when any process has written.
+    ///
+    /// # Errors
+    /// The store's.
+    fn generation(&self) -> Result<u64, JournalError>;
+}
