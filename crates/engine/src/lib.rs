@@ -6,6 +6,7 @@
 pub mod action;
 pub mod conformance;
 pub mod context;
+pub mod drive;
 pub mod durable;
 pub mod embedded;
 pub mod interpreter;

@@ -14,9 +14,13 @@ use crate::verdict::WatchRule;
 
 mod digest;
 mod facts;
+mod find;
+mod outputs;
 
 pub use digest::{Digest, canonical, sha256_hex};
 pub use facts::{CommitFact, Facts, HolderFact, ReleaseFact};
+pub use find::Found;
+pub use outputs::{Outputs, evaluate_guard, render_deferred};
 
 /// The version of the plan's JSON.
 pub const SCHEMA: u32 = 1;

@@ -226,6 +226,8 @@ pub enum RunEvent {
     Finished {
         /// How it stands.
         status: RunStatus,
+        /// The item it stopped at.
+        path: Option<StepPath>,
         /// Why, in words.
         why: Option<String>,
     },
@@ -245,6 +247,8 @@ impl RunEvent {
             Self::WaitStarted { path, .. } => Some(format!("wait-started {path}")),
             Self::Sampled { path, round, .. } => Some(format!("sampled {path} {round}")),
             Self::Judged { path, .. } => Some(format!("judged {path}")),
+            Self::Locked { lock, token } => Some(format!("locked {lock} {token}")),
+            Self::Unlocked { lock, token } => Some(format!("unlocked {lock} {token}")),
             Self::Routed { path, to } => Some(format!("routed {path} {to}")),
             _ => None,
         }

@@ -102,6 +102,8 @@ pub struct RunState {
     pub status: RunStatus,
     /// Why, when there is more to say.
     pub why: Option<String>,
+    /// The item it stopped at.
+    pub stopped_at: Option<StepPath>,
     /// The plan it executes.
     pub plan: Option<Digest>,
     /// Who started it.
@@ -133,6 +135,7 @@ impl Default for RunState {
         Self {
             status: RunStatus::Running,
             why: None,
+            stopped_at: None,
             plan: None,
             by: String::new(),
             started: None,
@@ -223,9 +226,13 @@ impl RunState {
             }
             RunEvent::Retried { path, .. } => {
                 self.gates.retain(|known| known.path != *path);
-                if let Some(step) = self.steps.get_mut(path) {
-                    step.status = StepStatus::Running;
-                    step.finished = None;
+                self.samples.remove(path);
+                self.verdicts.remove(path);
+                for (step, state) in &mut self.steps {
+                    if path.is_within(step) {
+                        state.status = StepStatus::Running;
+                        state.finished = None;
+                    }
                 }
             }
             RunEvent::Locked { lock, .. } => {
@@ -238,8 +245,9 @@ impl RunState {
                 self.undone.push((path.clone(), result.clone(), *needs_human));
             }
             RunEvent::CancelRequested { .. } => self.cancel_requested = true,
-            RunEvent::Finished { status, why } => {
+            RunEvent::Finished { status, path, why } => {
                 self.status = *status;
+                self.stopped_at.clone_from(path);
                 self.why.clone_from(why);
                 self.finished = Some(at);
                 if status.is_final() {

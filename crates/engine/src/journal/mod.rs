@@ -86,14 +86,14 @@ pub enum EntryState {
 /// What an owner writes at once.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// The item's new state.
-    pub entry: Option<Entry>,
+    /// New states of items.
+    pub entries: Vec<Entry>,
     /// What happened.
     pub events: Vec<RunEvent>,
     /// The run's new status.
     pub status: Option<RunStatus>,
-    /// Written only when no signal after this one (by its number) has come to the entry's key.
-    pub unless_signal_after: Option<u64>,
+    /// Written only when no signal numbered higher has come to this item.
+    pub unless_signal: Option<(StepPath, u64)>,
 }
 
 /// What came of a batch.
@@ -292,4 +292,20 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// The store's.
     fn generation(&self) -> Result<u64, JournalError>;
+}
+
+/// Whether `owner` may take a run from the owner it has.
+fn may_take(known: &RunRecord, owner: &Owner, now: Timestamp) -> Result<(), JournalError> {
+    match (&known.owner, known.lease) {
+        (Some(other), Some(lease)) if other != owner && lease > now && !other.is_dead() => {
+            Err(JournalError::Owned { owner: other.clone(), lease })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a run of this status loses its locks to whoever asks: it has ended, or it failed, and whoever mends the
+/// environment must get in.
+fn loses_lock(status: RunStatus) -> bool {
+    status.is_final() || status == RunStatus::Failed
 }
