@@ -4,6 +4,7 @@
 //! engine behind it that needs nothing but a [`journal::Journal`].
 
 pub mod action;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod context;
 pub mod drive;

@@ -309,3 +309,27 @@ fn may_take(known: &RunRecord, owner: &Owner, now: Timestamp) -> Result<(), Jour
 fn loses_lock(status: RunStatus) -> bool {
     status.is_final() || status == RunStatus::Failed
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_passes_the_suite() {
+        conformance::all(&|| Arc::new(MemoryJournal::new())).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sqlite_passes_the_suite() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = std::sync::atomic::AtomicU32::new(0);
+        conformance::all(&|| {
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Arc::new(SqliteJournal::open(&folder.path().join(format!("{number}.db"))).unwrap())
+        })
+        .await;
+    }
+}
