@@ -112,7 +112,8 @@ pub trait Action: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Undone>> + Send;
 }
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+/// What an erased action promises.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// An action whose types are forgotten: parameters and output are JSON.
 pub trait ErasedAction: Send + Sync {

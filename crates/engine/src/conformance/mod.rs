@@ -12,11 +12,13 @@ use windlass_core::run::{GateKind, RunEvent, RunStatus, StepStatus, verify_chain
 use windlass_core::runbook::{InDoubt, OnFailure};
 use windlass_core::verdict::Verdict;
 
+use crate::action::ActionSet;
 use crate::durable::{Durable, Signal, Stop, Suspension};
 use crate::interpreter::{Direction, Ending};
 use crate::journal::{Journal, JournalError};
 
 mod faults;
+pub mod planted;
 mod scene;
 
 pub use faults::{Fault, FaultyJournal, Moment};
@@ -30,7 +32,7 @@ pub type Journals<'a> = &'a (dyn Fn() -> Arc<dyn Journal> + Sync);
 /// Every scenario, in order. Wants a paused tokio clock: hours pass in it.
 pub async fn all(journals: Journals<'_>) {
     happy_path(journals).await;
-    kill_at_each_point(journals).await;
+    kill_at_each_point(journals, Clone::clone).await;
     early_signals_are_kept(journals).await;
     cancel_anywhere(journals).await;
     double_start_and_two_processes(journals).await;
@@ -61,11 +63,12 @@ pub async fn happy_path(journals: Journals<'_>) {
 }
 
 /// Killed before and after every write in turn, resumed once: each effect happened once.
-pub async fn kill_at_each_point(journals: Journals<'_>) {
+pub async fn kill_at_each_point(journals: Journals<'_>, actions: fn(&ActionSet) -> ActionSet) {
     for moment in [Moment::Before, Moment::After] {
         for point in 0.. {
             let faulty = Arc::new(FaultyJournal::new(journals()));
-            let scene = Scene::new(faulty.clone(), make::everything());
+            let mut scene = Scene::new(faulty.clone(), make::everything());
+            scene.wrap = actions;
             scene.approve("gate/approval");
             scene.approve("gate/check-1");
             faulty.die_at(point, moment);

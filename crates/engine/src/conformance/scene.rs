@@ -122,6 +122,8 @@ pub struct Scene {
     pub settings: Settings,
     /// Makes the process leave.
     pub detach: CancellationToken,
+    /// What is done to the actions before they are used.
+    pub wrap: fn(&ActionSet) -> ActionSet,
 }
 
 impl Scene {
@@ -147,6 +149,7 @@ impl Scene {
                 backoff: StdDuration::from_millis(10),
             },
             detach: CancellationToken::new(),
+            wrap: Clone::clone,
         };
         // A journal that refuses is what some scenarios look for: they create the run again themselves.
         let _created = scene.create();
@@ -174,10 +177,12 @@ impl Scene {
 
     /// The actions of the stage.
     pub fn actions(&self) -> ActionSet {
-        ActionSet::new()
-            .with(Append { ledger: self.ledger.clone() })
-            .with(Look { ledger: self.ledger.clone() })
-            .with(Sleep { ledger: self.ledger.clone() })
+        (self.wrap)(
+            &ActionSet::new()
+                .with(Append { ledger: self.ledger.clone() })
+                .with(Look { ledger: self.ledger.clone() })
+                .with(Sleep { ledger: self.ledger.clone() }),
+        )
     }
 
     /// Opens the run for a process.

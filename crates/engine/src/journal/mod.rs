@@ -316,6 +316,7 @@ mod tests {
 
     use super::*;
     use crate::conformance;
+    use crate::conformance::planted::{Bug, Planted, without_probes};
 
     #[tokio::test(start_paused = true)]
     async fn memory_passes_the_suite() {
@@ -331,5 +332,30 @@ mod tests {
             Arc::new(SqliteJournal::open(&folder.path().join(format!("{number}.db"))).unwrap())
         })
         .await;
+    }
+
+    fn planted(bug: Bug) -> impl Fn() -> Arc<dyn Journal> + Sync {
+        move || Arc::new(Planted { inner: Arc::new(MemoryJournal::new()), bug })
+    }
+
+    async fn is_caught(suite: impl Future<Output = ()> + Send + 'static) -> bool {
+        tokio::spawn(suite).await.is_err_and(|error| error.is_panic())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_suite_catches_planted_bugs() {
+        let honest = async { conformance::kill_at_each_point(&planted_none, Clone::clone).await };
+        assert!(!is_caught(honest).await, "no bug, no catch");
+        let hasty =
+            async { conformance::kill_at_each_point(&planted(Bug::OutcomeBeforeIntent), Clone::clone).await };
+        assert!(is_caught(hasty).await, "an outcome written before its effect");
+        let blind = async { conformance::kill_at_each_point(&planted_none, without_probes).await };
+        assert!(is_caught(blind).await, "an effect in doubt that is not asked for");
+        let unfenced = async { conformance::a_stale_owner_changes_nothing(&planted(Bug::NoFence)).await };
+        assert!(is_caught(unfenced).await, "a writer that was overtaken");
+    }
+
+    fn planted_none() -> Arc<dyn Journal> {
+        Arc::new(MemoryJournal::new())
     }
 }
