@@ -1,6 +1,6 @@
 //! The forms a commit message takes in the wild: strict first, then what hosts and habits make of it.
 
-use super::{Conventional, Footer, parse};
+use super::{Conventional, Footer};
 
 /// Past this a message says nothing more about the release, and hostile ones stop costing time.
 const LONGEST: usize = 64 * 1024;
@@ -260,6 +260,7 @@ fn is_reference(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse;
     use super::*;
 
     #[test]

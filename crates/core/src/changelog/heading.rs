@@ -1,0 +1,114 @@
+//! Headings of changelogs: what they announce, and how a new one is written to match.
+
+use jiff::civil::Date;
+
+use super::parse::{Release, SectionKind};
+use crate::version::Version;
+
+/// What `title`, a heading without its marks, announces.
+pub(super) fn kind(title: &str) -> SectionKind {
+    let title = title.trim();
+    let (label, rest) = label_and_rest(title);
+    if is_unreleased(label) || is_unreleased(title) {
+        return SectionKind::Unreleased;
+    }
+    let Some((start, version)) = version_in(label) else { return SectionKind::Other };
+    SectionKind::Release(Release {
+        version,
+        date: date_in(rest).map(|(_, date)| date),
+        yanked: rest.to_ascii_uppercase().contains("[YANKED]"),
+        label: label.to_owned(),
+        prefix: label[..start].to_owned(),
+    })
+}
+
+/// How a file writes the headings of its releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Style {
+    bracketed: bool,
+    prefix: String,
+    before_date: String,
+    after_date: String,
+}
+
+impl Style {
+    /// The style of the release heading `title`, else of the Unreleased one.
+    pub(super) fn of(release: Option<(&str, &Release)>, unreleased: &str) -> Self {
+        let Some((title, release)) = release else {
+            return Self {
+                bracketed: unreleased.trim_start().starts_with('['),
+                prefix: String::new(),
+                before_date: " - ".to_owned(),
+                after_date: String::new(),
+            };
+        };
+        let (_, rest) = label_and_rest(title.trim());
+        let before = date_in(rest).map(|(at, _)| rest[..at].to_owned());
+        // Only separators known to be safe are copied; anything else gives the standard one.
+        let known = [" - ", " – ", " — ", " ", ", ", " (", ": "];
+        let before_date =
+            before.filter(|text| known.contains(&text.as_str())).unwrap_or_else(|| " - ".to_owned());
+        Self {
+            // An inline link `[1.2.0](url)` would need a new address; the bare version is the honest copy.
+            bracketed: title.trim().starts_with('[') && !has_inline_link(title.trim()),
+            prefix: release.prefix.clone(),
+            after_date: if before_date.ends_with('(') { ")".to_owned() } else { String::new() },
+            before_date,
+        }
+    }
+
+    /// The name of `version`, as the heading and its link write it.
+    pub(super) fn label(&self, version: &Version) -> String {
+        format!("{}{version}", self.prefix)
+    }
+
+    /// The heading's title for `version`.
+    pub(super) fn title(&self, version: &Version, date: Date) -> String {
+        let label = self.label(version);
+        let label = if self.bracketed { format!("[{label}]") } else { label };
+        format!("{label}{}{date}{}", self.before_date, self.after_date)
+    }
+}
+
+fn label_and_rest(title: &str) -> (&str, &str) {
+    if let Some((label, rest)) = title.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        let after_link = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        return (label.trim(), after_link.map_or(rest, |(_, after)| after));
+    }
+    let word_end = |text: &str| text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len());
+    let mut end = word_end(title);
+    if ["version", "release"].contains(&title[..end].to_ascii_lowercase().as_str()) {
+        let blank = title[end..].len() - title[end..].trim_start().len();
+        end += blank + word_end(&title[end + blank..]);
+    }
+    let label = title[..end].trim_end_matches(':');
+    (label, &title[label.len()..])
+}
+
+fn has_inline_link(title: &str) -> bool {
+    title.split_once(']').is_some_and(|(_, rest)| rest.starts_with('('))
+}
+
+fn is_unreleased(text: &str) -> bool {
+    ["unreleased", "non publié", "à paraître"].contains(&text.to_lowercase().as_str())
+}
+
+/// The version that `label` ends in, and where it starts.
+fn version_in(label: &str) -> Option<(usize, Version)> {
+    if label.len() > 256 {
+        return None;
+    }
+    let lower = label.to_ascii_lowercase();
+    let word =
+        ["version", "release"].into_iter().find(|word| lower.starts_with(word)).map_or("", |word| word);
+    let bare = label[word.len()..].trim_start();
+    let bare = bare.strip_prefix(['v', 'V']).unwrap_or(bare);
+    Some((label.len() - bare.len(), Version::parse(bare).ok()?))
+}
+
+/// The first `YYYY-MM-DD` in `text`, and where it starts.
+fn date_in(text: &str) -> Option<(usize, Date)> {
+    text.char_indices()
+        .filter(|(_, character)| character.is_ascii_digit())
+        .find_map(|(at, _)| Some((at, text.get(at..at + 10)?.parse::<Date>().ok()?)))
+}
