@@ -22,7 +22,7 @@ pub(super) fn text(change: &Conventional, references: &[String]) -> String {
 pub(super) fn inline(text: &str) -> String {
     let line = sanitize_line(text);
     // Only plainly paired single backticks are trusted to be code, where escapes would show.
-    let paired = line.matches('`').count() % 2 == 0 && !line.contains("``");
+    let paired = line.matches('`').count().is_multiple_of(2) && !line.contains("``");
     let mut safe = String::with_capacity(line.len() + 8);
     for (at, part) in line.split('`').enumerate() {
         let code = paired && at % 2 == 1;

@@ -67,11 +67,14 @@ pub fn fill_unreleased(source: &str, commits: &[Commit]) -> Result<String, Chang
     };
     let mut filled = source[..unreleased.heading.end].to_owned();
     filled.push_str(newline);
-    for comment in comments(changelog.body(unreleased)) {
-        filled.push_str(newline);
-        filled.push_str(comment);
-        filled.push_str(newline);
-    }
+    let (open, closed): (Vec<&str>, Vec<&str>) =
+        comments(changelog.body(unreleased)).into_iter().partition(|comment| !comment.ends_with("-->"));
+    let add_comment = |filled: &mut String, comment: &str| {
+        for part in [newline, comment, newline] {
+            filled.push_str(part);
+        }
+    };
+    closed.iter().for_each(|comment| add_comment(&mut filled, comment));
     let mark = "#".repeat(usize::from(unreleased.level) + 1);
     for (group, entries) in grouped(commits) {
         filled.push_str(&format!("{newline}{mark} {}{newline}{newline}", group.as_str()));
@@ -79,6 +82,8 @@ pub fn fill_unreleased(source: &str, commits: &[Commit]) -> Result<String, Chang
             filled.push_str(&format!("- {entry}{newline}"));
         }
     }
+    // One that is never closed would swallow the entries after it.
+    open.iter().for_each(|comment| add_comment(&mut filled, comment));
     let rest = &source[unreleased.body.end..];
     if !rest.is_empty() {
         filled.push_str(newline);

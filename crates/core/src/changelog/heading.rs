@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 
+use super::compare::compare;
 use super::parse::{Release, SectionKind};
 use crate::version::Version;
 
@@ -26,6 +27,8 @@ pub(super) fn kind(title: &str) -> SectionKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Style {
     bracketed: bool,
+    /// The start of an inline link's address, up to the new tag.
+    link: Option<String>,
     prefix: String,
     before_date: String,
     after_date: String,
@@ -37,6 +40,7 @@ impl Style {
         let Some((title, release)) = release else {
             return Self {
                 bracketed: unreleased.trim_start().starts_with('['),
+                link: None,
                 prefix: String::new(),
                 before_date: " - ".to_owned(),
                 after_date: String::new(),
@@ -48,9 +52,12 @@ impl Style {
         let known = [" - ", " – ", " — ", " ", ", ", " (", ": "];
         let before_date =
             before.filter(|text| known.contains(&text.as_str())).unwrap_or_else(|| " - ".to_owned());
+        let inline = inline_link(title);
+        // An address that compares tags goes on from the last one; of any other kind a new one cannot be known.
+        let link = inline.and_then(compare).map(|parts| format!("{}{}{}", parts.base, parts.new, parts.dots));
         Self {
-            // An inline link `[1.2.0](url)` would need a new address; the bare version is the honest copy.
-            bracketed: title.trim().starts_with('[') && !has_inline_link(title.trim()),
+            bracketed: title.trim().starts_with('[') && (inline.is_none() || link.is_some()),
+            link,
             prefix: release.prefix.clone(),
             after_date: if before_date.ends_with('(') { ")".to_owned() } else { String::new() },
             before_date,
@@ -62,10 +69,15 @@ impl Style {
         format!("{}{version}", self.prefix)
     }
 
-    /// The heading's title for `version`.
-    pub(super) fn title(&self, version: &Version, date: Date) -> String {
-        let label = self.label(version);
-        let label = if self.bracketed { format!("[{label}]") } else { label };
+    /// The heading's title for `version`, whose tag is `tag`.
+    pub(super) fn title(&self, version: &Version, date: Date, tag: &str) -> String {
+        let mut label = self.label(version);
+        if self.bracketed {
+            label = format!("[{label}]");
+        }
+        if let Some(link) = &self.link {
+            label.push_str(&format!("({link}{tag})"));
+        }
         format!("{label}{}{date}{}", self.before_date, self.after_date)
     }
 }
@@ -85,8 +97,10 @@ fn label_and_rest(title: &str) -> (&str, &str) {
     (label, &title[label.len()..])
 }
 
-fn has_inline_link(title: &str) -> bool {
-    title.split_once(']').is_some_and(|(_, rest)| rest.starts_with('('))
+/// The address in `[1.2.0](https://...)`.
+fn inline_link(title: &str) -> Option<&str> {
+    let rest = title.trim().strip_prefix('[')?.split_once(']')?.1.strip_prefix('(')?;
+    Some(rest.split_once(')')?.0)
 }
 
 fn is_unreleased(text: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Changelogs as Keep a Changelog 1.1 lays them out: read, filled, promoted, extracted.
 
+mod compare;
 mod entry;
 mod fill;
 mod heading;
@@ -104,7 +105,7 @@ pub enum ChangelogError {
         problem: String,
     },
     /// Read back, the changed text is not what it should be.
-    #[error("after the change {problem}; nothing was kept, please report this with the changelog")]
+    #[error("after the change {problem}; nothing was kept, make this change by hand")]
     Incomplete {
         /// What is missing or different.
         problem: String,

@@ -298,8 +298,12 @@ fn sections(lines: &Lines<'_>, blocks: &[Block], links: &[Link]) -> Vec<Section>
         let BlockKind::Heading { level, setext } = block.kind else { continue };
         let title = title(lines, block, setext);
         let kind = heading::kind(&title);
-        // Older generators write patch releases one level lower; deeper headings are groups.
-        if level <= 2 || (level == 3 && kind != SectionKind::Other) {
+        let other = kind == SectionKind::Other;
+        // A heading below a release's own is a group of it. Older generators write patch releases one
+        // level lower than the others, so a version starts a section there too.
+        let group =
+            starts.last().is_some_and(|(_, above, _, kind)| *kind != SectionKind::Other && level > *above);
+        if (other && level <= 2 && !group) || (!other && level <= 3) {
             starts.push((at, level, title, kind));
         }
     }

@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 
+use super::compare::{Compare, compare};
 use super::heading::Style;
 use super::{Changelog, ChangelogError, Link, Section, SectionKind};
 use crate::text::sanitize_line;
@@ -39,13 +40,14 @@ pub fn promote(
     if let Some(link) = find(&changelog, &label) {
         return Err(ChangelogError::LinkExists { label, line: link.line });
     }
+    let tag = options.tag_format.render(version);
     let newline = &source[unreleased.heading.end..unreleased.body.start];
     let marks = "#".repeat(usize::from(unreleased.level));
     let mut edits = vec![Edit::insert(
         unreleased.body.start,
-        format!("{newline}{marks} {}{newline}", style.title(version, date)),
+        format!("{newline}{marks} {}{newline}", style.title(version, date, &tag)),
     )];
-    edits.extend(link_edits(&changelog, &label, &options.tag_format.render(version), version, newline));
+    edits.extend(link_edits(&changelog, &label, &tag, version, newline));
     let promoted = apply(source, edits);
     verify(&changelog, unreleased, version, &promoted)?;
     Ok(promoted)
@@ -100,21 +102,6 @@ fn apply(source: &str, mut edits: Vec<Edit>) -> String {
     }
     result.push_str(&source[copied..]);
     result
-}
-
-/// An address that compares two tags, taken apart: `base` ends in `/compare/`.
-struct Compare<'a> {
-    base: &'a str,
-    old: &'a str,
-    dots: &'static str,
-    new: &'a str,
-}
-
-fn compare(url: &str) -> Option<Compare<'_>> {
-    let at = url.find("/compare/")? + "/compare/".len();
-    let dots = if url[at..].contains("...") { "..." } else { ".." };
-    let (old, new) = url[at..].split_once(dots)?;
-    (!old.is_empty() && !new.is_empty()).then_some(Compare { base: &url[..at], old, dots, new })
 }
 
 fn find<'c>(changelog: &'c Changelog<'_>, label: &str) -> Option<&'c Link> {

@@ -61,12 +61,24 @@ fn promotion_moves_the_content_and_nothing_else() {
             "# Unreleased\n\n- A\n\n# Version 1.1.0\n",
             "# Unreleased\n\n# Version 1.2.0 - 2025-10-15\n\n- A\n\n# Version 1.1.0\n",
         ),
+        (
+            "# Unreleased\n\n## Added\n\n- A\n\n# 1.1.0\n\n## Fixed\n",
+            "# Unreleased\n\n# 1.2.0 - 2025-10-15\n\n## Added\n\n- A\n\n# 1.1.0\n\n## Fixed\n",
+        ),
         ("## Unreleased\n\n- A", "## Unreleased\n\n## 1.2.0 - 2025-10-15\n\n- A"),
         ("## [Non publié]\n\n- A\n", "## [Non publié]\n\n## [1.2.0] - 2025-10-15\n\n- A\n"),
         ("## [Unreleased] ##\n\n- A\n", "## [Unreleased] ##\n\n## [1.2.0] - 2025-10-15\n\n- A\n"),
         (
             "Unreleased\n---\n\n- A\n\n1.1.0 - 2025-01-01\n---\n",
             "Unreleased\n---\n\n## 1.2.0 - 2025-10-15\n\n- A\n\n1.1.0 - 2025-01-01\n---\n",
+        ),
+        (
+            "## [Unreleased]\n- A\n## [1.1.0](https://e.org/compare/v1.0.0...v1.1.0) (2025-01-01)\n",
+            "## [Unreleased]\n\n## [1.2.0](https://e.org/compare/v1.1.0...v1.2.0) (2025-10-15)\n- A\n## [1.1.0](https://e.org/compare/v1.0.0...v1.1.0) (2025-01-01)\n",
+        ),
+        (
+            "## Unreleased\n- A\n## [1.1.0](https://e.org/x)\n",
+            "## Unreleased\n\n## 1.2.0 - 2025-10-15\n- A\n## [1.1.0](https://e.org/x)\n",
         ),
         // Prose counts as content.
         ("## [Unreleased]\n\nRewritten.\n", "## [Unreleased]\n\n## [1.2.0] - 2025-10-15\n\nRewritten.\n"),
@@ -219,6 +231,14 @@ fn an_empty_unreleased_is_filled_from_commits() {
     assert_eq!(
         fill_unreleased("## [Unreleased]", &commits(&["Tidy up", "Begin"])).unwrap(),
         "## [Unreleased]\n\n### Changed\n\n- Begin\n- Tidy up\n"
+    );
+    assert_eq!(
+        fill_unreleased("# Unreleased\n\n## Added\n\n# 1.0.0\n", &commits(&["fix: a"])).unwrap(),
+        "# Unreleased\n\n## Fixed\n\n- A\n\n# 1.0.0\n"
+    );
+    assert_eq!(
+        fill_unreleased("## Unreleased\n<!-- open\n## 1.0.0\n", &commits(&["fix: a"])).unwrap(),
+        "## Unreleased\n\n### Fixed\n\n- A\n\n<!-- open\n## 1.0.0\n"
     );
     let windows = NEW_FILE.replace('\n', "\r\n");
     let filled = fill_unreleased(&windows, &commits(&["feat: a"])).unwrap();

@@ -67,7 +67,7 @@ pub(super) fn unconventional(text: &str) -> Conventional {
         .lines()
         .skip(1)
         .filter_map(|line| line.strip_prefix("* ").or_else(|| line.strip_prefix("- ")))
-        .filter_map(|item| header(item.trim()).filter(|found| known(found)))
+        .filter_map(|item| header(item.trim()).filter(known))
         .collect();
     commit
 }
