@@ -11,7 +11,7 @@ pub use toml::{CargoManifest, cargo_manifest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Version, VersionError, parse_version};
+use super::{Version, VersionError, parse_version, shown};
 use crate::diagnostic::{Span, line_and_column};
 
 /// The largest file read as a holder, in bytes.
@@ -141,6 +141,26 @@ pub enum HolderError {
         /// Why not.
         problem: String,
     },
+    /// One file states several versions.
+    #[error("line {line} states {text}, but line {first} states {other}; make them agree")]
+    Disagree {
+        /// The line of the one that differs, from 1.
+        line: usize,
+        /// What it states.
+        text: String,
+        /// The first one's line, from 1.
+        first: usize,
+        /// What that states.
+        other: String,
+    },
+    /// What is stated is no version.
+    #[error("line {line}: {error}")]
+    NotAVersion {
+        /// From 1.
+        line: usize,
+        /// What is wrong with it.
+        error: VersionError,
+    },
     /// Read back, the edited text does not state the new version.
     #[error("after the edit line {line} states `{text}` instead of {version}; nothing was kept, {help}")]
     NotWritten {
@@ -201,6 +221,26 @@ pub fn read(kind: &HolderKind, source: &str) -> Result<Vec<Found>, HolderError> 
             span: Span::new(span.start + mark, span.end + mark),
         })
         .collect())
+}
+
+/// The one version that `source` states, in every place [`read`] finds.
+pub fn stated(kind: &HolderKind, source: &str) -> Result<Version, HolderError> {
+    let places = read(kind, source)?;
+    let Some(first) = places.first() else {
+        return Err(HolderError::Missing {
+            expected: "the file was searched".to_owned(),
+            help: "state one such as 0.1.0 there".to_owned(),
+        });
+    };
+    if let Some(other) = places.iter().find(|place| place.text != first.text) {
+        return Err(HolderError::Disagree {
+            line: other.line,
+            text: shown(&other.text),
+            first: first.line,
+            other: shown(&first.text),
+        });
+    }
+    first.version().map_err(|error| HolderError::NotAVersion { line: first.line, error })
 }
 
 /// `source` stating `version` in every place [`read`] finds; no other byte differs.

@@ -207,6 +207,26 @@ fn patterns() {
 }
 
 #[test]
+fn a_file_states_one_version() {
+    let kind = HolderKind::PackageLockJson {};
+    for (source, expect) in [
+        ("{\"version\": \"1.2.3\", \"packages\": {\"\": {\"version\": \"1.2.3\"}}}", Ok("1.2.3")),
+        (
+            "{\"version\": \"1.2.3\", \"packages\":\n{\"\": {\"version\": \"1.2.4\"}}}",
+            Err("line 2 states 1.2.4, but line 1 states 1.2.3"),
+        ),
+        ("{\"version\": \"1.2\"}", Err("line 1: `1.2` is not a version: it has 2 numbers")),
+        ("{\"version\": \"\"}", Err("it is empty")),
+    ] {
+        match (stated(&kind, source), expect) {
+            (Ok(version), Ok(expect)) => assert_eq!(version.to_string(), expect),
+            (Err(error), Err(expect)) => assert!(error.to_string().contains(expect), "{error}"),
+            (outcome, _) => panic!("{source}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
 fn kinds_are_configured_by_name() {
     for (json, kind) in [
         (r#"{"kind":"cargo-toml"}"#, HolderKind::CargoToml {}),

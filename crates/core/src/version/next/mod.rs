@@ -1,16 +1,20 @@
 //! The next version: chosen from tags, commits and what was asked, with its reasons.
 
 mod baseline;
+mod error;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use baseline::{Baseline, TagFact, Tagged, baseline};
+pub use error::NextError;
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-use super::{Bump, Channel, Policy, TagFormat, Version, bump, core};
-use crate::commit::{Commit, without_reverted};
+use self::tally::Tally;
+use super::{Bump, Channel, Policy, Version, bump, core};
+use crate::commit::Commit;
 use crate::text::sanitize_line;
 
 /// What a person or a runbook asks for.
@@ -64,81 +68,6 @@ pub struct Decision {
     pub reasons: Vec<String>,
     /// How many commits the release holds since `previous`, reverted ones included.
     pub commits: usize,
-}
-
-/// Why there is no next version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NextError {
-    /// Nothing since the baseline calls for a release.
-    #[error(
-        "nothing to release: {what}; ask for one with an explicit bump (patch, minor, major) or an exact version"
-    )]
-    NothingToRelease {
-        /// The tag counted from.
-        baseline: Option<String>,
-        /// How many commits there are since.
-        commits: usize,
-        /// The account of them.
-        what: String,
-    },
-    /// The version is taken.
-    #[error("{version} already exists as the tag `{tag}`; {help}")]
-    Exists {
-        /// The version chosen or asked for.
-        version: Version,
-        /// The tag that holds it.
-        tag: String,
-        /// What to do.
-        help: String,
-    },
-    /// The version would not be the newest of its line.
-    #[error("{version} would not be above `{tag}`, {relation}; choose a version above {other}")]
-    Below {
-        /// The version chosen or asked for.
-        version: Version,
-        /// The tag that is above it.
-        tag: String,
-        /// That tag's version.
-        other: Version,
-        /// How that tag matters.
-        relation: &'static str,
-    },
-    /// The version was withdrawn.
-    #[error("{version} was withdrawn and its number is not used again; choose a higher one")]
-    Withdrawn {
-        /// The version asked for.
-        version: Version,
-    },
-    /// The suffix asked for names no channel.
-    #[error("the suffix of {version} names no channel; use -alpha.N, -beta.N, -rc.N, -hotfix or none")]
-    UnknownSuffix {
-        /// The version asked for.
-        version: Version,
-    },
-    /// There are releases, but HEAD contains none of them.
-    #[error(
-        "HEAD contains none of the {count} release tags (the highest is `{highest}`); \
-         in a shallow clone run `git fetch --unshallow --tags`, else check the branch or give an exact version"
-    )]
-    NoReachableTag {
-        /// How many tags follow the format.
-        count: usize,
-        /// The highest of them.
-        highest: String,
-    },
-    /// There are tags that look like releases, but none follows the format.
-    #[error(
-        "no tag follows the format `{format}`, but `{example}` looks like a release; \
-         set `tag_format = \"{suggestion}\"` under [version], or give an exact version for a first release"
-    )]
-    TagFormatMismatch {
-        /// The format in force.
-        format: TagFormat,
-        /// A tag that looks like a version.
-        example: String,
-        /// The format it follows.
-        suggestion: TagFormat,
-    },
 }
 
 /// Chooses the next version above `baseline`.
@@ -419,73 +348,4 @@ fn nothing(baseline: Option<&str>, commits: usize, what: String) -> NextError {
 /// The plain step from `base` to `target`, when it is one.
 fn step(base: &Version, target: &Version) -> Option<Bump> {
     [Bump::Patch, Bump::Minor, Bump::Major].into_iter().find(|level| bump(base, *level) == *target)
-}
-
-/// What the commits amount to.
-#[derive(Default)]
-struct Tally {
-    level: Option<Bump>,
-    breaking: usize,
-    features: usize,
-    repairs: usize,
-    other: usize,
-    unconventional: usize,
-    total: usize,
-}
-
-impl Tally {
-    fn of(input: &NextInput<'_>) -> Self {
-        let mut tally = Self { total: input.commits.len(), ..Self::default() };
-        for (_, told) in without_reverted(input.commits) {
-            if told.merge {
-                continue;
-            }
-            for change in told.changes() {
-                let kind = change.kind.as_deref();
-                let level = input.policy.bump_for(kind, change.breaking.is_some());
-                match level {
-                    Some(Bump::Major) => tally.breaking += 1,
-                    Some(Bump::Minor) => tally.features += 1,
-                    Some(Bump::Patch) => tally.repairs += 1,
-                    None if kind.is_none() => tally.unconventional += 1,
-                    None => tally.other += 1,
-                }
-                tally.level = tally.level.max(level);
-            }
-        }
-        tally
-    }
-
-    fn told(&self) -> String {
-        let parts = [
-            (self.breaking, "breaking change", "breaking changes"),
-            (self.features, "feature", "features"),
-            (self.repairs, "fix", "fixes"),
-        ];
-        let told: Vec<String> = parts
-            .iter()
-            .filter(|(count, ..)| *count > 0)
-            .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
-            .collect();
-        told.join(", ")
-    }
-
-    fn nothing(&self, tag: &str) -> String {
-        let tag = sanitize_line(tag);
-        if self.total == 0 {
-            return format!("there are no commits since `{tag}`");
-        }
-        let mut parts = Vec::new();
-        if self.other > 0 {
-            parts.push(format!("{} of types that ask for none", self.other));
-        }
-        if self.unconventional > 0 {
-            parts.push(format!("{} without a conventional type", self.unconventional));
-        }
-        if parts.is_empty() {
-            parts.push("merges or changes taken back".to_owned());
-        }
-        let plural = if self.total == 1 { "" } else { "s" };
-        format!("the {} commit{plural} since `{tag}` ask for no release ({})", self.total, parts.join(", "))
-    }
 }

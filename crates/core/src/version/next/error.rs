@@ -1,0 +1,78 @@
+//! Why there is no next version, in sentences that say what to do.
+
+use super::super::{TagFormat, Version};
+
+/// Why there is no next version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NextError {
+    /// Nothing since the baseline calls for a release.
+    #[error(
+        "nothing to release: {what}; ask for one with an explicit bump (patch, minor, major) or an exact version"
+    )]
+    NothingToRelease {
+        /// The tag counted from.
+        baseline: Option<String>,
+        /// How many commits there are since.
+        commits: usize,
+        /// The account of them.
+        what: String,
+    },
+    /// The version is taken.
+    #[error("{version} already exists as the tag `{tag}`; {help}")]
+    Exists {
+        /// The version chosen or asked for.
+        version: Version,
+        /// The tag that holds it.
+        tag: String,
+        /// What to do.
+        help: String,
+    },
+    /// The version would not be the newest of its line.
+    #[error("{version} would not be above `{tag}`, {relation}; choose a version above {other}")]
+    Below {
+        /// The version chosen or asked for.
+        version: Version,
+        /// The tag that is above it.
+        tag: String,
+        /// That tag's version.
+        other: Version,
+        /// How that tag matters.
+        relation: &'static str,
+    },
+    /// The version was withdrawn.
+    #[error("{version} was withdrawn and its number is not used again; choose a higher one")]
+    Withdrawn {
+        /// The version asked for.
+        version: Version,
+    },
+    /// The suffix asked for names no channel.
+    #[error("the suffix of {version} names no channel; use -alpha.N, -beta.N, -rc.N, -hotfix or none")]
+    UnknownSuffix {
+        /// The version asked for.
+        version: Version,
+    },
+    /// There are releases, but HEAD contains none of them.
+    #[error(
+        "HEAD contains none of the {count} release tags (the highest is `{highest}`); \
+         in a shallow clone run `git fetch --unshallow --tags`, else check the branch or give an exact version"
+    )]
+    NoReachableTag {
+        /// How many tags follow the format.
+        count: usize,
+        /// The highest of them.
+        highest: String,
+    },
+    /// There are tags that look like releases, but none follows the format.
+    #[error(
+        "no tag follows the format `{format}`, but `{example}` looks like a release; \
+         set `tag_format = \"{suggestion}\"` under [version], or give an exact version for a first release"
+    )]
+    TagFormatMismatch {
+        /// The format in force.
+        format: TagFormat,
+        /// A tag that looks like a version.
+        example: String,
+        /// The format it follows.
+        suggestion: TagFormat,
+    },
+}
