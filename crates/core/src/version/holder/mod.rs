@@ -15,7 +15,7 @@ use super::{Version, VersionError, parse_version, shown};
 use crate::diagnostic::{Span, line_and_column};
 
 /// The largest file read as a holder, in bytes.
-pub const LARGEST: usize = 32 * 1024 * 1024;
+pub const LARGEST: usize = 16 * 1024 * 1024;
 
 /// The kind of file a holder is: where in it the version stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

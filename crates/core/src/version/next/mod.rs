@@ -85,6 +85,9 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
         }
         _ => {
             require_known_history(baseline)?;
+            if hotfix && baseline.stable.is_none() {
+                return Err(nothing(None, input.commits.len(), "there is no release to repair".to_owned()));
+            }
             let (target, level) = target(baseline, input, hotfix, &mut reasons)?;
             let target = skip_withdrawn(target, input.withdrawn, &mut reasons);
             (suffixed(target, baseline, input, hotfix, &mut reasons), level)

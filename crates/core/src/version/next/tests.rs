@@ -225,6 +225,14 @@ fn a_hotfix_is_a_patch_or_marked_as_the_policy_says() {
 }
 
 #[test]
+fn a_hotfix_needs_a_release_to_repair() {
+    for tags in ["", "v1.0.0-rc.1"] {
+        let request = Request::Hotfix;
+        check(Case { tags, commits: vec!["fix: a"], request, ..Case::default() }, "no release to repair");
+    }
+}
+
+#[test]
 fn withdrawn_numbers_are_skipped() {
     for (tags, withdrawn, channel, expect) in [
         ("v1.0.0 v1.1.0", "1.1.0", Channel::Stable, "1.1.1"),
