@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Span;
 use crate::duration::Duration;
 
-mod model_checks;
+mod counts;
 pub mod parse;
 pub mod print;
+pub mod validate;
 
+pub use counts::Counts;
 pub use parse::{Parsed, parse};
+pub use print::print;
+pub use validate::{World, validate};
 
 /// A value and where it stands in the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
