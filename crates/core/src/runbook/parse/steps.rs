@@ -363,7 +363,7 @@ impl<'a> SettingsReader<'a> {
     }
 
     fn set(&mut self, setting: Setting, line: &Line<'_>) {
-        let text = unquoted(&line.value.split_whitespace().collect::<Vec<_>>().join(" ")).to_owned();
+        let text = unquoted(&crate::text::sanitize_line(line.value)).to_owned();
         match setting {
             Setting::Owner => self.settings.owner = self.owner(line),
             Setting::When => self.settings.when = Some(Spanned { value: text, span: line.value_span }),

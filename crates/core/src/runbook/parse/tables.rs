@@ -54,38 +54,43 @@ pub(super) fn escalations(blocks: &[Block], escalations: &mut Vec<Escalation>) {
     }
 }
 
-/// `**Event** → `role` + note (< 15 min)`.
+/// `**Event** → `role` + note (< 15 min)`; a colon after the bold event serves as the arrow.
 fn escalation(segments: &[Segment]) -> Escalation {
+    let mut bold = String::new();
     let mut event = String::new();
     let mut to = Vec::new();
     let mut note = String::new();
     let mut after_arrow = false;
     for segment in segments {
-        if !after_arrow && segment.kind != SegmentKind::Strong {
-            let arrow = ["→", "->"].iter().find_map(|arrow| segment.text.split_once(arrow));
-            if let Some((before, after)) = arrow.filter(|_| segment.kind == SegmentKind::Text) {
-                event.push_str(before);
-                note.push_str(after);
-                after_arrow = true;
-                continue;
-            }
-        }
-        if segment.kind == SegmentKind::Code && after_arrow {
+        let text = segment.text.as_str();
+        let arrow = match segment.kind {
+            SegmentKind::Text if !after_arrow => ["→", "->"]
+                .iter()
+                .find_map(|arrow| text.split_once(arrow))
+                .or_else(|| text.split_once(':').filter(|(before, _)| !bold.is_empty() && before.trim().is_empty())),
+            _ => None,
+        };
+        if let Some((before, after)) = arrow {
+            event.push_str(before);
+            note.push_str(after);
+            after_arrow = true;
+        } else if segment.kind == SegmentKind::Code && after_arrow {
             // What only joins two names is no note.
             if matches!(note.trim(), "" | "," | "+" | "or" | "ou" | "and" | "et" | "puis" | "then") {
                 note.clear();
             }
-            to.push(crate::text::sanitize_line(&segment.text));
+            to.push(crate::text::sanitize_line(text));
         } else if after_arrow {
-            note.push_str(&segment.text);
+            note.push_str(text);
+        } else if segment.kind == SegmentKind::Strong {
+            bold.push_str(text);
         } else {
-            event.push_str(&segment.text);
+            event.push_str(text);
         }
     }
-    let event = crate::text::sanitize_line(&event).trim_end_matches([':', ' ']).to_owned();
-    let (note, mut within) = split_within(&crate::text::sanitize_line(&note));
-    let (event, within_event) = split_within(&event);
-    within = within.or(within_event);
+    let (event, within_event) = split_within(&crate::text::sanitize_line(&event));
+    let (note, within_note) = split_within(&crate::text::sanitize_line(&note));
+    let event = crate::text::sanitize_line(&format!("{bold} {event}"));
     let mut note = note.trim_start_matches(',').trim().to_owned();
     if to.is_empty() && !note.is_empty() {
         // A name without backticks ends where the remark begins.
@@ -93,7 +98,8 @@ fn escalation(segments: &[Segment]) -> Escalation {
         to.push(note[..end].trim().to_owned());
         note = note[end..].trim_start_matches(',').trim().to_owned();
     }
-    Escalation { event, to, note, within }
+    let event = event.trim_end_matches([':', ' ']).to_owned();
+    Escalation { event, to, note, within: within_note.or(within_event) }
 }
 
 /// `text` without its `(< 15 min)`, and the duration of it.
