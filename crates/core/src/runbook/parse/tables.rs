@@ -64,10 +64,11 @@ fn escalation(segments: &[Segment]) -> Escalation {
     for segment in segments {
         let text = segment.text.as_str();
         let arrow = match segment.kind {
-            SegmentKind::Text if !after_arrow => ["→", "->"]
-                .iter()
-                .find_map(|arrow| text.split_once(arrow))
-                .or_else(|| text.split_once(':').filter(|(before, _)| !bold.is_empty() && before.trim().is_empty())),
+            SegmentKind::Text if !after_arrow => {
+                ["→", "->"].iter().find_map(|arrow| text.split_once(arrow)).or_else(|| {
+                    text.split_once(':').filter(|(before, _)| !bold.is_empty() && before.trim().is_empty())
+                })
+            }
             _ => None,
         };
         if let Some((before, after)) = arrow {
