@@ -23,12 +23,14 @@ pub fn validate(runbook: &Runbook, source: &str, world: &World<'_>) -> Vec<Diagn
             check_action(action, source, world, &mut findings);
         }
     }
-    for (name, span) in calls(runbook, source) {
-        check_call(&runbook.name, &name, span, world, &mut findings);
+    let called = calls(runbook, source);
+    for (name, span) in &called {
+        check_call(&runbook.name, name, *span, world, &mut findings);
     }
     for call in runbook.calls.iter().flatten() {
         let known = world.runbooks.contains_key(&call.value) || call.value == runbook.name;
-        if !known && !findings.iter().any(|finding| finding.code == "unknown-runbook") {
+        // A name that is called too has been pointed at where it is called.
+        if !known && !called.iter().any(|(name, _)| *name == call.value) {
             findings.push(unknown_runbook(&call.value, call.span, world));
         }
     }
@@ -40,13 +42,15 @@ pub fn validate(runbook: &Runbook, source: &str, world: &World<'_>) -> Vec<Diagn
 pub(crate) fn key_span(source: &str, action: &ActionUse, key: &str) -> Span {
     let text = source.get(action.span.start..action.span.end).unwrap_or_default();
     let after_with = text.find("with").map_or(0, |at| at + "with".len());
-    let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
     text[after_with..]
         .match_indices(key)
         .map(|(at, _)| after_with + at)
         .find(|at| {
             let after = text[at + key.len()..].trim_start_matches(['"', '\'']).trim_start();
-            !key.is_empty() && !text[..*at].ends_with(is_word) && after.starts_with(':')
+            let before = text[..*at].trim_end_matches(['"', '\'']).trim_end_matches([' ', '\t']);
+            // A key opens a line or follows a brace or a comma; inside a value it is only text.
+            let opens = before.is_empty() || before.ends_with(['\n', '{', ',']);
+            !key.is_empty() && opens && after.starts_with(':')
         })
         .map_or(action.uses.span, |at| Span::new(action.span.start + at, action.span.start + at + key.len()))
 }

@@ -34,7 +34,11 @@ pub(super) fn pairs(text: &str, base: usize, findings: &mut Findings) -> Vec<Pai
         let value = match characters.peek() {
             Some(&(_, '=')) => {
                 characters.next();
-                Some(value(text, base, &mut characters, findings))
+                match value(text, base, &mut characters, findings) {
+                    Some(value) => Some(value),
+                    // Never closed, and said so: what it would have been is not guessed.
+                    None => break,
+                }
             }
             _ => None,
         };
@@ -45,14 +49,15 @@ pub(super) fn pairs(text: &str, base: usize, findings: &mut Findings) -> Vec<Pai
 
 type Characters<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
 
+/// The value after an equals sign, or `None` when its quote is never closed.
 fn value(
     text: &str,
     base: usize,
     characters: &mut Characters<'_>,
     findings: &mut Findings,
-) -> Spanned<String> {
+) -> Option<Spanned<String>> {
     let Some(&(start, quote)) = characters.peek() else {
-        return Spanned { value: String::new(), span: Span::new(base + text.len(), base + text.len()) };
+        return Some(Spanned { value: String::new(), span: Span::new(base + text.len(), base + text.len()) });
     };
     let mut value = String::new();
     if quote != '"' && quote != '\'' {
@@ -65,7 +70,7 @@ fn value(
             value.push(character);
             characters.next();
         }
-        return Spanned { value, span: Span::new(base + start, base + end) };
+        return Some(Spanned { value, span: Span::new(base + start, base + end) });
     }
     characters.next();
     while let Some((at, character)) = characters.next() {
@@ -74,7 +79,7 @@ fn value(
                 value.extend(characters.next().map(|(_, escaped)| escaped));
             }
             _ if character == quote => {
-                return Spanned { value, span: Span::new(base + start, base + at + 1) };
+                return Some(Spanned { value, span: Span::new(base + start, base + at + 1) });
             }
             _ => value.push(character),
         }
@@ -84,7 +89,7 @@ fn value(
         Diagnostic::error("bad-attribute", "this quoted value is never closed", span)
             .help(format!("add the closing {quote}")),
     );
-    Spanned { value, span }
+    None
 }
 
 /// What the attributes are on: some belong to scripts only.

@@ -61,7 +61,10 @@ impl<'a> Items<'a> {
                         items.extend(others);
                         items.push(Item::Checklist(checklist(&title, checks, span)));
                     }
-                    _ => self.list(list, &mut items),
+                    _ => {
+                        self.unticked(list);
+                        self.list(list, &mut items);
+                    }
                 },
                 Kind::Quote(_) | Kind::Table(_) | Kind::Other | Kind::TooDeep => {}
             }
@@ -102,6 +105,26 @@ impl<'a> Items<'a> {
             }
         }
         Check { text, command, children, ticked, span: first_line(self.source, item.span) }
+    }
+
+    /// Preconditions written as plain points are read by nobody.
+    fn unticked(&mut self, list: &[ListItem]) {
+        if self.place != Place::Preconditions || list.iter().any(|item| item.task.is_some()) {
+            return;
+        }
+        // A list that is only the frame of something that runs is fine.
+        let frames =
+            list.iter().any(|item| item.blocks.iter().any(|block| !matches!(block.kind, Kind::Paragraph(_))));
+        if let Some(first) = list.first().filter(|_| !frames) {
+            self.findings.push(
+                Diagnostic::warning(
+                    "not-a-check",
+                    "nobody is asked about this list of preconditions",
+                    first_line(self.source, first.span),
+                )
+                .help("write each as `- [ ] text`"),
+            );
+        }
     }
 
     /// `- [] text` is not a check in Markdown, though it is meant as one.
@@ -224,7 +247,7 @@ fn arrow(line: &str) -> Option<Arrow<'_>> {
     let word_start = head_start + head.find(word)?;
     // `→ **skill:** name` closes the bold after the colon.
     let value_start = head_start + head.len() + 1;
-    let value = if value.starts_with("**") { &value[2..] } else { value };
+    let value = value.strip_prefix("**").unwrap_or(value);
     Some(Arrow { word, word_start, value, value_start: value_start.max(line.len() - value.len()) })
 }
 

@@ -109,7 +109,7 @@ pub(super) fn read(yaml: &str) -> Result<Node, YamlError> {
         return Ok(Node { value: Value::Null, span: Span::default() });
     }
     serde_saphyr::from_str_with_options(yaml, options).map_err(|error| YamlError {
-        span: error.location().map(|location| span_of(yaml, &location)),
+        span: error.location().map(|location| visible(yaml, span_of(yaml, &location))),
         message: message_of(&error),
     })
 }
@@ -138,6 +138,27 @@ fn span_of(yaml: &str, location: &Location) -> Span {
     let clamp = |offset: u64| floor(yaml, usize::try_from(offset).unwrap_or(yaml.len()));
     let start_byte = clamp(start);
     Span::new(start_byte, clamp(start.saturating_add(length)).max(start_byte))
+}
+
+/// An empty place widened to the word it stands before, or else to the last word before it.
+fn visible(yaml: &str, span: Span) -> Span {
+    if span.end > span.start {
+        return span;
+    }
+    let rest = yaml.get(span.start..).unwrap_or_default();
+    let ends = |character: char| character.is_whitespace() || matches!(character, ',' | ']' | '}');
+    let length = rest.find(ends).unwrap_or(rest.len());
+    if length > 0 {
+        return Span::new(span.start, span.start + length);
+    }
+    let before = yaml.get(..span.start).unwrap_or_default().trim_end();
+    let start = before
+        .char_indices()
+        .rev()
+        .find(|(_, character)| character.is_whitespace())
+        .map_or(0, |(at, space)| at + space.len_utf8());
+
+    Span::new(start, before.len())
 }
 
 fn line_column_span(yaml: &str, location: &Location) -> Span {
