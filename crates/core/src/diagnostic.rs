@@ -67,6 +67,14 @@ impl Diagnostic {
         self
     }
 
+    /// The same finding, safe to show: what it quotes from a hostile source is sanitized and cut to a readable length.
+    #[must_use]
+    pub fn showable(mut self) -> Self {
+        self.message = readable(&self.message);
+        self.help = self.help.as_deref().map(readable);
+        self
+    }
+
     /// The same finding, advising the valid name nearest to `name`, or all of them when few.
     #[must_use]
     pub fn suggest<'a>(self, name: &str, valid: impl IntoIterator<Item = &'a str>) -> Self {
@@ -92,11 +100,30 @@ pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
     (line, before[start..].chars().count() + 1)
 }
 
+fn readable(text: &str) -> String {
+    const LONGEST: usize = 600;
+    let line = crate::text::sanitize_line(text);
+    match line.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}...", &line[..cut]),
+        None => line,
+    }
+}
+
 /// The candidate most like `name`, when one is near enough to be what was meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes time and memory by the product of the lengths, and names come from hostile sources.
+    const LONGEST: usize = 80;
+    let length = name.chars().take(LONGEST + 1).count();
+    if length > LONGEST {
+        return None;
+    }
     let folded = name.to_lowercase();
     candidates
         .into_iter()
+        .filter(|candidate| {
+            let other = candidate.chars().take(LONGEST + 1).count();
+            other <= LONGEST && other.abs_diff(length) <= 1 + other.max(length) / 4
+        })
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| {
             *distance <= 1 + candidate.chars().count().max(name.chars().count()) / 4

@@ -119,6 +119,9 @@ fn settings() {
             "7:1 bad-setting |- prose|",
         ],
     );
+    check_step("- Lister les commits : git log\n- Lock: x\n", &[]);
+    check_step("- Trigger : push\n- Output : E2E status\n", &[]);
+    check_step("- When: channel ==\n", &["3:9 bad-setting |channel ==|"]);
     check_step("- Then: restart\n- Note: careful\n", &[]);
     check_step("Prose.\n\n- Owner: a\n", &["5:1 misplaced-setting |- Owner: a|"]);
     check_step("- On failure: [back](ops/rollback.md)\n", &["3:26 undeclared-call |rollback|"]);
@@ -209,6 +212,10 @@ fn actions() {
     check_step("```yaml {env=\"A=b\"}\nuses: a.b\n```\n", &["3:10 unknown-attribute |env|"]);
     check_step("```yaml\nother: 1\nuses: a.b\n```\n", &["5:1 not-an-action |uses|"]);
     check_step("```yaml\nother: 1\n```\n", &[]);
+    check_step(
+        "```yaml\nuses: git.tag\nwith: { a: [\"{{ version\"] }\n```\n",
+        &["5:13 bad-template |\"{{ version\"|"],
+    );
     // The place is right inside a list too, where the indentation is not part of the YAML.
     check_step("1. do\n\n   ```yaml\n   uses: a.b\n   é: \"x\n   ```\n", &["7:7 bad-yaml |\"x|"]);
     check_step(
@@ -322,6 +329,20 @@ fn hostile_shapes_are_read_in_time() {
         format!("## Steps\n### a\n{}", "- Owner: a\n".repeat(50_000)),
         "{".repeat(500_000),
         format!("## Steps\n### a {}", "{id=".repeat(100_000)),
+        format!("## Steps\n{}", (0..60_000).map(|id| format!("### a{id}\n")).collect::<String>()),
+        format!(
+            "## Steps\n### a\n{}",
+            (0..25_000).map(|id| format!("```sh {{id=a{id}}}\nx\n```\n")).collect::<String>()
+        ),
+        format!("## Steps\n### a\n```sh\n{}\n```\n", "# or\n".repeat(200_000)),
+        format!(
+            "---\ncalls: [{}]\n---\n## Steps\n### a\n{}",
+            "abcdefgh, ".repeat(9_000),
+            "→ **workflow**: `abcdefgi`\n\n".repeat(20_000)
+        ),
+        format!("---\ncalls: [{0}]\n---\n## Steps\n### a\n→ **workflow**: `{0}x`\n", "a".repeat(400_000)),
+        format!("## Steps\n### a\n- {}: a\n", "Ownr".repeat(100_000)),
+        format!("## Steps\n### a\n- When: 1{}\n", "+1".repeat(200_000)),
         format!("## Steps\n### a\n```sh {{{}\n```\n", "a=\"".repeat(100_000)),
     ] {
         let parsed = parse(&source);
@@ -353,4 +374,25 @@ fn names_that_do_not_exist() {
         ]
     );
     assert_eq!(findings[4].message, "runbooks call each other in a circle: release → deploy → a → release");
+}
+
+#[test]
+fn lines_may_end_as_on_windows() {
+    let source = include_str!("fixtures/002-release-front-matter.md");
+    let windows = source.replace('\n', "\r\n");
+    let parsed = parse(&windows);
+    assert_eq!(parsed.runbook.without_spans(), parse(source).runbook.without_spans());
+    let places = |source: &str| shown(source, &parse(source).diagnostics);
+    assert_eq!(places(&windows), places(source));
+}
+
+#[test]
+fn findings_are_safe_to_show() {
+    let source = format!(
+        "## Steps\n### One\n- Owner\u{1b}[31m: {}\n```sh {{\u{1b}]0;x=1}}\n```\n",
+        "a, ".repeat(9000)
+    );
+    for finding in parse(&source).diagnostics {
+        assert!(!finding.message.contains('\u{1b}') && finding.message.len() < 1000, "{finding:?}");
+    }
 }

@@ -270,7 +270,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     (
         (
             option::of(owner),
-            option::of("[a-z]{1,5} (==|<|>) [0-9\"a-z]{1,5}"),
+            option::of("[b-d]{1,5} (==|<|>) (\"[a-z]{1,5}\"|[0-9]{1,3})"),
             option::of(duration()),
             option::of(name()),
         ),

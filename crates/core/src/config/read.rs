@@ -24,8 +24,8 @@ pub(super) fn read(source: &str) -> (Config, Vec<Diagnostic>) {
     let document = match Document::parse(source) {
         Ok(document) => document,
         Err(error) => {
-            let message = crate::text::sanitize_line(error.message());
-            return (config, vec![Diagnostic::error("bad-toml", message, span(error.span()))]);
+            let message = error.message();
+            return (config, vec![Diagnostic::error("bad-toml", message, span(error.span())).showable()]);
         }
     };
     let mut reader = Reader { findings: Vec::new() };
@@ -61,7 +61,7 @@ struct Reader {
 impl Reader {
     fn push(&mut self, finding: Diagnostic) {
         if self.findings.len() < MOST_FINDINGS {
-            self.findings.push(finding);
+            self.findings.push(finding.showable());
         }
     }
 
@@ -314,8 +314,7 @@ impl Reader {
         if choices.contains(&text.as_str()) {
             return Some(text);
         }
-        let shown = crate::text::sanitize_line(&text);
-        let message = format!("`{shown}` is not a value of `{}`", entry.path);
+        let message = format!("`{text}` is not a value of `{}`", entry.path);
         self.push(
             Diagnostic::error("bad-value", message, entry.span()).suggest(&text, choices.iter().copied()),
         );
@@ -348,7 +347,7 @@ impl Reader {
     }
 
     fn unknown(&mut self, entry: &Entry<'_>, valid: &[&str]) {
-        let message = format!("unknown key `{}`", crate::text::sanitize_line(&entry.path));
+        let message = format!("unknown key `{}`", entry.path);
         self.push(
             Diagnostic::error("unknown-key", message, entry.key_span.or_else(|| entry.span()))
                 .suggest(entry.key, valid.iter().copied()),

@@ -14,17 +14,22 @@ pub struct World<'a> {
     pub runbooks: &'a BTreeMap<String, Vec<String>>,
 }
 
+/// More findings than this say nothing more.
+const MOST_FINDINGS: usize = 1000;
+
 /// Every name of `runbook` that `world` does not have, and every cycle of calls through it, in the order
 /// of `source`, the text `runbook` was read from.
 pub fn validate(runbook: &Runbook, source: &str, world: &World<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for item in runbook.items() {
-        if let Item::Action(action) = item {
+        if let Item::Action(action) = item
+            && findings.len() < MOST_FINDINGS
+        {
             check_action(action, source, world, &mut findings);
         }
     }
     let called = calls(runbook, source);
-    for (name, span) in &called {
+    for (name, span) in called.iter().take(MOST_FINDINGS) {
         check_call(&runbook.name, name, *span, world, &mut findings);
     }
     for call in runbook.calls.iter().flatten() {
@@ -35,7 +40,7 @@ pub fn validate(runbook: &Runbook, source: &str, world: &World<'_>) -> Vec<Diagn
         }
     }
     findings.sort_by_key(|finding| finding.span.map_or((0, 0), |span| (span.start, span.end)));
-    findings
+    findings.into_iter().map(Diagnostic::showable).collect()
 }
 
 /// Where the parameter `key` of an action stands in `source`, or the action's name when it is not found.
@@ -65,7 +70,7 @@ fn check_action(action: &ActionUse, source: &str, world: &World<'_>, findings: &
         return;
     };
     for key in action.with.as_object().into_iter().flat_map(serde_json::Map::keys) {
-        if !parameters.iter().any(|parameter| parameter == key) {
+        if findings.len() < MOST_FINDINGS && !parameters.iter().any(|parameter| parameter == key) {
             let finding = Diagnostic::error(
                 "unknown-parameter",
                 format!("`{name}` has no parameter `{key}`"),

@@ -150,6 +150,19 @@ pub(super) fn read(source: &str, base: usize) -> Vec<Block> {
     reader.blocks(root, 0)
 }
 
+/// The lines of a fence's text without their ends, cut where comrak cuts lines.
+fn code_lines(literal: &str) -> impl Iterator<Item = &str> {
+    let mut rest = literal;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (line, after) = rest.split_at(rest.find(['\n', '\r']).unwrap_or(rest.len()));
+        rest = after.strip_prefix("\r\n").or_else(|| after.strip_prefix(['\n', '\r'])).unwrap_or(after);
+        Some(line)
+    })
+}
+
 struct Reader<'a> {
     source: &'a str,
     lines: Lines,
@@ -200,21 +213,22 @@ impl Reader<'_> {
         let text = self.source.get(opening.start..opening.end).unwrap_or_default();
         let info_start = opening.start + (text.len() - text.trim_start_matches(marker).len());
         let mut lines = Vec::new();
-        let mut offset = 0;
+        let mut literal = String::with_capacity(code.literal.len());
         let mut end = line_end;
-        for (index, line) in code.literal.split_inclusive('\n').enumerate() {
+        for (index, line) in code_lines(&code.literal).enumerate() {
             let (source_start, source_end) = self.lines.line(place.start.line + 1 + index);
             // Containers strip indentation from the left: what remains is the end of the source line.
-            let length = line.trim_end_matches(['\n', '\r']).len();
-            lines.push((offset, source_end.saturating_sub(length).max(source_start)));
-            offset += line.len();
+            lines.push((literal.len(), source_end.saturating_sub(line.len()).max(source_start)));
+            // A carriage return would be part of the last word of every command.
+            literal.push_str(line);
+            literal.push('\n');
             end = source_end;
         }
         let start = self.lines.line(place.start.line + 1).0.min(end.max(line_end));
         Fence {
             info: Span::new(info_start, line_end),
             opening,
-            text: code.literal.clone(),
+            text: literal,
             span: Span::new(start.min(end), end),
             closed: code.closed,
             lines,

@@ -2,7 +2,7 @@
 
 use super::attributes::{self, On};
 use super::document::Fence;
-use super::{Findings, yaml};
+use super::{Findings, templates, yaml};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::runbook::{ActionUse, Attributes, Item, Language, Script, Spanned};
 
@@ -152,7 +152,10 @@ fn action(fence: &Fence, attributes: Attributes, findings: &mut Findings) -> Opt
                 ),
             },
             Some("with") => match &value.value {
-                yaml::Value::Map(_) => with = value.to_json(),
+                yaml::Value::Map(_) => {
+                    with = value.to_json();
+                    check_templates(value, fence, findings);
+                }
                 yaml::Value::Null => {}
                 _ => findings.push(Diagnostic::error(
                     "wrong-type",
@@ -174,4 +177,22 @@ fn action(fence: &Fence, attributes: Attributes, findings: &mut Findings) -> Opt
         }
     }
     Some(ActionUse { uses: uses?, with, span: fence.span, attributes })
+}
+
+/// Points at every text that is meant as a template and is not one.
+fn check_templates(node: &yaml::Node, fence: &Fence, findings: &mut Findings) {
+    match &node.value {
+        yaml::Value::Text(text) => {
+            if let Some(problem) = templates::template_problem(text) {
+                let place = fence.source_span(node.span.start, node.span.end);
+                findings.push(
+                    Diagnostic::error("bad-template", format!("this is not a template: {problem}"), place)
+                        .help("such as \"{{ version }}\""),
+                );
+            }
+        }
+        yaml::Value::List(nodes) => nodes.iter().for_each(|node| check_templates(node, fence, findings)),
+        yaml::Value::Map(pairs) => pairs.iter().for_each(|(_, node)| check_templates(node, fence, findings)),
+        yaml::Value::Null | yaml::Value::Boolean(_) | yaml::Value::Integer(_) | yaml::Value::Float(_) => {}
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::attributes::{is_name, is_variable};
-use super::{Findings, yaml};
+use super::{Findings, templates, yaml};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::duration::Duration;
 use crate::runbook::{Input, InputKind, Runbook, Spanned};
@@ -181,6 +181,13 @@ impl Reader<'_> {
                     .help("use letters, digits and `_`"),
                 );
             } else if let Some(text) = self.scalar(value, &format!("`env.{name}`")) {
+                if let Some(problem) = templates::template_problem(&text) {
+                    let message = format!("`env.{name}` is not a template: {problem}");
+                    self.findings.push(
+                        Diagnostic::error("bad-template", message, self.place(value))
+                            .help("such as \"{{ version }}\""),
+                    );
+                }
                 env.insert(name, text);
             }
         }

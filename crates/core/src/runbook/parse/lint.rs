@@ -127,8 +127,11 @@ fn suffix(rest: &str) -> usize {
 fn alternatives(text: &Text<'_>, findings: &mut Findings) {
     let lines: Vec<(usize, &str)> = text.lines().collect();
     let runs = |line: &(usize, &str)| !line.1.trim().is_empty() && !is_comment(line.1);
-    for (index, (start, line)) in lines.iter().enumerate() {
-        if is_or(line) && lines[..index].iter().any(runs) && lines[index + 1..].iter().any(runs) {
+    let (Some(first), Some(last)) = (lines.iter().position(runs), lines.iter().rposition(runs)) else {
+        return;
+    };
+    for (start, line) in &lines[first..last] {
+        if is_or(line) {
             let indent = line.len() - line.trim_start().len();
             findings.push(
                 Diagnostic::warning(

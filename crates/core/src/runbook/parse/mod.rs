@@ -1,6 +1,6 @@
 //! Markdown into a [`Runbook`].
 
-use super::Runbook;
+use super::{Runbook, Spanned};
 use crate::diagnostic::{Diagnostic, Span};
 
 mod attributes;
@@ -14,6 +14,7 @@ mod sections;
 mod sequence;
 mod steps;
 mod tables;
+mod templates;
 mod words;
 mod yaml;
 
@@ -60,11 +61,12 @@ pub fn parse(source: &str) -> Parsed {
         );
     }
     let blocks = document::read(source, split.body);
-    let owners = sections::read(source, split.body, &blocks, &mut runbook, &mut findings);
+    let mentions = sections::read(source, split.body, &blocks, &mut runbook, &mut findings);
+    steps::check_ids(source, &runbook, &mut findings);
     lint::scripts(source, &runbook, &mut findings);
     // Without its front matter every call and skill would look undeclared: one mistake, one finding.
     if split.unclosed.is_none() {
-        names::check(source, &runbook, &owners, &mut findings);
+        names::check(source, &runbook, &mentions, &mut findings);
     }
     let mut diagnostics = findings.0;
     diagnostics.sort_by_key(|finding| finding.span.map_or((0, 0), |span| (span.start, span.end)));
@@ -77,11 +79,24 @@ struct Findings(Vec<Diagnostic>);
 
 impl Findings {
     fn push(&mut self, finding: Diagnostic) {
-        if self.0.len() < MOST_FINDINGS {
-            self.0.push(finding);
+        if !self.is_full() {
+            self.0.push(finding.showable());
         }
+    }
+
+    /// Whether a further finding would be left out: looking for what to advise would be wasted.
+    fn is_full(&self) -> bool {
+        self.0.len() >= MOST_FINDINGS
     }
 }
 
-/// The name of an owner and its place, for the check against the roles.
+/// Names mentioned that the front matter must know, where the model keeps no place of them.
+#[derive(Debug, Default)]
+struct Mentions {
+    owners: Owners,
+    /// Skills named outside of the steps.
+    skills: Vec<Spanned<String>>,
+}
+
+/// The names of owners and their places.
 type Owners = Vec<(String, Span)>;

@@ -1,6 +1,6 @@
 //! Names used against names declared in the front matter: calls, skills, roles.
 
-use super::{Findings, Owners};
+use super::{Findings, Mentions};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::runbook::{ActionUse, Item, OnFailure, Runbook, Spanned};
 
@@ -8,7 +8,7 @@ use crate::runbook::{ActionUse, Item, OnFailure, Runbook, Spanned};
 const FLOW: &[&str] = &["approval", "confirm", "wait", "watch", "call"];
 
 /// Checks every call, skill and role of `runbook`.
-pub(super) fn check(source: &str, runbook: &Runbook, owners: &Owners, findings: &mut Findings) {
+pub(super) fn check(source: &str, runbook: &Runbook, mentions: &Mentions, findings: &mut Findings) {
     let calls = runbook.calls.as_deref().unwrap_or_default();
     for step in &runbook.steps {
         if let Some(Spanned { value: OnFailure::Call(name), span }) = &step.settings.on_failure {
@@ -25,7 +25,10 @@ pub(super) fn check(source: &str, runbook: &Runbook, owners: &Owners, findings: 
             _ => {}
         }
     }
-    for (name, span) in owners {
+    for skill in &mentions.skills {
+        check_skill(runbook, &skill.value, skill.span, findings);
+    }
+    for (name, span) in &mentions.owners {
         check_role(runbook, name, *span, false, findings);
     }
 }
@@ -68,7 +71,7 @@ fn value_span(source: &str, action: &ActionUse, key: &str, value: &str) -> Span 
 }
 
 fn check_call(name: &str, span: Span, calls: &[Spanned<String>], words: &[&str], findings: &mut Findings) {
-    if calls.iter().any(|call| call.value == name) {
+    if findings.is_full() || calls.iter().any(|call| call.value == name) {
         return;
     }
     let declared = calls.iter().map(|call| call.value.as_str());
@@ -85,7 +88,7 @@ fn check_call(name: &str, span: Span, calls: &[Spanned<String>], words: &[&str],
 
 fn check_skill(runbook: &Runbook, skill: &str, span: Span, findings: &mut Findings) {
     let Some(skills) = &runbook.skills else { return };
-    if skills.iter().any(|declared| declared.value == skill) {
+    if findings.is_full() || skills.iter().any(|declared| declared.value == skill) {
         return;
     }
     let finding = Diagnostic::error(
@@ -103,7 +106,7 @@ fn check_skill(runbook: &Runbook, skill: &str, span: Span, findings: &mut Findin
 fn check_role(runbook: &Runbook, name: &str, span: Span, must: bool, findings: &mut Findings) {
     let Some(roles) = &runbook.roles else { return };
     let declared = || roles.iter().map(|role| role.value.as_str());
-    if name.contains("{{") || declared().any(|role| role == name) {
+    if findings.is_full() || name.contains("{{") || declared().any(|role| role == name) {
         return;
     }
     let message = format!("`{name}` is not in the front matter's `roles`");

@@ -3,7 +3,7 @@
 use super::document::{Block, Kind, ListItem, Segment, SegmentKind, plain};
 use super::items::{Items, Place};
 use super::words::{self, Section};
-use super::{Findings, Owners, steps, tables};
+use super::{Findings, Mentions, steps, tables};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::runbook::{Rollback, Runbook};
 
@@ -18,31 +18,33 @@ struct Part<'a> {
     body: Span,
 }
 
-/// Reads every section into `runbook`; the owners met are given back with their places.
+/// Reads every section into `runbook`; what must be declared is given back with its place.
 pub(super) fn read(
     source: &str,
     base: usize,
     blocks: &[Block],
     runbook: &mut Runbook,
     findings: &mut Findings,
-) -> Owners {
+) -> Mentions {
     whole_document(blocks, findings);
-    let mut owners = Owners::new();
+    let mut mentions = Mentions::default();
     let mut has_steps_section = false;
     for part in parts(source, base, blocks, runbook) {
         match part.section {
             Some(Section::Steps) => {
                 has_steps_section = true;
-                steps::read(source, part.blocks, runbook, &mut owners, findings);
+                steps::read(source, part.blocks, runbook, &mut mentions, findings);
             }
             Some(Section::Preconditions) => {
                 let mut items = Items::new(source, findings, Place::Preconditions);
                 runbook.preconditions.extend(items.read(part.blocks));
+                mentions.skills.append(&mut items.skills);
             }
             Some(Section::Rollback) => {
                 let mut items = Items::new(source, findings, Place::Rollback);
                 let read = items.read(part.blocks);
                 let criteria = std::mem::take(&mut items.criteria);
+                mentions.skills.append(&mut items.skills);
                 let rollback = runbook.rollback.get_or_insert_with(Rollback::default);
                 rollback.items.extend(read);
                 rollback.criteria.extend(criteria);
@@ -77,7 +79,7 @@ pub(super) fn read(
                 .help("add a heading `## Steps`, with a heading `### 1. Title` for each step")
         });
     }
-    owners
+    mentions
 }
 
 /// What is wrong anywhere in the document: fences never closed, lists nobody can read.

@@ -1,10 +1,12 @@
 //! The steps section: a heading per step, its settings, its items.
 
+use std::collections::BTreeMap;
+
 use super::document::{Block, Kind, ListItem, Segment, plain};
 use super::items::{self, Items, Place};
 use super::sections::first_line;
 use super::words::{self, SETTINGS, Setting};
-use super::{Findings, Owners, attributes, sequence};
+use super::{Findings, Mentions, Owners, attributes, sequence, templates};
 use crate::diagnostic::{Diagnostic, Span, line_and_column};
 use crate::duration::Duration;
 use crate::runbook::{Item, OnFailure, Owner, Runbook, Settings, Spanned, Step};
@@ -14,7 +16,7 @@ pub(super) fn read(
     source: &str,
     blocks: &[Block],
     runbook: &mut Runbook,
-    owners: &mut Owners,
+    mentions: &mut Mentions,
     findings: &mut Findings,
 ) {
     let levels = blocks.iter().filter_map(|block| match &block.kind {
@@ -25,12 +27,12 @@ pub(super) fn read(
     let step_level = levels.min();
     let mut rest = blocks;
     let first = rest.iter().position(|block| is_step(block, step_level)).unwrap_or(rest.len());
-    before_steps(source, &rest[..first], runbook, owners, findings);
+    before_steps(source, &rest[..first], runbook, mentions, findings);
     rest = &rest[first..];
     while let Some((heading, after)) = rest.split_first() {
         let end = after.iter().position(|block| is_step(block, step_level)).unwrap_or(after.len());
-        let step = step(source, heading, &after[..end], owners, findings);
-        push(source, step, runbook, findings);
+        let step = step(source, heading, &after[..end], &mut mentions.owners, findings);
+        runbook.steps.push(step);
         rest = &after[end..];
     }
 }
@@ -44,20 +46,19 @@ fn before_steps(
     source: &str,
     blocks: &[Block],
     runbook: &mut Runbook,
-    owners: &mut Owners,
+    mentions: &mut Mentions,
     findings: &mut Findings,
 ) {
     for block in blocks {
         if let Kind::Fence(fence) = &block.kind
-            && let Some(steps) = sequence::read(fence, owners)
+            && let Some(steps) = sequence::read(fence, &mut mentions.owners)
         {
-            for step in steps {
-                push(source, step, runbook, findings);
-            }
+            runbook.steps.extend(steps);
         }
     }
     let mut items = Items::new(source, findings, Place::Preconditions);
     let read = items.read(blocks);
+    mentions.skills.append(&mut items.skills);
     for item in read {
         let place = match &item {
             Item::Check(_) | Item::Checklist(_) => {
@@ -80,38 +81,38 @@ fn before_steps(
     }
 }
 
-/// Adds a step, after checking that nothing else has its id.
-fn push(source: &str, step: Step, runbook: &mut Runbook, findings: &mut Findings) {
-    if let Some(other) = runbook.steps.iter().find(|other| other.id == step.id) {
-        let (line, _) = line_and_column(source, other.span.start);
-        findings.push(
-            Diagnostic::error(
-                "duplicate-id",
-                format!("step `{}` has the id of the step on line {line}", step.id),
-                step.span,
-            )
-            .help(format!("pin another id after its title: {{id={}-2}}", step.id)),
-        );
-    }
-    let mut ids: Vec<&Spanned<String>> = Vec::new();
-    for item in &step.items {
-        let id = match item {
-            Item::Script(script) => &script.attributes.id,
-            Item::Action(action) => &action.attributes.id,
-            _ => continue,
-        };
-        let Some(id) = id else { continue };
-        if let Some(other) = ids.iter().find(|other| other.value == id.value) {
-            let (line, _) = line_and_column(source, other.span.start);
-            findings.push(Diagnostic::error(
-                "duplicate-id",
-                format!("`{}` is already the id of the item on line {line}", id.value),
-                id.span,
-            ));
+/// Points at every id that another step, or another item of the same step, already has.
+pub(super) fn check_ids(source: &str, runbook: &Runbook, findings: &mut Findings) {
+    let mut steps: BTreeMap<&str, Span> = BTreeMap::new();
+    for step in &runbook.steps {
+        if let Some(first) = steps.get(step.id.as_str()).filter(|_| !findings.is_full()) {
+            let (line, _) = line_and_column(source, first.start);
+            findings.push(
+                Diagnostic::error(
+                    "duplicate-id",
+                    format!("step `{}` has the id of the step on line {line}", step.id),
+                    step.span,
+                )
+                .help(format!("pin another id after its title: {{id={}-2}}", step.id)),
+            );
         }
-        ids.push(id);
+        steps.entry(&step.id).or_insert(step.span);
+        let mut items: BTreeMap<&str, Span> = BTreeMap::new();
+        for item in &step.items {
+            let id = match item {
+                Item::Script(script) => &script.attributes.id,
+                Item::Action(action) => &action.attributes.id,
+                _ => continue,
+            };
+            let Some(id) = id else { continue };
+            if let Some(first) = items.get(id.value.as_str()).filter(|_| !findings.is_full()) {
+                let (line, _) = line_and_column(source, first.start);
+                let message = format!("`{}` is already the id of the item on line {line}", id.value);
+                findings.push(Diagnostic::error("duplicate-id", message, id.span));
+            }
+            items.entry(&id.value).or_insert(id.span);
+        }
     }
-    runbook.steps.push(step);
 }
 
 fn step(
@@ -299,14 +300,17 @@ impl<'a> SettingsReader<'a> {
         count
     }
 
-    /// A list is settings when its first key is one or nearly, or when every item has a key and one is known.
+    /// A list is settings when its first key is one or nearly, or when every item is `Word: value` and one
+    /// word is a setting. `Output` alone does not make it so: people end lists of what they do with it.
     fn are_settings(&self, list: &[ListItem]) -> bool {
         let lines: Vec<Option<Line<'_>>> = list.iter().map(|item| self.line(item)).collect();
         let Some(Some(first)) = lines.first() else { return false };
-        words::setting(first.key).is_some()
+        let known = |line: &Line<'_>| words::setting(line.key);
+        let word = |line: &Line<'_>| known(line).is_some() || !line.key.contains(char::is_whitespace);
+        known(first).is_some()
             || words::setting_meant(first.key).is_some()
-            || (lines.iter().all(|line| line.as_ref().is_some_and(|line| line.key.chars().count() <= 20))
-                && lines.iter().flatten().any(|line| words::setting(line.key).is_some()))
+            || (lines.iter().all(|line| line.as_ref().is_some_and(word))
+                && lines.iter().flatten().filter_map(known).any(|setting| setting != Setting::Output))
     }
 
     fn unknown(&mut self, line: &Line<'_>) {
@@ -366,7 +370,13 @@ impl<'a> SettingsReader<'a> {
         let text = unquoted(&crate::text::sanitize_line(line.value)).to_owned();
         match setting {
             Setting::Owner => self.settings.owner = self.owner(line),
-            Setting::When => self.settings.when = Some(Spanned { value: text, span: line.value_span }),
+            Setting::When => {
+                if let Some(problem) = templates::expression_problem(&text) {
+                    let message = format!("`{text}` is not an expression: {problem}");
+                    self.bad(line, &message, "such as `When: channel == \"stable\"`, without braces");
+                }
+                self.settings.when = Some(Spanned { value: text, span: line.value_span });
+            }
             Setting::Within => match Duration::parse(&text) {
                 Ok(within) => self.settings.within = Some(within),
                 Err(error) => self.bad(line, &error.to_string(), "such as `Within: 20m`"),

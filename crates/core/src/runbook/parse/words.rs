@@ -142,6 +142,9 @@ pub(super) fn setting(key: &str) -> Option<Setting> {
 /// The advised spelling of the setting that `key` looks like a slip of the pen for. Stricter than a
 /// suggestion: a list of `Then: ...` and `Note: ...` is prose.
 pub(super) fn setting_meant(key: &str) -> Option<&'static str> {
+    if key.len() > 40 {
+        return None;
+    }
     let folded = fold(key);
     let first = folded.chars().next()?;
     SETTINGS
