@@ -113,6 +113,7 @@ fn readable(text: &str) -> String {
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing takes time and memory by the product of the lengths, and names come from hostile sources.
     const LONGEST: usize = 80;
+    const MOST: usize = 2000;
     let length = name.chars().take(LONGEST + 1).count();
     if length > LONGEST {
         return None;
@@ -124,6 +125,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             let other = candidate.chars().take(LONGEST + 1).count();
             other <= LONGEST && other.abs_diff(length) <= 1 + other.max(length) / 4
         })
+        .take(MOST)
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| {
             *distance <= 1 + candidate.chars().count().max(name.chars().count()) / 4

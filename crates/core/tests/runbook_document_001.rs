@@ -1,7 +1,7 @@
 //! Document 001, whose sequence is a plain fence of `[n] Title (owner, duration)` lines.
 
 use windlass_core::diagnostic::Severity;
-use windlass_core::runbook::{Item, Step, parse};
+use windlass_core::runbook::{Item, Step, parse, print};
 
 const FLATTENED: &str = include_str!("fixtures/001-acadenice-release-prod.md");
 
@@ -112,4 +112,11 @@ fn its_other_sections_are_known() {
 fn flattened_it_has_no_steps_and_says_so() {
     let parsed = parse(FLATTENED);
     assert!(parsed.diagnostics.iter().any(|finding| finding.code == "no-steps"));
+}
+
+#[test]
+fn printed_and_read_again_it_means_the_same() {
+    let runbook = parse(&restored()).runbook;
+    let again = parse(&print(&runbook));
+    assert_eq!(again.runbook.without_spans(), runbook.without_spans());
 }

@@ -2,7 +2,7 @@
 
 use windlass_core::diagnostic::{Severity, line_and_column};
 use windlass_core::duration::Duration;
-use windlass_core::runbook::{Counts, Item, parse};
+use windlass_core::runbook::{Counts, Item, parse, print};
 
 const SOURCE: &str = include_str!("fixtures/002-release-front-matter.md");
 
@@ -124,4 +124,11 @@ fn every_warning_stands_at_its_place() {
             "156:12 literal-version v1.2.0",
         ]
     );
+}
+
+#[test]
+fn printed_and_read_again_it_means_the_same() {
+    let runbook = parse(SOURCE).runbook;
+    let again = parse(&print(&runbook));
+    assert_eq!(again.runbook.without_spans(), runbook.without_spans());
 }

@@ -27,7 +27,7 @@ fn check_readable(source: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, max_local_rejects: 10_000_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_read_without_a_panic(source in "\\PC*|(?s:.{0,200})") {
@@ -132,12 +132,14 @@ fn spanned<T>(value: T) -> Spanned<T> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    "[a-z][a-z0-9]{0,6}(-[a-z0-9]{1,4})?"
+    "[a-z][a-z0-9]{0,6}(-[a-z0-9]{1,4})?".prop_filter("a word of the dialect", |name| {
+        !["or", "ou", "and", "et", "stop", "continue", "arret"].contains(&name.as_str())
+    })
 }
 
 /// One line of text with every character that means something to Markdown.
 fn text() -> impl Strategy<Value = String> {
-    "[A-Za-zéÀ0-9][A-Za-zéç0-9 `*_~<>#|\\[\\]{}()!&;:\"'./\\\\=+→$-]{0,20}[a-zé0-9]"
+    "[A-Za-zéÀ0-9*_~<>#|\\[{(!&:.=+$-][A-Za-zéç0-9 `*_~<>#|\\[\\]{}()!&;:\"'./\\\\=+→$-]{0,20}[a-zé0-9]"
         .prop_map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
         .prop_filter("read as something else on purpose", |text| {
             !text.ends_with(')') && !text.contains("&#") && !text.contains("→") && !text.contains("->")
@@ -201,7 +203,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(Into::into),
         any::<i32>().prop_map(Into::into),
-        "[ -~é]{0,12}".prop_map(Into::into),
+        "[ -z|-~é]{0,12}".prop_map(Into::into),
         Just("true".into()),
         Just("1.10".into()),
         Just("> 1%".into()),
@@ -259,13 +261,8 @@ fn settings() -> impl Strategy<Value = Settings> {
         let several = names.len() > 1;
         any::<bool>().prop_map(move |all| Owner { names: names.clone(), all: all && several })
     });
-    let on_failure = prop_oneof![
-        Just(OnFailure::Stop),
-        Just(OnFailure::Continue),
-        name()
-            .prop_filter("a word of its own", |name| !["stop", "continue"].contains(&name.as_str()))
-            .prop_map(OnFailure::Call)
-    ];
+    let on_failure =
+        prop_oneof![Just(OnFailure::Stop), Just(OnFailure::Continue), name().prop_map(OnFailure::Call)];
     let matrix = btree_map("[a-z]{1,5}", vec("[a-z0-9.]{1,5}", 1..3), 0..3);
     (
         (
@@ -344,7 +341,7 @@ fn runbook() -> impl Strategy<Value = Runbook> {
         name(),
         option::of(text()),
         vec(text(), 0..3),
-        btree_map("[A-Z][A-Z_]{0,4}", "[ -~é]{0,10}", 0..3),
+        btree_map("[A-Z][A-Z_]{0,4}", "[ -z|-~é]{0,10}", 0..3),
         btree_map("[a-z]{1,5}", input(), 0..3),
         any::<bool>(),
     );

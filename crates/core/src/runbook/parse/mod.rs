@@ -12,6 +12,7 @@ mod lint;
 mod names;
 mod sections;
 mod sequence;
+mod settings;
 mod steps;
 mod tables;
 mod templates;
