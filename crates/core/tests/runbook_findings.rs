@@ -288,6 +288,26 @@ fn sections_that_never_run_say_so() {
 }
 
 #[test]
+fn a_misspelt_section_is_pointed_at() {
+    check(
+        "## Stpes\n### One\n",
+        &["1:1 unknown-section |## Stpes| did you mean `Steps`?", "1:1 no-steps |## Stpes|"],
+    );
+}
+
+#[test]
+fn the_example_of_the_guide_is_read_without_a_finding() {
+    let runbook = check(include_str!("fixtures/release-example.md"), &[]);
+    let counts = runbook.counts();
+    assert_eq!((counts.steps, counts.items, counts.actions, counts.scripts), (5, 2, 5, 1));
+    let settings = &runbook.steps[3].settings;
+    assert_eq!(settings.lock.as_deref(), Some("production"));
+    assert_eq!(settings.on_failure.as_ref().unwrap().value, OnFailure::Call("rollback".to_owned()));
+    let Item::Action(watch) = &runbook.steps[4].items[0] else { panic!() };
+    assert_eq!(watch.with["criteria"][1]["latency_p95"], "> 2x");
+}
+
+#[test]
 fn what_a_script_does_not_mean() {
     check_step(
         "```python\ntag = 'v1.2.0'\n```\n- [ ] up: `curl x/1.2.0`\n",

@@ -61,6 +61,7 @@ pub(super) fn read(
                 runbook.objective.push_str(&prose);
             }
             Some(Section::Documentation) | None => {
+                misspelt(&part, findings);
                 never_runs(source, &part, findings);
                 let prose = prose(source, part.body);
                 if part.heading.is_some() || !prose.is_empty() {
@@ -161,6 +162,22 @@ fn line_start(source: &str, offset: usize) -> usize {
 
 fn prose(source: &str, body: Span) -> String {
     crate::text::sanitize(source.get(body.start..body.end).unwrap_or_default()).trim().to_owned()
+}
+
+/// Warns about a title that is nearly one with a meaning: its section would be documentation.
+fn misspelt(part: &Part<'_>, findings: &mut Findings) {
+    if part.section.is_none()
+        && let (Some(place), Some(near)) = (part.heading, words::section_meant(&part.title))
+    {
+        findings.push(
+            Diagnostic::warning(
+                "unknown-section",
+                format!("`{}` is no section with a meaning", part.title),
+                place,
+            )
+            .help(format!("did you mean `{near}`?")),
+        );
+    }
 }
 
 /// Warns when a section that nobody runs holds what looks meant to run.

@@ -97,6 +97,32 @@ pub(super) fn section(title: &str) -> Option<Section> {
     Some(section)
 }
 
+/// The section that an unknown title looks like a slip of the pen for.
+pub(super) fn section_meant(title: &str) -> Option<&'static str> {
+    const TITLES: &[&str] = &[
+        "Objective",
+        "Preconditions",
+        "Prerequisites",
+        "Steps",
+        "Procedure",
+        "Rollback",
+        "Outputs",
+        "Common errors",
+        "Troubleshooting",
+        "Escalation",
+        "Objectif",
+        "Pré-requis",
+        "Étapes",
+        "Séquence",
+        "Retour arrière",
+        "Sorties",
+        "Livrables",
+        "Erreurs courantes",
+        "Escalade",
+    ];
+    slip(title, TITLES.iter().map(|title| (fold(title), *title)))
+}
+
 /// A setting of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Setting {
@@ -142,16 +168,23 @@ pub(super) fn setting(key: &str) -> Option<Setting> {
 /// The advised spelling of the setting that `key` looks like a slip of the pen for. Stricter than a
 /// suggestion: a list of `Then: ...` and `Note: ...` is prose.
 pub(super) fn setting_meant(key: &str) -> Option<&'static str> {
-    if key.len() > 40 {
+    slip(key, SETTINGS.iter().map(|(name, advised, _)| ((*name).to_owned(), *advised)))
+}
+
+/// The name, of those given folded and as advised, that `text` is one slip of the pen away from, or two when
+/// it is long; the first letter is right.
+fn slip(text: &str, names: impl Iterator<Item = (String, &'static str)>) -> Option<&'static str> {
+    // Comparing takes time by the product of the lengths, and the text comes from a hostile source.
+    if text.len() > 40 {
         return None;
     }
-    let folded = fold(key);
+    let folded = fold(text);
     let first = folded.chars().next()?;
-    SETTINGS
-        .iter()
-        .filter(|(name, ..)| name.chars().count() >= 4 && name.starts_with(first))
-        .map(|(name, advised, _)| (strsim::damerau_levenshtein(&folded, name), name.len(), *advised))
-        .find(|(distance, length, _)| *distance <= if *length >= 6 { 2 } else { 1 })
+    names
+        .filter(|(name, _)| name.chars().count() >= 4 && name.starts_with(first))
+        .map(|(name, advised)| (strsim::damerau_levenshtein(&folded, &name), name.len(), advised))
+        .filter(|(distance, length, _)| *distance <= if *length >= 6 { 2 } else { 1 })
+        .min_by_key(|(distance, ..)| *distance)
         .map(|(.., advised)| advised)
 }
 
@@ -206,6 +239,18 @@ mod tests {
         assert_eq!(slug("Créer le Tag"), "creer-le-tag");
         assert_eq!(slug("Validation Post-Déploiement"), "validation-post-deploiement");
         assert_eq!(slug("  !? "), "step");
+    }
+
+    #[test]
+    fn other_sections_are_not_misspelt_ones() {
+        let check = |title: &str, expect: Option<&str>| assert_eq!(section_meant(title), expect, "{title}");
+        check("Stpes", Some("Steps"));
+        check("Rolback", Some("Rollback"));
+        check("Etape", Some("Étapes"));
+        check("Setup", None);
+        check("Release", None);
+        check("Options", None);
+        check("Overview", None);
     }
 
     #[test]
