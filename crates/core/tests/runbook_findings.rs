@@ -195,6 +195,8 @@ fn scripts() {
     );
     check_step("```sh {id=x}\n```\n```sh {id=x}\n```\n", &["5:11 duplicate-id |x|"]);
     check_step("text\n```sh\nmake\n", &["4:1 unclosed-fence |```sh|"]);
+    check_step("<!-- later\n### Two\n", &["3:1 unclosed-comment |<!-- later|"]);
+    check_step("<!-- later -->\n", &[]);
     check("Intro\n\n1. a\n   ```sh\n   x\n\n## Steps\n### One\n", &["4:4 unclosed-fence |```sh|"]);
 }
 

@@ -28,6 +28,8 @@ pub(super) enum Kind {
     /// Rows of cells, the header first.
     Table(Vec<Vec<Vec<Segment>>>),
     Quote(Vec<Block>),
+    /// A comment never closed, which hides the rest of the document.
+    OpenComment,
     /// Nested deeper than anybody reads.
     TooDeep,
     Other,
@@ -185,6 +187,11 @@ impl Reader<'_> {
             NodeValue::CodeBlock(code) if code.fenced => Kind::Fence(self.fence(code, data.sourcepos)),
             NodeValue::List(_) => {
                 Kind::List(node.children().map(|item| self.list_item(item, depth)).collect())
+            }
+            NodeValue::HtmlBlock(html)
+                if html.literal.trim_start().starts_with("<!--") && !html.literal.contains("-->") =>
+            {
+                Kind::OpenComment
             }
             NodeValue::BlockQuote => Kind::Quote(self.blocks(node, depth + 1)),
             NodeValue::Table(_) => Kind::Table(

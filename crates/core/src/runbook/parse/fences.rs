@@ -45,6 +45,14 @@ fn language(name: &str) -> Option<Language> {
     }
 }
 
+/// Whether the fence is plain text: no language, or one that says so.
+pub(super) fn is_plain(source: &str, fence: &Fence) -> bool {
+    matches!(
+        info(source, fence).language.to_ascii_lowercase().as_str(),
+        "" | "text" | "txt" | "plain" | "plaintext"
+    )
+}
+
 /// Whether the fence is a typed action: YAML whose first key is `uses`.
 pub(super) fn is_action(source: &str, fence: &Fence) -> bool {
     is_yaml(info(source, fence).language) && first_key(&fence.text) == Some("uses")
@@ -141,7 +149,9 @@ fn action(fence: &Fence, attributes: Attributes, findings: &mut Findings) -> Opt
     for (key, value) in pairs {
         match key.as_str() {
             Some("uses") => match value.as_str().map(str::trim).filter(|name| !name.is_empty()) {
-                Some(name) => uses = Some(Spanned { value: name.to_owned(), span: place(value.span) }),
+                Some(name) => {
+                    uses = Some(Spanned { value: crate::text::sanitize_line(name), span: place(value.span) })
+                }
                 None => findings.push(
                     Diagnostic::error(
                         "wrong-type",

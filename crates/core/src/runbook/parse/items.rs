@@ -66,7 +66,7 @@ impl<'a> Items<'a> {
                         self.list(list, &mut items);
                     }
                 },
-                Kind::Quote(_) | Kind::Table(_) | Kind::Other | Kind::TooDeep => {}
+                Kind::Quote(_) | Kind::Table(_) | Kind::Other | Kind::OpenComment | Kind::TooDeep => {}
             }
         }
         items
@@ -258,7 +258,8 @@ fn names(value: &str, base: usize) -> Vec<Spanned<String>> {
     for part in value.split(',') {
         if let Some((name, start)) = name(part) {
             let start = base + offset + start;
-            names.push(Spanned { value: name.to_owned(), span: Span::new(start, start + name.len()) });
+            let span = Span::new(start, start + name.len());
+            names.push(Spanned { value: crate::text::sanitize_line(name), span });
         }
         offset += part.len() + 1;
     }

@@ -26,7 +26,7 @@ pub(super) fn read(
     runbook: &mut Runbook,
     findings: &mut Findings,
 ) -> Mentions {
-    whole_document(blocks, findings);
+    whole_document(source, blocks, findings);
     let mut mentions = Mentions::default();
     let mut has_steps_section = false;
     for part in parts(source, base, blocks, runbook) {
@@ -84,15 +84,23 @@ pub(super) fn read(
 }
 
 /// What is wrong anywhere in the document: fences never closed, lists nobody can read.
-fn whole_document(blocks: &[Block], findings: &mut Findings) {
+fn whole_document(source: &str, blocks: &[Block], findings: &mut Findings) {
     for block in blocks {
         match &block.kind {
             Kind::Fence(fence) if !fence.closed => findings.push(
                 Diagnostic::error("unclosed-fence", "this fence is never closed", fence.opening)
                     .help("end it with a line of the same characters: everything below is inside it"),
             ),
-            Kind::List(items) => items.iter().for_each(|item| whole_document(&item.blocks, findings)),
-            Kind::Quote(inner) => whole_document(inner, findings),
+            Kind::List(items) => items.iter().for_each(|item| whole_document(source, &item.blocks, findings)),
+            Kind::Quote(inner) => whole_document(source, inner, findings),
+            Kind::OpenComment => findings.push(
+                Diagnostic::error(
+                    "unclosed-comment",
+                    "this comment is never closed",
+                    first_line(source, block.span),
+                )
+                .help("end it with -->: everything below is inside it"),
+            ),
             Kind::TooDeep => findings.push(
                 Diagnostic::error(
                     "too-deep",

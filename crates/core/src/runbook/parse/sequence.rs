@@ -145,7 +145,7 @@ pub(super) fn owner(text: &str, base: usize, owners: &mut Owners) -> Option<Owne
     owners.extend(
         cleaned.iter().map(|(at, name)| (name.clone(), Span::new(base + at, base + at + name.len()))),
     );
-    Some(Owner { names: cleaned.into_iter().map(|(_, name)| name).collect(), all })
+    Some(Owner { names: cleaned.iter().map(|(_, name)| crate::text::sanitize_line(name)).collect(), all })
 }
 
 /// The parts of a list written `a, b`.

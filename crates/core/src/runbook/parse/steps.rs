@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Block, Kind, ListItem, Segment, plain};
 use super::items::{Items, Place};
 use super::settings::SettingsReader;
-use super::{Findings, Mentions, Owners, attributes, sequence};
+use super::{Findings, Mentions, Owners, attributes, fences, sequence};
 use crate::diagnostic::{Diagnostic, Span, line_and_column};
 use crate::runbook::{Item, Runbook, Spanned, Step};
 
@@ -49,6 +49,7 @@ fn before_steps(
 ) {
     for block in blocks {
         if let Kind::Fence(fence) = &block.kind
+            && fences::is_plain(source, fence)
             && let Some(steps) = sequence::read(fence, &mut mentions.owners)
         {
             runbook.steps.extend(steps);
