@@ -1,0 +1,65 @@
+//! Everything that must hold before a change lands: formatting, lints, documentation, licences, generated files, tests.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::{generate, run};
+
+/// Programs that tests use for real, and the Debian package each comes from.
+const PARTS: &[(&str, &str)] = &[
+    ("git", "git"),
+    ("bash", "bash"),
+    ("make", "make"),
+    ("gpg", "gnupg"),
+    ("ssh-keygen", "openssh-client"),
+    ("python3", "python3"),
+];
+
+/// The version of cargo-deny that is installed when there is none.
+const DENY: &str = "0.20.2";
+
+/// Runs every check, cheapest first.
+pub fn everything(root: &Path) -> Result<(), String> {
+    let begin = Instant::now();
+    parts(root)?;
+    run(root, "cargo", &["fmt", "--all", "--check"])?;
+    generate::check(root)?;
+    run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    run(root, "cargo", &["test", "--workspace", "--locked", "--no-fail-fast"])?;
+    run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"])?;
+    deny(root)?;
+    println!("every check passed in {:.0} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Installs what tests need where that is possible, and says what is missing where it is not: nothing is skipped.
+fn parts(root: &Path) -> Result<(), String> {
+    let missing: Vec<&str> = PARTS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let may_install = is_there("apt-get") && std::env::var("CI").is_ok();
+    if !may_install {
+        return Err(format!("the tests need these packages: {}", missing.join(", ")));
+    }
+    run(root, "apt-get", &["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(missing);
+    run(root, "apt-get", &arguments)
+}
+
+/// Licences, sources and duplicates of dependencies. Advisories need a database from the network and are looked at
+/// where that can be had.
+fn deny(root: &Path) -> Result<(), String> {
+    if !is_there("cargo-deny") {
+        run(root, "cargo", &["install", "cargo-deny", "--locked", "--version", DENY])?;
+    }
+    run(root, "cargo", &["deny", "check", "licenses", "bans", "sources"])
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        || Command::new(program).arg("--version").output().is_ok()
+}
