@@ -22,7 +22,7 @@ use group::Group;
 pub use group::stop_leftovers;
 use lines::Lines;
 
-/// How much of a process's standard output is kept, from its start.
+/// How much of a process's standard output is kept, from its start, unless told otherwise.
 pub const STDOUT_KEPT: usize = 16 << 20;
 /// How much of a process's standard error is kept, from its end.
 pub const STDERR_KEPT: usize = 64 << 10;
@@ -47,6 +47,8 @@ pub struct Command {
     pub cwd: Option<PathBuf>,
     /// Its output is not logged.
     pub quiet: bool,
+    /// How much of its standard output is kept, from its start, in bytes.
+    pub keep: usize,
 }
 
 impl Command {
@@ -59,6 +61,7 @@ impl Command {
             stdin: None,
             cwd: None,
             quiet: false,
+            keep: STDOUT_KEPT,
         }
     }
 
@@ -97,6 +100,13 @@ impl Command {
         self
     }
 
+    /// With another limit on how much of its standard output is kept than [`STDOUT_KEPT`].
+    #[must_use]
+    pub fn keep(mut self, bytes: usize) -> Self {
+        self.keep = bytes;
+        self
+    }
+
     /// Its output is kept out of the item's log.
     #[must_use]
     pub fn quiet(mut self) -> Self {
@@ -110,7 +120,7 @@ impl Command {
 pub struct Finished {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
-    /// The first 16 MiB of its standard output.
+    /// Its standard output, or the first [`Command::keep`] bytes of it.
     pub stdout: Vec<u8>,
     /// The last 64 KiB of its standard error.
     pub stderr: Vec<u8>,
@@ -140,7 +150,8 @@ pub async fn run(context: &Context, command: &Command) -> Result<Finished> {
             let _ = stdin.shutdown().await;
         });
     }
-    let mut out = Intake::start(child.stdout.take(), Keep::First(STDOUT_KEPT), context, command, Stream::Out);
+    let mut out =
+        Intake::start(child.stdout.take(), Keep::First(command.keep), context, command, Stream::Out);
     let mut err = Intake::start(child.stderr.take(), Keep::Last(STDERR_KEPT), context, command, Stream::Err);
     let status = tokio::select! {
         biased;
