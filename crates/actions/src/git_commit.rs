@@ -74,7 +74,10 @@ impl Action for Commit {
         if paths.is_empty() {
             return Err(ActionError::Final(match params.paths.is_empty() {
                 true => "there is nothing to commit: no tracked file was changed".into(),
-                false => format!("there is nothing to commit: unchanged: {}", sanitize_line(&params.paths.join(", "))),
+                false => format!(
+                    "there is nothing to commit: unchanged: {}",
+                    sanitize_line(&params.paths.join(", "))
+                ),
             }));
         }
         git.act(stage(&paths), None).await?;
@@ -103,9 +106,8 @@ impl Action for Commit {
             return Ok(Undone::NothingToDo);
         }
         let shown = crate::short(&output.commit);
-        let by_hand = |why: &str| {
-            Ok(Undone::NeedsHuman(format!("{why}: take it back with `git revert {shown}`")))
-        };
+        let by_hand =
+            |why: &str| Ok(Undone::NeedsHuman(format!("{why}: take it back with `git revert {shown}`")));
         if let Some(remote) = git.published(&output.commit).await? {
             return by_hand(&format!("the commit {shown} is published on {remote}"));
         }

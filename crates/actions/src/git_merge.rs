@@ -81,7 +81,8 @@ impl Action for Merge {
         let (branch, head) = (repository.branch().await?, repository.require_commit("HEAD").await?);
         repository.act(["switch", "--quiet", "--no-guess", names::short(&full)], None).await?;
         let fast = if params.no_ff { "--no-ff" } else { "--ff" };
-        let command = git().args(["merge", "--quiet", "--no-edit", "--no-autostash", fast, "-m", &message, &from]);
+        let command =
+            git().args(["merge", "--quiet", "--no-edit", "--no-autostash", fast, "-m", &message, &from]);
         let finished = repository.finish(command.clone()).await?;
         if finished.success() {
             context.changed(effect(params)?);

@@ -171,7 +171,9 @@ fn effect(remote: &str, full: &str) -> Effect {
 
 fn defaults(branch: Option<&str>, tag: Option<&str>) -> Result<Vec<String>> {
     let branch = branch.ok_or_else(|| {
-        ActionError::Final("no branch is checked out: say in `refs` what to push, such as `refs: [main]`".into())
+        ActionError::Final(
+            "no branch is checked out: say in `refs` what to push, such as `refs: [main]`".into(),
+        )
     })?;
     let mut refs = vec![names::branch(branch)?];
     if let Some(tag) = tag {
@@ -233,7 +235,9 @@ impl State {
         let mut refs = Vec::new();
         for full in names {
             let local = git.object(&full).await?.ok_or_else(|| {
-                ActionError::Final(format!("there is no {full} here to push: is a step before this one missing?"))
+                ActionError::Final(format!(
+                    "there is no {full} here to push: is a step before this one missing?"
+                ))
             })?;
             let remote = held.get(&full).cloned();
             let standing = standing(git, &params.remote, &full, &local, remote.as_deref()).await?;
@@ -269,16 +273,25 @@ impl State {
             let annotated = git.read(["cat-file", "-t", &tag.local]).await?.trim() == "tag";
             if annotate.is_some_and(|wanted| wanted != annotated) {
                 let not = if annotated { "" } else { "not " };
-                return Err(ActionError::Final(format!("the tag {name} is {not}annotated: it was not made by this plan")));
+                return Err(ActionError::Final(format!(
+                    "the tag {name} is {not}annotated: it was not made by this plan"
+                )));
             }
             let commit = git.require_commit(&tag.full).await?;
-            let mut tips: Vec<String> =
-                self.refs.iter().filter(|one| one.full.starts_with("refs/heads/")).map(|one| one.local.clone()).collect();
+            let mut tips: Vec<String> = self
+                .refs
+                .iter()
+                .filter(|one| one.full.starts_with("refs/heads/"))
+                .map(|one| one.local.clone())
+                .collect();
             let branches = git.remote_refs(&self.remote, &[]).await?;
-            tips.extend(branches.into_iter().filter(|(full, _)| full.starts_with("refs/heads/")).map(|(_, id)| id));
+            tips.extend(
+                branches.into_iter().filter(|(full, _)| full.starts_with("refs/heads/")).map(|(_, id)| id),
+            );
             let mut found = false;
             for tip in tips {
-                found = found || (git.commit(&tip).await?.is_some() && git.is_ancestor(&commit, &tip).await?);
+                found =
+                    found || (git.commit(&tip).await?.is_some() && git.is_ancestor(&commit, &tip).await?);
             }
             if !found {
                 return Err(ActionError::Final(format!(
@@ -309,7 +322,14 @@ async fn standing(git: &Git, remote: &str, full: &str, local: &str, held: Option
         // Brings the commits and moves no ref of ours.
         let fetch = crate::adapters::git::git();
         let fetch = git.to_remote(fetch).await?.args([
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--end-of-options", remote, full,
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--refmap=",
+            "--end-of-options",
+            remote,
+            full,
         ]);
         let finished = git.finish(fetch.clone()).await?;
         if !finished.success() {
@@ -343,7 +363,9 @@ fn refusal(git: &Git, remote: &str, finished: &Finished) -> String {
     let said = String::from_utf8_lossy(&finished.stderr);
     let hook: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("remote:")).collect();
     let mut told = git.words(refused.join("\n").as_bytes());
-    let words = git.words(if hook.is_empty() { said.as_bytes().to_vec() } else { hook.join("\n").into_bytes() }.as_slice());
+    let words = git.words(
+        if hook.is_empty() { said.as_bytes().to_vec() } else { hook.join("\n").into_bytes() }.as_slice(),
+    );
     if !words.is_empty() {
         told = if told.is_empty() { words } else { format!("{told}: {words}") };
     }

@@ -161,7 +161,9 @@ fn effect(full: &str) -> Effect {
 fn full_name(params: &Params, release: Option<&ReleaseFact>) -> Result<String> {
     let name = params.name.as_deref().or(release.map(|release| release.tag.as_str()));
     names::tag(name.ok_or_else(|| {
-        ActionError::Final("git.tag: this run releases no version, so `name` must say which tag to make".into())
+        ActionError::Final(
+            "git.tag: this run releases no version, so `name` must say which tag to make".into(),
+        )
     })?)
 }
 

@@ -165,13 +165,13 @@ async fn execute(
     context: &Context,
 ) -> Result<(Finished, Result<BTreeMap<String, String>>)> {
     check(text)?;
-    let folder = tempfile::Builder::new()
-        .prefix("windlass-")
-        .tempdir()
-        .map_err(|error| ActionError::Failed(format!("no folder for the script's outputs can be made: {error}")))?;
+    let folder = tempfile::Builder::new().prefix("windlass-").tempdir().map_err(|error| {
+        ActionError::Failed(format!("no folder for the script's outputs can be made: {error}"))
+    })?;
     let file = folder.path().join("output");
-    std::fs::write(&file, "")
-        .map_err(|error| ActionError::Failed(format!("no file for the script's outputs can be made: {error}")))?;
+    std::fs::write(&file, "").map_err(|error| {
+        ActionError::Failed(format!("no file for the script's outputs can be made: {error}"))
+    })?;
     let mut command = match params.language {
         // The last one is `$0`, the name in bash's own messages.
         Language::Bash => Command::new("bash").args(["-euo", "pipefail", "-c", text, "windlass"]),
@@ -234,7 +234,9 @@ fn failure(what: &str, finished: &Finished, context: &Context) -> ActionError {
                 Some(command) => ActionError::Final(format!(
                     "{what} ended with exit code 127: the command `{command}` is not installed or not in PATH"
                 )),
-                None => ActionError::Final(format!("{what} ended with exit code 127, a command is missing{told}")),
+                None => {
+                    ActionError::Final(format!("{what} ended with exit code 127, a command is missing{told}"))
+                }
             }
         }
         Some(126) => {
@@ -268,7 +270,9 @@ mod tests {
 
     #[test]
     fn keys_are_names_of_variables() {
-        for (key, expect) in [("URL", true), ("_a1", true), ("1a", false), ("a-b", false), ("", false), ("a b", false)] {
+        for (key, expect) in
+            [("URL", true), ("_a1", true), ("1a", false), ("a-b", false), ("", false), ("a b", false)]
+        {
             assert_eq!(is_key(key), expect, "{key}");
         }
     }

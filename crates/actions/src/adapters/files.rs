@@ -15,7 +15,8 @@ pub const LARGEST: u64 = 32 << 20;
 /// # Errors
 /// [`ActionError::Final`] when it is empty, absolute, leads up or holds control characters.
 pub fn check(path: &str) -> Result<()> {
-    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let plain =
+        Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if path.is_empty() || !plain || path.contains(char::is_control) {
         return Err(ActionError::Final(format!(
             "`{}` is no path inside the repository: write it from the repository's root, without `..`",
@@ -36,7 +37,10 @@ pub fn inside(workspace: &Path, path: &str) -> Result<PathBuf> {
     for part in Path::new(path).components() {
         if let Component::Normal(part) = part {
             if part.eq_ignore_ascii_case(".git") {
-                return Err(ActionError::Final(format!("`{}` is inside git's own folder", sanitize_line(path))));
+                return Err(ActionError::Final(format!(
+                    "`{}` is inside git's own folder",
+                    sanitize_line(path)
+                )));
             }
             place.push(part);
             if fs::symlink_metadata(&place).is_ok_and(|data| data.file_type().is_symlink()) {
@@ -75,7 +79,8 @@ pub fn read(workspace: &Path, path: &str) -> Result<Option<String>> {
 /// # Errors
 /// Also [`ActionError::Final`] when there is none.
 pub fn require(workspace: &Path, path: &str) -> Result<String> {
-    read(workspace, path)?.ok_or_else(|| ActionError::Final(format!("there is no file {}", sanitize_line(path))))
+    read(workspace, path)?
+        .ok_or_else(|| ActionError::Final(format!("there is no file {}", sanitize_line(path))))
 }
 
 /// Gives each file its new text: all of them, or none when one cannot be written. Each is on disk before it takes
@@ -177,7 +182,9 @@ impl Staged {
 }
 
 fn failed(verb: &str, path: &str, error: &io::Error) -> ActionError {
-    ActionError::Final(format!("{} cannot be {verb}: {error}", sanitize_line(path)).replace("be write:", "be written:"))
+    ActionError::Final(
+        format!("{} cannot be {verb}: {error}", sanitize_line(path)).replace("be write:", "be written:"),
+    )
 }
 
 #[cfg(test)]

@@ -96,28 +96,66 @@ mod tests {
     #[test]
     fn names_follow_the_rules_of_git_and_two_of_ours() {
         let cases = [
-            ("main", true), ("feature/a-b_c", true), ("v1.2.3-rc.1+build", true), ("$(id)", true), ("a;b|c", true),
-            ("`id`", true), ("é", true), ("a@b", true), ("--upload-pack=x", false), ("-x", false), ("", false), ("/a", false),
-            ("a/", false), ("a//b", false), (".a", false), ("a/.b", false), ("a.lock", false), ("a.lock/b", false), ("a.", false), ("a..b", false),
-            ("a@{b", false), ("@", false), ("a b", false), ("a\tb", false), ("a\nb", false), ("a\u{1b}[31m", false), ("a~1", false), ("a^", false),
-            ("a:b", false), ("a?", false), ("a*", false), ("a[", false), ("a\\b", false), ("a\u{202e}b", false), ("a\u{9b}b", false),
+            ("main", true),
+            ("feature/a-b_c", true),
+            ("v1.2.3-rc.1+build", true),
+            ("$(id)", true),
+            ("a;b|c", true),
+            ("`id`", true),
+            ("é", true),
+            ("a@b", true),
+            ("--upload-pack=x", false),
+            ("-x", false),
+            ("", false),
+            ("/a", false),
+            ("a/", false),
+            ("a//b", false),
+            (".a", false),
+            ("a/.b", false),
+            ("a.lock", false),
+            ("a.lock/b", false),
+            ("a.", false),
+            ("a..b", false),
+            ("a@{b", false),
+            ("@", false),
+            ("a b", false),
+            ("a\tb", false),
+            ("a\nb", false),
+            ("a\u{1b}[31m", false),
+            ("a~1", false),
+            ("a^", false),
+            ("a:b", false),
+            ("a?", false),
+            ("a*", false),
+            ("a[", false),
+            ("a\\b", false),
+            ("a\u{202e}b", false),
+            ("a\u{9b}b", false),
         ];
         for (name, expect) in cases {
             assert_eq!(tag(name).is_ok(), expect, "tag {name:?}");
             assert_eq!(branch(name).is_ok(), expect, "branch {name:?}");
-            let git = std::process::Command::new("git").args(["check-ref-format", &format!("refs/tags/{name}")]).status().unwrap();
+            let git = std::process::Command::new("git")
+                .args(["check-ref-format", &format!("refs/tags/{name}")])
+                .status()
+                .unwrap();
             // Where we allow a name, git does too.
             assert!(git.success() || !expect, "git on {name:?}");
         }
         assert_eq!(branch("refs/heads/main").unwrap(), "refs/heads/main");
         assert!(branch("HEAD").is_err() && tag(&"x".repeat(300)).is_err());
         let message = tag("--upload-pack=\u{1b}x").unwrap_err().to_string();
-        assert_eq!(message, "`--upload-pack=x` cannot be the name of a tag: it starts with `-`, like an option");
+        assert_eq!(
+            message,
+            "`--upload-pack=x` cannot be the name of a tag: it starts with `-`, like an option"
+        );
     }
 
     #[test]
     fn revisions_are_no_options() {
-        for (text, expect) in [("HEAD~2", true), ("main^{commit}", true), ("--all", false), ("a b", false), ("", false)] {
+        for (text, expect) in
+            [("HEAD~2", true), ("main^{commit}", true), ("--all", false), ("a b", false), ("", false)]
+        {
             assert_eq!(revision(text).is_ok(), expect, "{text}");
         }
     }

@@ -65,7 +65,9 @@ impl Git {
         answer.map(|path| PathBuf::from(path.trim_end_matches('\n'))).map_err(|error| {
             let text = error.to_string();
             if text.contains("not a git repository") {
-                return ActionError::Final("this folder is in no git repository: run `git init` first".into());
+                return ActionError::Final(
+                    "this folder is in no git repository: run `git init` first".into(),
+                );
             }
             if text.contains("work tree") {
                 return ActionError::Final("this repository is bare: work in a clone of it".into());
@@ -161,7 +163,14 @@ impl Git {
     }
 
     async fn status(&self, args: &[&str]) -> Result<Vec<String>> {
-        let fixed = ["--literal-pathspecs", "status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules=none"];
+        let fixed = [
+            "--literal-pathspecs",
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--ignore-submodules=none",
+        ];
         let text = self.read(fixed.iter().chain(args).copied()).await?;
         Ok(text.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect())
     }
@@ -174,7 +183,9 @@ impl Git {
         let format = "--format=%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)";
         let listed = self.read(["for-each-ref", format, "refs/tags/"]).await?;
         let merged = match self.head().await? {
-            Some(head) => self.read(["for-each-ref", "--merged", &head, "--format=%(refname)", "refs/tags/"]).await?,
+            Some(head) => {
+                self.read(["for-each-ref", "--merged", &head, "--format=%(refname)", "refs/tags/"]).await?
+            }
             None => String::new(),
         };
         let merged: BTreeSet<&str> = merged.lines().collect();
@@ -257,10 +268,10 @@ impl Git {
     pub async fn person(&self) -> Result<Option<Person>> {
         let finished = self.finish(super::git().args(["var", "GIT_AUTHOR_IDENT"]).quiet()).await?;
         let text = sanitize_line(&String::from_utf8_lossy(&finished.stdout));
-        Ok(text.rsplit_once('>').and_then(|(person, _)| person.rsplit_once('<')).map(|(name, email)| Person {
-            name: name.trim().to_owned(),
-            email: email.trim().to_owned(),
-        }))
+        Ok(text
+            .rsplit_once('>')
+            .and_then(|(person, _)| person.rsplit_once('<'))
+            .map(|(name, email)| Person { name: name.trim().to_owned(), email: email.trim().to_owned() }))
     }
 
     /// The value of a configuration key.
@@ -277,7 +288,8 @@ impl Git {
     /// When it is not there, and when git fails.
     pub async fn message(&self, revision: &str) -> Result<String> {
         let commit = self.require_commit(revision).await?;
-        self.read(["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%B", &commit, "--"]).await
+        self.read(["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%B", &commit, "--"])
+            .await
     }
 }
 

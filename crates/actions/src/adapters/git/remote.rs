@@ -48,7 +48,8 @@ impl Git {
                 "this repository has no remote `{remote}`: add it with `git remote add {remote} URL`"
             )));
         }
-        let mut command = self.to_remote(git()).await?.args(["ls-remote", "--quiet", "--end-of-options", remote]);
+        let mut command =
+            self.to_remote(git()).await?.args(["ls-remote", "--quiet", "--end-of-options", remote]);
         for pattern in patterns {
             names::revision(pattern)?;
             command = command.arg(pattern).arg(format!("{pattern}^{{}}"));

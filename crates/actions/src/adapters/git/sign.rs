@@ -42,7 +42,8 @@ impl Git {
         if sign == Sign::Ssh && self.config("gpg.ssh.allowedSignersFile").await?.is_none() {
             // Nobody said whose keys count, so it must be the one we sign with.
             signers = self.own_signer().await?;
-            command = command.arg("-c").arg(format!("gpg.ssh.allowedSignersFile={}", signers.path().display()));
+            command =
+                command.arg("-c").arg(format!("gpg.ssh.allowedSignersFile={}", signers.path().display()));
         }
         let command = command.args(["verify-tag", full_ref]);
         let finished = self.finish(command).await?;
@@ -60,22 +61,24 @@ impl Git {
             .await?
             .ok_or_else(|| failed("`user.signingKey` is not set in git's configuration".into()))?;
         let literal = key.strip_prefix("key::").unwrap_or(&key);
-        let public = if literal.starts_with("ssh-") || literal.starts_with("ecdsa-") || literal.starts_with("sk-") {
-            literal.to_owned()
-        } else {
-            let path = match (key.strip_prefix("~/"), std::env::var_os("HOME")) {
-                (Some(rest), Some(home)) => std::path::Path::new(&home).join(rest),
-                _ => self.workspace().join(&key),
-            };
-            let path = if path.extension().is_some_and(|extension| extension == "pub") {
-                path
+        let public =
+            if literal.starts_with("ssh-") || literal.starts_with("ecdsa-") || literal.starts_with("sk-") {
+                literal.to_owned()
             } else {
-                let mut name = path.into_os_string();
-                name.push(".pub");
-                name.into()
+                let path = match (key.strip_prefix("~/"), std::env::var_os("HOME")) {
+                    (Some(rest), Some(home)) => std::path::Path::new(&home).join(rest),
+                    _ => self.workspace().join(&key),
+                };
+                let path = if path.extension().is_some_and(|extension| extension == "pub") {
+                    path
+                } else {
+                    let mut name = path.into_os_string();
+                    name.push(".pub");
+                    name.into()
+                };
+                std::fs::read_to_string(&path)
+                    .map_err(|error| failed(format!("{}: {error}", path.display())))?
             };
-            std::fs::read_to_string(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?
-        };
         let file = tempfile::NamedTempFile::new().map_err(|error| failed(error.to_string()))?;
         std::fs::write(file.path(), format!("* {}\n", public.lines().next().unwrap_or_default()))
             .map_err(|error| failed(error.to_string()))?;
