@@ -112,12 +112,18 @@ fn runbook(writes: bool, test: Option<&str>, pushes: bool) -> String {
                 .into(),
         ));
     }
+    steps.push((
+        "Write the notes",
+        "For an announcement; the file is not committed.\n\n```yaml\nuses: notes.write\n\
+         with: { output: \".release_notes_{{ tag }}.md\" }\n```\n"
+            .into(),
+    ));
     let mut text = String::from(
         "---
 name: release
 description: Release a new version
 triggers: [release]
-skills: [git, version, changelog]
+skills: [git, version, changelog, notes]
 ---
 # Release
 
@@ -133,6 +139,7 @@ Release what was committed since the last tag: version, changelog, tag.
     }
     text.push_str("\n## Outputs\n\n- The version in every file that states it\n- Its section in the changelog\n- Its tag");
     text.push_str(if pushes { ", pushed\n" } else { "\n" });
+    text.push_str("- Its notes in a file\n");
     text
 }
 
