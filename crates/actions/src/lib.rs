@@ -1,1 +1,45 @@
-//! placeholder
+//! The actions of Windlass: this file is the list, one file per action.
+
+use windlass_engine::action::ActionSet;
+
+pub mod adapters;
+pub mod changelog_promote;
+pub mod git_branch;
+pub mod git_commit;
+pub mod git_merge;
+pub mod git_push;
+pub mod git_tag;
+pub mod http_check;
+pub mod notes_write;
+pub mod script;
+pub mod version_write;
+
+/// Every action, by name. A new one is a file, its `mod` line above and its line here.
+pub fn all() -> ActionSet {
+    ActionSet::new()
+        // Makes a branch and checks it out.
+        .with(git_branch::Branch)
+        // Commits what earlier steps wrote.
+        .with(git_commit::Commit)
+        // Merges one branch into another.
+        .with(git_merge::Merge)
+        // Tags the release, signed on request.
+        .with(git_tag::CreateTag)
+        // Publishes branch and tag, both or none.
+        .with(git_push::Push)
+        // Writes the version into every file that states it.
+        .with(version_write::WriteVersion)
+        // Turns the changelog's unreleased section into the release's.
+        .with(changelog_promote::Promote)
+        // Writes the release notes to a file.
+        .with(notes_write::WriteNotes)
+        // Runs a script of the runbook.
+        .with(script::Script)
+        // Asks a URL and looks at the answer.
+        .with(http_check::HttpCheck)
+}
+
+/// The start of a commit's id, for people.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..10).unwrap_or(id)
+}

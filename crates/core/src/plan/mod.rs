@@ -12,9 +12,11 @@ use crate::gate::ApprovalRule;
 use crate::runbook::{CommonError, Criterion, Escalation, InDoubt, OnFailure, Owner};
 use crate::verdict::WatchRule;
 
+pub mod bind;
 mod digest;
 mod facts;
 mod find;
+pub mod flow;
 mod outputs;
 
 pub use digest::{Digest, canonical, sha256_hex};

@@ -1,0 +1,5 @@
+//! What the actions act through. Nothing here knows an action.
+
+pub mod files;
+pub mod git;
+pub mod http;

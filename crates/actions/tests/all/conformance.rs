@@ -1,0 +1,146 @@
+//! What every action promises, checked in a loop over all of them: a new action must have a fixture here.
+
+use serde_json::{Value, json};
+use windlass_core::plan::Effect;
+use windlass_engine::action::{Probe, Undone};
+use windlass_testkit::repo::RepoBuilder;
+
+use crate::server::Server;
+use crate::world::{Setting, action};
+
+const CARGO: &str = "[package]\nname = \"sample\"\nversion = \"0.1.0\"\n";
+const CHANGELOG: &str = "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-01-01\n\n### Added\n\n- Begin\n";
+
+struct Fixture {
+    setting: Setting,
+    params: Value,
+    /// Taking it back needs a person.
+    by_hand: bool,
+    /// It cannot tell whether it was done.
+    blind: bool,
+}
+
+async fn fixture(name: &str, server: &Server) -> Fixture {
+    let repo = RepoBuilder::new();
+    repo.file("Cargo.toml", CARGO).file("CHANGELOG.md", CHANGELOG).commit("feat: begin");
+    repo.tag("v0.1.0").remote();
+    let setting = Setting::releasing(repo);
+    let repo = &setting.repo;
+    let (mut by_hand, mut blind) = (false, false);
+    let params = match name {
+        "git.branch" => json!({ "name": "release/0.2.0" }),
+        "git.commit" => {
+            repo.file("Cargo.toml", "changed").file("untracked", "x");
+            json!({ "message": "chore: release 0.2.0" })
+        }
+        "git.merge" => {
+            repo.git(&["switch", "--quiet", "--create", "topic"]);
+            repo.file("topic", "x").commit("feat: topic");
+            repo.git(&["switch", "--quiet", "main"]);
+            json!({ "from": "topic", "into": "main" })
+        }
+        "git.tag" => json!({}),
+        "git.push" => {
+            repo.file("new", "x").commit("feat: new");
+            repo.tag("v0.2.0");
+            by_hand = true;
+            json!({ "annotate": true })
+        }
+        "version.write" => json!({ "holders": [{ "path": "Cargo.toml", "version": "0.1.0" }] }),
+        "changelog.promote" => json!({}),
+        "notes.write" => json!({ "output": "notes/RELEASE.md" }),
+        "script" => json!({
+            "language": "bash",
+            "text": "touch done; echo \"URL=https://x\" >> $WINDLASS_OUTPUT",
+            "probe": "test -e done && echo URL=https://x >> $WINDLASS_OUTPUT",
+            "undo": "rm -f done",
+        }),
+        "http.check" => {
+            blind = true;
+            json!({ "url": server.url("/ok") })
+        }
+        other => panic!("the action {other} has no fixture: give it one here"),
+    };
+    Fixture { setting, params, by_hand, blind }
+}
+
+fn sorted(mut effects: Vec<Effect>) -> Vec<Effect> {
+    effects.sort();
+    effects
+}
+
+#[tokio::test]
+async fn every_action_keeps_its_promises() {
+    let server = Server::start().await;
+    for action in windlass_actions::all().iter() {
+        let name = action.name();
+        let Fixture { setting, params, by_hand, blind } = fixture(name, &server).await;
+        let before = setting.snapshot();
+        action.accepts(&params).unwrap();
+        assert!(action.accepts(&json!({ "no such key": 1 })).is_err(), "{name} takes unknown keys");
+        let planned = sorted(action.effects(&params, &setting.facts()).unwrap());
+        assert!(!action.label(&params, &setting.facts()).is_empty());
+
+        // Planning and probing change nothing, and before the run it is not done.
+        let probed = action.probe(&params, &setting.context()).await.unwrap();
+        assert!(matches!(probed, Probe::Absent | Probe::Unknown), "{name}: {probed:?}");
+        assert_eq!(setting.snapshot(), before, "{name} changed something while probing");
+
+        // It changes what was planned, and says so.
+        let context = setting.context();
+        let output = action.run(&params, &context).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(sorted(context.changes()), planned, "{name}");
+        let after = setting.snapshot();
+        assert_eq!(after == before, planned.is_empty(), "{name} changed nothing, or something unplanned");
+        match action.probe(&params, &setting.context()).await.unwrap() {
+            Probe::Done(_) => assert!(!blind),
+            Probe::Unknown => assert!(blind, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+
+        // Twice is once.
+        let context = setting.context();
+        action.run(&params, &context).await.unwrap_or_else(|error| panic!("{name}, again: {error}"));
+        assert_eq!(setting.snapshot(), after, "{name} twice is not once");
+        assert!(name == "script" || context.changes().is_empty(), "{name}");
+
+        // Taken back twice is taken back once.
+        let undone = action.undo(&params, &output, &setting.context()).await.unwrap();
+        let again = action.undo(&params, &output, &setting.context()).await.unwrap();
+        match &undone {
+            Undone::NeedsHuman(_) => {
+                assert!(by_hand, "{name}: {undone:?}");
+                assert_eq!(again, undone);
+                assert_eq!(setting.snapshot(), after);
+            }
+            Undone::NothingToDo => assert!(planned.is_empty(), "{name}"),
+            Undone::Reverted(_) => {
+                assert!(!by_hand, "{name}");
+                assert!(again == Undone::NothingToDo || name == "script", "{name}: {again:?}");
+                // What was staged or changed before the commit is gone with it, on purpose: nothing half-done stays.
+                if name != "git.commit" {
+                    assert_eq!(setting.snapshot(), before, "{name} left something");
+                }
+                let probed = action.probe(&params, &setting.context()).await.unwrap();
+                assert!(matches!(probed, Probe::Absent | Probe::Unknown), "{name}: {probed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_action_is_described() {
+    for action in windlass_actions::all().iter() {
+        let schema = serde_json::to_value(action.params_schema()).unwrap();
+        let properties = schema["properties"].as_object().unwrap();
+        for (key, property) in properties {
+            assert!(
+                property["description"].is_string() || property["$ref"].is_string(),
+                "{}: {key} has no description: {property}",
+                action.name()
+            );
+        }
+        assert!(action.summary().ends_with('.') && action.name() == self::action(action.name()).name());
+        serde_json::to_value(action.output_schema()).unwrap();
+    }
+}

@@ -1,0 +1,22 @@
+//! The actions on real repositories, real keys and a real server.
+
+mod conformance;
+mod files;
+mod git;
+mod http;
+mod reads;
+mod script;
+mod server;
+mod signing;
+mod world;
+
+#[test]
+fn no_file_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all");
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap();
+        assert!(module == "main" || listed.contains(&format!("mod {module};")), "{name} is not in main.rs");
+    }
+}

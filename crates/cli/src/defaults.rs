@@ -1,0 +1,31 @@
+//! What the project's facts say where a runbook's parameters say nothing. Written into the plan, so that what is
+//! approved does not depend on the configuration of the day it runs.
+
+use serde_json::{Map, Value, json};
+use windlass_core::plan::Facts;
+
+/// `params` of `action`, completed.
+pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
+    let mut params = match params {
+        Value::Object(params) => params,
+        Value::Null => Map::new(),
+        // Not a map at all: the action says so.
+        other => return other,
+    };
+    let mut set = |name: &str, value: Option<Value>| {
+        if let (Some(value), false) = (value, params.contains_key(name)) {
+            params.insert(name.to_owned(), value);
+        }
+    };
+    match action {
+        "git.tag" => {
+            set("annotate", Some(json!(facts.annotate)));
+            set("sign", Some(&facts.sign).filter(|sign| !sign.is_empty()).map(|sign| json!(sign)));
+        }
+        "git.push" => set("remote", facts.remote.as_ref().map(|remote| json!(remote))),
+        "version.write" if !facts.holders.is_empty() => set("holders", Some(json!(facts.holders))),
+        "changelog.promote" => set("path", facts.changelog.as_ref().map(|path| json!(path))),
+        _ => {}
+    }
+    Value::Object(params)
+}

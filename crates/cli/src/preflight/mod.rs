@@ -1,0 +1,216 @@
+//! Preflight: what the scripts of a plan need that is not there, found before anything has been done.
+//!
+//! Nothing of the repository is executed: syntax is checked by interpreters that only read, and commands, files and
+//! make targets by reading the scripts. Where a script cannot be understood, nothing is said about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use windlass_core::diagnostic::line_and_column;
+use windlass_core::plan::{Finding, Node, Plan, PlannedStep, SecretSource, StepPath};
+
+use crate::error::Result;
+use crate::project::Project;
+
+mod makefile;
+mod shell;
+mod syntax;
+
+/// A script of the plan.
+struct Script<'a> {
+    path: StepPath,
+    language: &'a str,
+    text: &'a str,
+    /// The runbook's path and text.
+    document: (&'a str, &'a str),
+    /// Names of the secrets it gets.
+    secrets: Vec<&'a str>,
+}
+
+impl Script<'_> {
+    /// `file:line` of a line of the script, from 1.
+    fn place(&self, line: usize) -> String {
+        let (path, source) = self.document;
+        match locate(source, self.text) {
+            Some(start) => format!("{path}:{}", start + line.saturating_sub(1)),
+            None => path.to_owned(),
+        }
+    }
+
+    fn finding(&self, kind: &str, message: String, line: usize) -> Finding {
+        Finding { path: self.path.clone(), kind: kind.into(), message, place: self.place(line) }
+    }
+}
+
+/// Everything missing, in the order of the plan.
+///
+/// # Errors
+/// When the Makefile cannot be read.
+pub fn findings(project: &Project, plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Vec<Finding>> {
+    let scripts = scripts(plan, sources);
+    let mut found: Vec<(usize, Finding)> = Vec::new();
+    for (index, line, message) in syntax::errors(&scripts, &project.environment) {
+        found.push((index, scripts[index].finding("syntax", message, line)));
+    }
+    let broken: BTreeSet<usize> = found.iter().map(|(index, _)| *index).collect();
+    let mut commands = Commands::new(project);
+    let makefile = makefile::Targets::read(&project.root)?;
+    let mut told: BTreeSet<(String, String)> = BTreeSet::new();
+    for (index, script) in scripts.iter().enumerate() {
+        let mut tell = |kind: &str, what: &str, message: String, line: usize, found: &mut Vec<(usize, Finding)>| {
+            if told.insert((kind.to_owned(), format!("{what} {}", script.path))) {
+                found.push((index, script.finding(kind, message, line)));
+            }
+        };
+        for secret in &script.secrets {
+            if let Some(message) = missing_secret(project, plan, secret) {
+                tell("secret", secret, message, 1, &mut found);
+            }
+        }
+        if script.language == "python" || broken.contains(&index) {
+            continue;
+        }
+        for use_ in shell::uses(script.text) {
+            match use_ {
+                shell::Use::Command { name, line } => {
+                    if !commands.exist(&name) {
+                        let message = format!("the command `{name}` is not installed here");
+                        tell("command", &name, message, line, &mut found);
+                    }
+                }
+                shell::Use::File { path, line } => {
+                    if !project.root.join(&path).exists() {
+                        tell("file", &path, format!("there is no file `{path}`"), line, &mut found);
+                    }
+                }
+                shell::Use::MakeTarget { target, line } => {
+                    if let Some(message) = makefile.missing(&target) {
+                        tell("make-target", &target, message, line, &mut found);
+                    }
+                }
+            }
+        }
+    }
+    found.sort_by_key(|(index, _)| *index);
+    Ok(found.into_iter().map(|(_, finding)| finding).collect())
+}
+
+/// Names of the commands that a shell script starts, found or not.
+pub fn commands(text: &str) -> BTreeSet<String> {
+    shell::uses(text)
+        .into_iter()
+        .filter_map(|use_| match use_ {
+            shell::Use::Command { name, .. } => Some(name),
+            shell::Use::File { .. } | shell::Use::MakeTarget { .. } => None,
+        })
+        .collect()
+}
+
+/// Whether a command of that name is in the `PATH` of `environment`.
+pub fn is_installed(name: &str, environment: &BTreeMap<String, String>) -> bool {
+    let path = environment.get("PATH").map_or("", String::as_str);
+    std::env::split_paths(path).any(|folder| is_executable(&folder.join(name)))
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Commands looked up once.
+struct Commands<'a> {
+    project: &'a Project,
+    known: BTreeMap<String, bool>,
+}
+
+impl<'a> Commands<'a> {
+    fn new(project: &'a Project) -> Self {
+        Self { project, known: BTreeMap::new() }
+    }
+
+    fn exist(&mut self, name: &str) -> bool {
+        if let Some(known) = self.known.get(name) {
+            return *known;
+        }
+        let exists = is_installed(name, &self.project.environment);
+        self.known.insert(name.to_owned(), exists);
+        exists
+    }
+}
+
+fn missing_secret(project: &Project, plan: &Plan, name: &str) -> Option<String> {
+    match plan.secrets.get(name)? {
+        SecretSource::Env(variable) => {
+            let has_value = project.environment.get(variable).is_some_and(|value| !value.is_empty());
+            (!has_value).then(|| format!("the secret `{name}` has no value: set the variable {variable}"))
+        }
+        SecretSource::File(file) => {
+            let place = match file.strip_prefix("~/").zip(project.environment.get("HOME")) {
+                Some((rest, home)) => Path::new(home).join(rest),
+                None => project.root.join(file),
+            };
+            (!place.is_file()).then(|| format!("the secret `{name}` has no value: there is no file {file}"))
+        }
+    }
+}
+
+fn scripts<'a>(plan: &'a Plan, sources: &'a BTreeMap<String, Arc<str>>) -> Vec<Script<'a>> {
+    let mut scripts = Vec::new();
+    let text = |path: &'a str| (path, sources.get(path).map_or("", AsRef::as_ref));
+    let main = text(&plan.runbook.path);
+    collect(&plan.steps, main, &mut scripts);
+    collect(&plan.rollback, main, &mut scripts);
+    for routine in plan.routines.values() {
+        collect(&routine.steps, text(&routine.runbook.path), &mut scripts);
+    }
+    scripts
+}
+
+fn collect<'a>(steps: &'a [PlannedStep], document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
+    for step in steps.iter().filter(|step| step.skipped.is_none()) {
+        nodes(&step.nodes, document, scripts);
+    }
+}
+
+fn nodes<'a>(nodes: &'a [Node], document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
+    for node in nodes {
+        match node {
+            Node::Action(node) if node.call.action == "script" => {
+                add(&node.path, &node.call.params, document, scripts);
+            }
+            Node::Watch(node) => {
+                for probe in node.probes.iter().filter(|probe| probe.call.action == "script") {
+                    add(&node.path, &probe.call.params, document, scripts);
+                }
+            }
+            Node::Checklist(list) => self::nodes(&list.nodes, document, scripts),
+            Node::Action(_) | Node::Confirm(_) | Node::Approval(_) | Node::Wait(_) | Node::Call(_) => {}
+        }
+    }
+}
+
+fn add<'a>(path: &StepPath, params: &'a Value, document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
+    let language = params["language"].as_str().unwrap_or("bash");
+    let secrets: Vec<&str> = params["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (key, secrets) in [("text", secrets), ("probe", Vec::new()), ("undo", Vec::new())] {
+        if let Some(text) = params[key].as_str() {
+            scripts.push(Script { path: path.clone(), language, text, document, secrets });
+        }
+    }
+}
+
+/// The line of the runbook, from 1, that a script starts on.
+fn locate(source: &str, text: &str) -> Option<usize> {
+    let whole = source.find(text.trim_end());
+    // A fence in a list is indented in the source, and not in the script.
+    let first = || source.find(text.lines().find(|line| !line.trim().is_empty())?.trim());
+    whole.or_else(first).map(|offset| line_and_column(source, offset).0)
+}

@@ -1,0 +1,360 @@
+//! Tests of binding: tables of runbooks against what their plan says.
+
+use serde_json::json;
+
+use super::*;
+use crate::plan::{CommitFact, Node, ReleaseFact, Reversibility};
+use crate::runbook::parse;
+
+/// Three actions, enough to see what binding makes of any.
+struct Fakes;
+
+impl Catalogue for Fakes {
+    fn knows(&self, action: &str) -> bool {
+        self.names().contains(&action)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        vec!["git.tag", "git.push", "http.check", "script"]
+    }
+
+    fn complete(&self, action: &str, params: Value, facts: &Facts) -> Value {
+        let mut params = if params.is_null() { json!({}) } else { params };
+        if action == "git.push" && params.get("remote").is_none() {
+            params["remote"] = json!(facts.remote);
+        }
+        params
+    }
+
+    fn accepts(&self, action: &str, params: &Value) -> Result<(), String> {
+        match (action, params.get("typo")) {
+            (_, Some(_)) => Err("unknown field `typo`, expected `type` or `name`".into()),
+            ("http.check", _) if params.get("url").is_none() => Err("missing field `url`".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn effects(&self, action: &str, params: &Value, facts: &Facts) -> Result<Vec<Effect>, String> {
+        Ok(match action {
+            "script" if params.get("read_only") == Some(&json!(true)) => Vec::new(),
+            "script" => vec![Effect::new("run", self.label(action, params, facts), Reversibility::Unknown)],
+            "git.push" if facts.remote.is_none() => return Err("there is no remote to push to".into()),
+            "http.check" => Vec::new(),
+            _ => {
+                vec![Effect::new(action, params["name"].as_str().unwrap_or("it"), Reversibility::Reversible)]
+            }
+        })
+    }
+
+    fn label(&self, action: &str, params: &Value, _: &Facts) -> String {
+        let first =
+            params["text"].as_str().and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
+        first.unwrap_or(action).trim().to_owned()
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        head: Some("c0ffee".into()),
+        branch: Some("main".into()),
+        remote: Some("origin".into()),
+        release: Some(ReleaseFact {
+            version: "1.3.0-rc.1".into(),
+            tag: "v1.3.0-rc.1".into(),
+            previous: Some("1.2.0".into()),
+            previous_tag: Some("v1.2.0".into()),
+            channel: "rc".into(),
+            bump: Some("minor".into()),
+            date: "2026-01-02".into(),
+            commits: vec![CommitFact {
+                id: "c0ffee".into(),
+                subject: "feat: x".into(),
+                author: "ann@example.com".into(),
+                message: "feat: x".into(),
+                author_name: "Ann".into(),
+            }],
+            ..ReleaseFact::default()
+        }),
+        ..Facts::default()
+    }
+}
+
+fn bind_text(source: &str, called: &[(&str, &str)], inputs: &[(&str, &str)]) -> Result<Plan, Vec<String>> {
+    let parsed = parse(source);
+    let called: Vec<(&str, &str, Runbook)> =
+        called.iter().map(|(name, source)| (*name, *source, parse(source).runbook)).collect();
+    let facts = facts();
+    let input = BindInput {
+        document: Document { runbook: &parsed.runbook, source, path: "runbooks/r.md" },
+        called: called
+            .iter()
+            .map(|(name, source, runbook)| {
+                ((*name).to_owned(), Document { runbook, source, path: "runbooks/called.md" })
+            })
+            .collect(),
+        facts: &facts,
+        roles: [("managers".to_owned(), vec!["ann@example.com".to_owned()])].into(),
+        secrets: [("TOKEN".to_owned(), SecretSource::Env("TOKEN".into()))].into(),
+        environments: vec!["production".into()],
+        inputs: inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        files: BTreeMap::new(),
+    };
+    bind(&input, &Fakes).map_err(|findings| {
+        findings
+            .into_iter()
+            .map(|located| {
+                let place = located.diagnostic.span.map_or_else(String::new, |span| {
+                    let text = if located.path == "runbooks/r.md" { source } else { "" };
+                    format!(" @{}", text.get(span.start..span.end).unwrap_or("elsewhere"))
+                });
+                let help = located.diagnostic.help.map_or_else(String::new, |help| format!(" ({help})"));
+                format!("{}: {}{help}{place}", located.diagnostic.code, located.diagnostic.message)
+            })
+            .collect()
+    })
+}
+
+fn outline(nodes: &[Node], indent: &str, lines: &mut Vec<String>) {
+    for node in nodes {
+        let detail = match node {
+            Node::Action(node) => {
+                let deferred = if node.call.deferred { " deferred" } else { "" };
+                format!("{} {:?}{deferred}: {}", node.call.action, node.policy.in_doubt, node.label)
+            }
+            Node::Confirm(node) => format!("confirm: {}", node.text),
+            Node::Approval(node) => format!("approval: {}", node.label),
+            Node::Wait(node) => node.label.clone(),
+            Node::Watch(node) => {
+                format!(
+                    "{}: {:?}",
+                    node.label,
+                    node.probes.iter().map(|probe| &probe.name).collect::<Vec<_>>()
+                )
+            }
+            Node::Call(node) => format!("call: {}", node.runbook),
+            Node::Checklist(node) => {
+                format!("list: {} {:?}", node.title, node.within.map(|within| within.to_string()))
+            }
+        };
+        lines.push(format!("{indent}{} {detail}", node.path()));
+        if let Node::Checklist(list) = node {
+            outline(&list.nodes, &format!("{indent}  "), lines);
+        }
+    }
+}
+
+fn shown(steps: &[PlannedStep]) -> String {
+    let mut lines = Vec::new();
+    for step in steps {
+        let mut line = format!("# {} {}", step.path, step.title);
+        for (name, value) in [("skipped", &step.skipped), ("when", &step.when)] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {name}: {value}"));
+            }
+        }
+        lines.push(line);
+        outline(&step.nodes, "", &mut lines);
+    }
+    lines.join("\n")
+}
+
+fn runbook(body: &str) -> String {
+    format!("---\nname: r\ncalls: [other, third]\n---\n# R\n\n## Steps\n\n{body}\n")
+}
+
+#[test]
+fn items_get_stable_names_and_policies() {
+    let check = |body: &str, expect: &str| {
+        let plan = bind_text(&runbook(body), &[], &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        assert_eq!(shown(&plan.steps), expect);
+    };
+    check(
+        "### 1. Build\n\n```sh\nmake\n```\n```sh {id=pack}\nmake pack\n```\n```sh {effects=none}\nls\n```\n\
+         ```sh {probe=\"test -e x\"}\ntouch x\n```\n",
+        "# build Build\nbuild/script-1 script Ask: make\nbuild/pack script Ask: make pack\n\
+         build/script-3 script Rerun: ls\nbuild/script-4 script Probe: touch x",
+    );
+    check(
+        "### Tag {{ tag }}\n\n```yaml\nuses: git.tag\nwith: { name: \"{{ tag }}\" }\n```\n```yaml\nuses: git.tag\n```\n",
+        "# tag-tag Tag v1.3.0-rc.1\ntag-tag/git.tag git.tag Probe: git.tag\ntag-tag/git.tag-2 git.tag Probe: git.tag",
+    );
+    check(
+        "### A\n\n- [ ] parent: `make check`\n  - [ ] child\n  - [x] done\n- [ ] last\n",
+        "# a A\na/check-1/check-1 confirm: child\na/check-1/check-2 confirm: done\n\
+         a/check-1 script Rerun: parent\na/check-2 confirm: last",
+    );
+    check(
+        "### A\n\n**Checks (5 min)**:\n\n- [ ] one\n- [ ] two: `true`\n",
+        "# a A\na/checklist-1 list: Checks Some(\"5m\")\n  a/checklist-1/check-1 confirm: one\n  \
+         a/checklist-1/check-2 script Rerun: two",
+    );
+    check(
+        "### A\n\n```yaml\nuses: approval\nwith: { role: managers, not: author }\n```\n```yaml\nuses: wait\nwith: { for: 5m }\n```\n\
+         ```yaml\nuses: watch\nwith: { for: 1m, probes: [{ script: \"true\" }, { http: { url: u } }, { name: n, script: x }] }\n```\n\
+         ```yaml\nuses: confirm\nwith: { text: \"{{ version }} is fine\" }\n```\n",
+        "# a A\na/approval approval: approval by 1 managers\na/wait wait 5m\n\
+         a/watch watch 1m, every 10s: [\"script-1\", \"http-1\", \"n\"]\na/confirm confirm: 1.3.0-rc.1 is fine",
+    );
+    check(
+        "### A\n- When: channel == \"stable\"\n\n```sh\nx\n```\n### B\n- When: outputs.a.b == \"1\"\n\n```sh\ny\n```\n",
+        "# a A skipped: channel is rc\n# b B when: outputs.a.b == \"1\"\nb/script-1 script Ask: y",
+    );
+    check(
+        "### T\n- Matrix: python = 3.8, 3.9; os = linux/amd64\n- When: matrix.python != \"3.8\"\n\n```sh\nx\n```\n",
+        "# t[python=3.8,os=linux-amd64] T skipped: matrix.python is 3.8\n\
+         # t[python=3.9,os=linux-amd64] T\nt[python=3.9,os=linux-amd64]/script-1 script Ask: x",
+    );
+}
+
+#[test]
+fn what_cannot_be_bound_is_said_at_its_place() {
+    let check = |body: &str, expect: &[&str]| {
+        let findings = bind_text(
+            &runbook(body),
+            &[(
+                "other",
+                "---\nname: other\ncalls: [r]\n---\n# O\n\n## Steps\n\n### A\n→ **workflow**: `r`\n",
+            )],
+            &[],
+        )
+        .map(|plan| shown(&plan.steps))
+        .expect_err(body);
+        assert_eq!(findings, expect, "{body}");
+    };
+    check(
+        "### A\n\n```yaml\nuses: git.tga\n```\n",
+        &["unknown-action: unknown action `git.tga` (did you mean `git.tag`?) @git.tga"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: git.tag\nwith: { typo: 1 }\n```\n",
+        &["wrong-parameters: unknown field `typo`, expected `type` or `name` (did you mean `type`?) @typo"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: git.tag\nwith: { name: \"{{ versoin }}\" }\n```\n",
+        &["template: there is no value `versoin` here (did you mean `version`?) @versoin"],
+    );
+    check(
+        "### A\n- When: chanel == \"rc\"\n\n```sh\nx\n```\n",
+        &["template: there is no value `chanel` here (did you mean `channel`?) @chanel"],
+    );
+    check(
+        "### A\n\n```sh {secrets=TOKN}\nx\n```\n",
+        &["unknown-secret: there is no secret `TOKN` (did you mean `TOKEN`?) @TOKN"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: watch\nwith: { for: 1m, criteria: [{ error_rate: \"> 1%\" }] }\n```\n",
+        &[
+            "no-metrics-source: metric criteria need a source of metrics, which this version of Windlass does not have \
+           (watch with `probes:` of `http` and `script` instead) @criteria",
+        ],
+    );
+    check(
+        "### A\n\n```yaml\nuses: watch\nwith: { for: 1m }\n```\n",
+        &["wrong-parameters: a watch without probes sees nothing, and silence never passes \
+           (write probes: [{ http: { url: ... } }, { script: ... }]) @uses: watch\nwith: { for: 1m }"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: approval\nwith: { role: managers, count: 2 }\n```\n",
+        &["impossible-gate: 2 people of `managers` are asked for, but windlass.toml puts only 1 in it \
+           (add members under [roles], or ask for fewer) @managers"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: approval\nwith: { role: manager }\n```\n",
+        &["unknown-role: unknown role `manager` (did you mean `managers`?) @manager"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: wait\nwith: { for: \"{{ outputs.a.b }}\" }\n```\n",
+        &["deferred-here: `wait` cannot use outputs: they are not known when it is planned @outputs"],
+    );
+    check(
+        "### A\n- Lock: prodution\n\n```sh\nx\n```\n",
+        &[
+            "unknown-environment: `prodution` is not an environment of windlass.toml (did you mean `production`?) @prodution",
+        ],
+    );
+    check(
+        "### A\n\n```sh {id=x}\na\n```\n```sh {id=x}\nb\n```\n",
+        &[
+            "duplicate-id: the id `x` is used twice in this step, or has a `/` (give every item of a step its own id) @x",
+        ],
+    );
+    check(
+        "### A\n→ **workflow**: `other`\n",
+        &[
+            "call-cycle: this call never ends: r -> other -> r (a runbook cannot call itself, not even through others) @elsewhere",
+        ],
+    );
+    check(
+        "### A\n→ **workflow**: `third`\n",
+        &["unknown-runbook: there is no runbook `third` (write it as runbooks/third.md) @third"],
+    );
+}
+
+#[test]
+fn inputs_are_checked_and_reach_scripts_and_templates() {
+    let source = "---\nname: r\nenv: { PLACE: \"{{ inputs.where }}/{{ version }}\" }\ninputs:\n  where: { options: [eu, us] }\n  \
+                  fast: { type: boolean, default: \"false\" }\n---\n# R\n\n## Steps\n\n### A\n- When: not inputs.fast\n\n```sh\nx\n```\n";
+    let plan = bind_text(source, &[], &[("where", "eu")]).unwrap();
+    assert_eq!(plan.environment["WINDLASS_INPUT_WHERE"], "eu");
+    assert_eq!(plan.environment["WINDLASS_INPUT_FAST"], "false");
+    assert_eq!(plan.environment["PLACE"], "eu/1.3.0-rc.1");
+    assert_eq!(plan.environment["WINDLASS_PREVIOUS_TAG"], "v1.2.0");
+    assert_eq!(plan.steps[0].skipped, None);
+    let plan = bind_text(source, &[], &[("where", "us"), ("fast", "true")]).unwrap();
+    assert_eq!(plan.steps[0].skipped.as_deref(), Some("inputs.fast is true"));
+    let check = |inputs: &[(&str, &str)], expect: &str| {
+        let findings = bind_text(source, &[], inputs).expect_err(expect);
+        assert!(findings.iter().any(|finding| finding.contains(expect)), "{expect}: {findings:?}");
+    };
+    check(&[], "`where` has no value (give it with --input where=VALUE");
+    check(&[("where", "mars")], "`mars` is not one of eu, us");
+    check(&[("where", "eu"), ("fast", "maybe")], "neither true nor false");
+    check(&[("where", "eu"), ("fats", "true")], "has no input `fats` (did you mean `fast`?)");
+}
+
+#[test]
+fn called_runbooks_are_pinned_with_their_own_environment() {
+    let other =
+        "---\nname: other\nenv: { DEPTH: \"2\" }\n---\n# Other\n\n## Steps\n\n### Undo\n\n```sh\nx\n```\n";
+    let plan = bind_text(
+        &runbook("### A\n- On failure: [other](other.md)\n\n```sh\nx\n```\n"),
+        &[("other", other)],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(plan.steps[0].on_failure, OnFailure::Call("other".into()));
+    let routine = &plan.routines["other"];
+    assert_eq!(routine.runbook.digest, sha256_hex(other.as_bytes()));
+    assert_eq!(shown(&routine.steps), "# undo Undo\nundo/script-1 script Ask: x");
+    let Node::Action(node) = &routine.steps[0].nodes[0] else { panic!("a script") };
+    assert_eq!(node.call.params["env"], json!({ "DEPTH": "2" }));
+    assert!(!plan.environment.contains_key("DEPTH"));
+}
+
+#[test]
+fn outputs_are_left_for_the_run() {
+    let body =
+        "### A\n\n```yaml\nuses: http.check\nwith: { url: \"{{ outputs.b.url }}/{{ version }}\" }\n```\n";
+    let plan = bind_text(&runbook(body), &[], &[]).unwrap();
+    let Node::Action(node) = &plan.steps[0].nodes[0] else { panic!("an action") };
+    assert!(node.call.deferred);
+    assert_eq!(node.call.params["url"], "{{ outputs.b.url }}/1.3.0-rc.1");
+}
+
+#[test]
+fn a_digest_changes_with_what_is_planned_and_with_nothing_else() {
+    let source = runbook("### A\n\n```sh\nx\n```\n");
+    let digest = |source: &str| bind_text(source, &[], &[]).unwrap().digest().unwrap();
+    assert_eq!(digest(&source), digest(&source));
+    assert_ne!(digest(&source), digest(&source.replace("x\n", "y\n")));
+}
+
+#[test]
+fn document_002_is_planned_as_it_stands() {
+    let source = include_str!("../../../tests/fixtures/002-release-front-matter.md");
+    let rollback = "---\nname: rollback\n---\n# Rollback\n\n## Steps\n\n### Back\n\n```sh\ntrue\n```\n";
+    let plan =
+        bind_text(source, &[("rollback", rollback)], &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    assert_eq!(plan.criteria.len(), 4);
+    insta::assert_snapshot!(format!("{}\n\n{}", shown(&plan.steps), shown(&plan.rollback)));
+}
