@@ -35,7 +35,8 @@ pub fn everything(root: &Path) -> Result<(), String> {
 
 /// Installs what tests need where that is possible, and says what is missing where it is not: nothing is skipped.
 fn parts(root: &Path) -> Result<(), String> {
-    let missing: Vec<&str> = PARTS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> =
+        PARTS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -36,6 +36,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, world: World) -> ExitCode {
     ExitCode::from(run_to_exit(args, world).code())
 }
 
+/// The command line itself, for the generated reference.
+pub fn command() -> clap::Command {
+    <cli::Cli as clap::CommandFactory>::command()
+}
+
 /// As [`run`], with the exit as data.
 pub fn run_to_exit(args: impl IntoIterator<Item = OsString>, world: World) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();

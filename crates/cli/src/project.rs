@@ -95,8 +95,12 @@ impl Project {
         if errors.is_empty() {
             return Ok(project);
         }
-        Err(CommandError::invalid(counted(errors.len(), "error in the configuration", "errors in the configuration"))
-            .with_diagnostics(errors, project.config_sources()))
+        Err(CommandError::invalid(counted(
+            errors.len(),
+            "error in the configuration",
+            "errors in the configuration",
+        ))
+        .with_diagnostics(errors, project.config_sources()))
     }
 
     /// What is wrong with the configuration, and where.
@@ -154,7 +158,10 @@ impl Project {
             let message = format!("{RUNBOOKS} holds {} files; {MOST_RUNBOOKS} are the most", names.len());
             return Err(CommandError::invalid(message));
         }
-        names.iter().map(|name| self.read_runbook(&folder.join(name), &format!("{RUNBOOKS}/{name}"))).collect()
+        names
+            .iter()
+            .map(|name| self.read_runbook(&folder.join(name), &format!("{RUNBOOKS}/{name}")))
+            .collect()
     }
 
     /// The runbook at a path given on the command line.

@@ -47,7 +47,8 @@ impl PlanOptions {
     pub fn request(&self, session: &Session) -> Result<PlanRequest> {
         let mut request = PlanRequest {
             runbook: self.runbook.clone(),
-            directory: std::fs::canonicalize(&session.directory).unwrap_or_else(|_| session.directory.clone()),
+            directory: std::fs::canonicalize(&session.directory)
+                .unwrap_or_else(|_| session.directory.clone()),
             version: self.version.request(),
             inputs: Default::default(),
         };
@@ -76,15 +77,15 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
     let request = arguments.options.request(session)?;
     let (plan, warnings) = make_plan_with_warnings(&project, &request)?;
-    let digest = plan.digest().map_err(|error| CommandError::failed(format!("the plan has no digest: {error}")))?;
+    let digest =
+        plan.digest().map_err(|error| CommandError::failed(format!("the plan has no digest: {error}")))?;
     session.report.warnings(&warnings);
     if let Some(out) = &arguments.out {
         let path = session.directory.join(out);
         let text = serde_json::to_string_pretty(&plan)
             .map_err(|error| CommandError::failed(format!("the plan cannot be written: {error}")))?;
-        std::fs::write(&path, text + "\n").map_err(|error| {
-            CommandError::failed(format!("{} cannot be written: {error}", out.display()))
-        })?;
+        std::fs::write(&path, text + "\n")
+            .map_err(|error| CommandError::failed(format!("{} cannot be written: {error}", out.display())))?;
     }
     if session.report.is_json() {
         session.report.object("plan", &Output { digest: &digest.0, plan: &plan });

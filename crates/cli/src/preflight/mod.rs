@@ -48,7 +48,11 @@ impl Script<'_> {
 ///
 /// # Errors
 /// When the Makefile cannot be read.
-pub fn findings(project: &Project, plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Vec<Finding>> {
+pub fn findings(
+    project: &Project,
+    plan: &Plan,
+    sources: &BTreeMap<String, Arc<str>>,
+) -> Result<Vec<Finding>> {
     let scripts = scripts(plan, sources);
     let mut found: Vec<(usize, Finding)> = Vec::new();
     for (index, line, message) in syntax::errors(&scripts, &project.environment) {
@@ -59,11 +63,12 @@ pub fn findings(project: &Project, plan: &Plan, sources: &BTreeMap<String, Arc<s
     let makefile = makefile::Targets::read(&project.root)?;
     let mut told: BTreeSet<(String, String)> = BTreeSet::new();
     for (index, script) in scripts.iter().enumerate() {
-        let mut tell = |kind: &str, what: &str, message: String, line: usize, found: &mut Vec<(usize, Finding)>| {
-            if told.insert((kind.to_owned(), format!("{what} {}", script.path))) {
-                found.push((index, script.finding(kind, message, line)));
-            }
-        };
+        let mut tell =
+            |kind: &str, what: &str, message: String, line: usize, found: &mut Vec<(usize, Finding)>| {
+                if told.insert((kind.to_owned(), format!("{what} {}", script.path))) {
+                    found.push((index, script.finding(kind, message, line)));
+                }
+            };
         for secret in &script.secrets {
             if let Some(message) = missing_secret(project, plan, secret) {
                 tell("secret", secret, message, 1, &mut found);
@@ -199,7 +204,8 @@ fn nodes<'a>(nodes: &'a [Node], document: (&'a str, &'a str), scripts: &mut Vec<
 
 fn add<'a>(path: &StepPath, params: &'a Value, document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
     let language = params["language"].as_str().unwrap_or("bash");
-    let secrets: Vec<&str> = params["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let secrets: Vec<&str> =
+        params["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (key, secrets) in [("text", secrets), ("probe", Vec::new()), ("undo", Vec::new())] {
         if let Some(text) = params[key].as_str() {
             scripts.push(Script { path: path.clone(), language, text, document, secrets });
