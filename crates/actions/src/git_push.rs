@@ -353,15 +353,20 @@ async fn standing(git: &Git, remote: &str, full: &str, local: &str, held: Option
 /// Why the remote did not take it: its own words.
 fn refusal(git: &Git, remote: &str, finished: &Finished) -> String {
     let stdout = String::from_utf8_lossy(&finished.stdout);
-    // `!<TAB>FROM:TO<TAB>[remote rejected] (why)`, git-push(1). The atomic ones only follow the first.
-    let mut refused: Vec<&str> = stdout
+    // `!<TAB>FROM:TO<TAB>[remote rejected] (why)`, git-push(1). The others of an atomic push only follow the first.
+    let mut refused: Vec<String> = stdout
         .lines()
-        .filter_map(|line| line.strip_prefix("!\t"))
-        .filter(|line| !line.contains("atomic push failed") && !line.contains("atomic transaction failed"))
+        .filter_map(|line| line.strip_prefix("!\t")?.split_once('\t'))
+        .filter(|(_, why)| !why.contains("(atomic"))
+        .map(|(refs, why)| format!("{} {why}", names::short(refs.rsplit(':').next().unwrap_or(refs))))
         .collect();
     refused.truncate(3);
     let said = String::from_utf8_lossy(&finished.stderr);
-    let hook: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("remote:")).collect();
+    let hook: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("remote:"))
+        .filter(|line| !line.contains("error: hook declined"))
+        .collect();
     let mut told = git.words(refused.join("\n").as_bytes());
     let words = git.words(
         if hook.is_empty() { said.as_bytes().to_vec() } else { hook.join("\n").into_bytes() }.as_slice(),
@@ -369,7 +374,7 @@ fn refusal(git: &Git, remote: &str, finished: &Finished) -> String {
     if !words.is_empty() {
         told = if told.is_empty() { words } else { format!("{told}: {words}") };
     }
-    if told.contains("stale info") {
+    if told.contains("stale info") || told.contains("cannot lock ref") {
         return format!("{remote} changed while we were pushing: {told}");
     }
     format!("{remote} refused the push, and took nothing: {told}")

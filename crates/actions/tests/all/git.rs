@@ -216,7 +216,6 @@ async fn branch_and_tag_are_pushed_together_or_not_at_all() {
     repo.remote_hook("update", "case $1 in refs/tags/*) echo 'tags are protected' >&2; exit 1;; esac");
     let message = setting.refusal("git.push", &json!({})).await;
     assert!(message.starts_with("origin refused the push, and took nothing: "), "{message}");
-    println!("{message}");
     assert!(message.contains("tags are protected"), "{message}");
     assert_eq!(repo.remote_git(&["for-each-ref"]), before);
 

@@ -1,4 +1,5 @@
 //! The actions on real repositories, real keys and a real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod conformance;
 mod files;
