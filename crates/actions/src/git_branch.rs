@@ -33,7 +33,7 @@ pub struct Output {
     pub branch: String,
     /// The commit it starts from.
     pub commit: String,
-    /// The branch that was checked out before; nothing when it was none, or when it is not known any more.
+    /// The branch that was checked out before, if any.
     pub previous: Option<String>,
 }
 
@@ -73,7 +73,8 @@ impl Action for Branch {
         if params.checkout && git.branch().await?.as_deref() != Some(names::short(&full)) {
             return Ok(Probe::Absent);
         }
-        Ok(Probe::Done(Output { branch: params.name.clone(), commit: tip, previous: None }))
+        let previous = git.previous_branch().await?.filter(|previous| previous != names::short(&full));
+        Ok(Probe::Done(Output { branch: params.name.clone(), commit: tip, previous }))
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {

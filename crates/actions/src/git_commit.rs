@@ -80,22 +80,32 @@ impl Action for Commit {
                 ),
             }));
         }
-        git.act(stage(&paths), None).await?;
-        let sign = params.sign;
-        let mut args: Vec<&str> = sign.map(Sign::config).unwrap_or_default().to_vec();
+        let mut args: Vec<&str> = params.sign.map(Sign::config).unwrap_or_default().to_vec();
         args.extend(["--literal-pathspecs", "commit", "--quiet", "--cleanup=whitespace", "--file=-"]);
-        match sign {
+        match params.sign {
             None => {}
             Some(Sign::None) => args.push("--no-gpg-sign"),
             Some(Sign::Gpg | Sign::Ssh) => args.push("--gpg-sign"),
         }
-        // Only these, whatever else somebody has staged.
-        args.extend(["--only", "--"]);
-        args.extend(paths.iter().map(String::as_str));
+        if params.paths.is_empty() {
+            args.push("--all");
+        } else {
+            // New files must be known first; what is gone `commit` finds out itself.
+            let here = |path: &&String| git.workspace().join(path).symlink_metadata().is_ok();
+            let mut stage = vec!["--literal-pathspecs", "add", "--"];
+            let fixed = stage.len();
+            stage.extend(paths.iter().filter(here).map(String::as_str));
+            if stage.len() > fixed {
+                git.act(stage, None).await?;
+            }
+            // Only these, whatever else somebody has staged.
+            args.extend(["--only", "--"]);
+            args.extend(paths.iter().map(String::as_str));
+        }
         git.act(args, Some(&params.message)).await?;
         context.changed(effect());
         let commit = git.require_commit("HEAD").await?;
-        git.log(&format!("committed {} with {}", crate::short(&commit), paths.join(", ")));
+        git.log(&format!("committed {} with {} files", crate::short(&commit), paths.len()));
         Ok(Output { commit })
     }
 
@@ -141,12 +151,6 @@ async fn changed(git: &Git, params: &Params) -> Result<Vec<String>> {
         [] => git.dirty().await,
         paths => git.dirty_among(paths).await,
     }
-}
-
-fn stage(paths: &[String]) -> Vec<&str> {
-    let mut args = vec!["--literal-pathspecs", "add", "--all", "--"];
-    args.extend(paths.iter().map(String::as_str));
-    args
 }
 
 /// The message as git keeps it: no white space at the ends of lines, no empty lines at its ends or in a row.

@@ -67,12 +67,25 @@ pub struct Params {
 }
 
 /// What `script` gives.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Output {
     /// What it wrote as lines `KEY=value` to the file that `WINDLASS_OUTPUT` names.
     pub outputs: BTreeMap<String, String>,
     /// Its exit code.
     pub code: i32,
+}
+
+impl<'de> Deserialize<'de> for Output {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Kept {
+            outputs: BTreeMap<String, String>,
+            code: i32,
+        }
+        // Null is what a person's word "it was done" leaves: its undo must be callable still.
+        let kept = Option::<Kept>::deserialize(deserializer)?;
+        Ok(kept.map(|Kept { outputs, code }| Self { outputs, code }).unwrap_or_default())
+    }
 }
 
 impl Action for Script {

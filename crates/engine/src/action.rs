@@ -197,7 +197,16 @@ impl<A: Action> ErasedAction for A {
     fn undo<'a>(&'a self, params: &'a Value, output: &'a Value, context: &'a Context) -> Boxed<'a, Undone> {
         Box::pin(async move {
             let params = read::<A, A::Params>("parameters", params)?;
-            let output = read::<A, A::Output>("output", output)?;
+            let output = match read::<A, A::Output>("output", output) {
+                // A person said that it was done, so what it gave is not known.
+                Err(_) if output.is_null() => {
+                    return Ok(Undone::NeedsHuman(format!(
+                        "what {} did was only told by a person: take it back yourself",
+                        A::NAME
+                    )));
+                }
+                read => read?,
+            };
             Action::undo(self, &params, &output, context).await
         })
     }

@@ -71,6 +71,8 @@ async fn a_branch_is_made_once() {
     let output = setting.run("git.branch", &params).await.unwrap();
     assert_eq!(output, json!({ "branch": "release/0.2", "commit": first, "previous": "main" }));
     assert_eq!(setting.repo.git(&["symbolic-ref", "--short", "HEAD"]), "release/0.2");
+    // A crash hid the output: the way back is still known.
+    assert_eq!(setting.probe("git.branch", &params).await, Ok(Probe::Done(output.clone())));
     let elsewhere = json!({ "name": "release/0.2", "from": "main" });
     assert!(conflict(&setting, "git.branch", &elsewhere).await.contains("exists already at"));
     setting.repo.commit("fix: on it");
@@ -118,6 +120,26 @@ async fn a_commit_takes_what_it_is_told_and_no_more() {
         (json!({ "message": "rest of it" }), "nothing to commit"),
     ] {
         assert!(setting.final_refusal("git.commit", &params).await.contains(why), "{params}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_or_renamed_is_committed_too() {
+    let setting = published();
+    let repo = &setting.repo;
+    for paths in [json!([]), json!(["gone", "moved", "here"])] {
+        repo.file("gone", "1")
+            .file("moved", "text\nof some\nlength\n")
+            .file("other", "1")
+            .commit("feat: files");
+        std::fs::remove_file(repo.path().join("gone")).unwrap();
+        repo.git(&["mv", "moved", "here"]);
+        let params = json!({ "message": format!("chore: tidy {paths}"), "paths": paths });
+        setting.run("git.commit", &params).await.unwrap();
+        assert_eq!(repo.git(&["status", "--porcelain"]), "");
+        assert_eq!(repo.git(&["ls-tree", "--name-only", "HEAD"]), "README.md\nhere\nother");
+        assert!(matches!(setting.probe("git.commit", &params).await, Ok(Probe::Done(_))));
+        repo.git(&["rm", "--quiet", "here"]);
     }
 }
 

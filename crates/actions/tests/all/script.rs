@@ -98,6 +98,10 @@ async fn only_its_author_can_probe_and_undo_it() {
     assert_eq!(setting.effects("script", &looks), Ok(Vec::new()));
     let output = setting.run("script", &looks).await.unwrap();
     assert_eq!(setting.undo("script", &looks, &output).await, Ok(Undone::NothingToDo));
+    let undo = json!({ "language": "bash", "text": "true", "undo": "true" });
+    assert!(matches!(setting.undo("script", &undo, &Value::Null).await, Ok(Undone::Reverted(_))));
+    let unknown = setting.undo("git.tag", &json!({}), &Value::Null).await;
+    assert!(matches!(unknown, Ok(Undone::NeedsHuman(why)) if why.contains("git.tag")));
     let fails = json!({ "language": "bash", "text": "true", "undo": "echo cannot >&2; exit 1" });
     let error = setting.undo("script", &fails, &output).await.unwrap_err();
     assert_eq!(error, ActionError::Failed("the script's undo ended with exit code 1: cannot".into()));

@@ -93,6 +93,17 @@ impl Git {
         Ok(full.map(|full| names::short(full.trim_end()).to_owned()))
     }
 
+    /// The branch that was checked out before the present one, if git remembers and it still exists.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub async fn previous_branch(&self) -> Result<Option<String>> {
+        let command = super::git().args(["rev-parse", "--symbolic-full-name", "@{-1}"]).quiet();
+        let finished = self.finish(command).await?;
+        let full = String::from_utf8_lossy(&finished.stdout).trim_end().to_owned();
+        Ok(full.strip_prefix("refs/heads/").filter(|_| finished.success()).map(str::to_owned))
+    }
+
     /// The commit that `revision` names, if any.
     ///
     /// # Errors
