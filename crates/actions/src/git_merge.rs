@@ -1,5 +1,7 @@
 //! `git.merge`: merges one branch into another.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::plan::{Effect, Facts, Reversibility};
@@ -67,7 +69,8 @@ impl Action for Merge {
         let full = names::branch(&params.into)?;
         let message = message(params);
         let (from, before) = tips(&repository, params).await?;
-        clear_half_merge(&repository, &from, &message).await?;
+        let mark = Mark::new(context, &from, &before);
+        mark.settle(&repository, &full).await?;
         if repository.is_ancestor(&from, &before).await? {
             return Ok(Output { commit: before.clone(), before });
         }
@@ -80,11 +83,13 @@ impl Action for Merge {
         }
         let (branch, head) = (repository.branch().await?, repository.require_commit("HEAD").await?);
         repository.act(["switch", "--quiet", "--no-guess", names::short(&full)], None).await?;
+        mark.set()?;
         let fast = if params.no_ff { "--no-ff" } else { "--ff" };
         let command =
             git().args(["merge", "--quiet", "--no-edit", "--no-autostash", fast, "-m", &message, &from]);
         let finished = repository.finish(command.clone()).await?;
         if finished.success() {
+            mark.clear();
             context.changed(effect(params)?);
             return Ok(Output { commit: repository.require_commit(&full).await?, before });
         }
@@ -93,6 +98,7 @@ impl Action for Merge {
         if repository.object("MERGE_HEAD").await?.is_some() {
             repository.act(["merge", "--abort"], None).await?;
         }
+        mark.clear();
         match &branch {
             Some(branch) => repository.act(["switch", "--quiet", "--no-guess", branch], None).await?,
             None => repository.act(["switch", "--quiet", "--detach", &head], None).await?,
@@ -156,15 +162,49 @@ async fn tips(git: &Git, params: &Params) -> Result<(String, String)> {
     Ok((git.require_commit(&params.from).await?, git.require_commit(&full).await?))
 }
 
-/// Takes back a merge of ours that was killed before its commit. One that a person has begun is not touched.
-async fn clear_half_merge(git: &Git, from: &str, message: &str) -> Result<()> {
-    let Some(merging) = git.object("MERGE_HEAD").await? else { return Ok(()) };
-    let path = git.read(["rev-parse", "--path-format=absolute", "--git-path", "MERGE_MSG"]).await?;
-    let found = std::fs::read_to_string(path.trim_end_matches('\n')).unwrap_or_default();
-    if merging != from || !found.starts_with(message.trim()) {
-        return Err(ActionError::Final(
-            "another merge is under way here: finish it with `git commit`, or drop it with `git merge --abort`".into(),
-        ));
+/// The mark of a merge of ours that is under way: a killed one leaves its changes in the checkout, and without it
+/// nobody could tell them from a person's.
+struct Mark {
+    file: PathBuf,
+    text: String,
+}
+
+impl Mark {
+    fn new(context: &Context, from: &str, before: &str) -> Self {
+        Self {
+            file: context.world.state.join("merging"),
+            text: format!("{}\n{from}\n{before}\n", context.run),
+        }
     }
-    git.act(["merge", "--abort"], None).await.map(drop)
+
+    fn set(&self) -> Result<()> {
+        let folder = self.file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        folder.and_then(|()| std::fs::write(&self.file, &self.text)).map_err(|error| {
+            ActionError::Final(format!("{} cannot be written: {error}", self.file.display()))
+        })
+    }
+
+    fn clear(&self) {
+        // One that stays only matters to this very merge, and that has been settled.
+        let _ = std::fs::remove_file(&self.file);
+    }
+
+    /// Takes back a merge of this run that was killed before its commit. One that a person has begun is not touched.
+    async fn settle(&self, git: &Git, into: &str) -> Result<()> {
+        let is_ours = std::fs::read_to_string(&self.file).is_ok_and(|text| text == self.text);
+        let merging = git.object("MERGE_HEAD").await?.is_some();
+        if merging && !is_ours {
+            return Err(ActionError::Final(
+                "another merge is under way here: finish it with `git commit`, or drop it with `git merge --abort`"
+                    .into(),
+            ));
+        }
+        let on_it = git.branch().await?.as_deref() == Some(names::short(into));
+        if merging || (is_ours && on_it && !git.dirty().await?.is_empty()) {
+            git.log("took back a merge that was interrupted");
+            // Drops what the merge has staged, and keeps what a person has changed since.
+            git.act(["reset", "--quiet", "--merge"], None).await?;
+        }
+        Ok(())
+    }
 }

@@ -278,22 +278,14 @@ impl State {
                 )));
             }
             let commit = git.require_commit(&tag.full).await?;
-            let mut tips: Vec<String> = self
-                .refs
-                .iter()
-                .filter(|one| one.full.starts_with("refs/heads/"))
-                .map(|one| one.local.clone())
-                .collect();
-            let branches = git.remote_refs(&self.remote, &[]).await?;
-            tips.extend(
-                branches.into_iter().filter(|(full, _)| full.starts_with("refs/heads/")).map(|(_, id)| id),
-            );
-            let mut found = false;
-            for tip in tips {
-                found =
-                    found || (git.commit(&tip).await?.is_some() && git.is_ancestor(&commit, &tip).await?);
+            let is_branch = |full: &str| full.starts_with("refs/heads/");
+            let pushed = self.refs.iter().filter(|one| is_branch(&one.full)).map(|one| one.local.clone());
+            if git.contained(&commit, &pushed.collect()).await? {
+                continue;
             }
-            if !found {
+            let held = git.remote_refs(&self.remote, &[]).await?;
+            let held = held.iter().filter(|(full, _)| is_branch(full)).map(|(_, id)| id.as_str());
+            if !git.contained(&commit, &git.known_commits(held).await?).await? {
                 return Err(ActionError::Final(format!(
                     "the tag {name} names {}, which no branch of {} has: push its branch too",
                     crate::short(&commit),

@@ -42,7 +42,7 @@ pub struct LogFolder {
 impl LogFolder {
     /// The logs of `run`, in Windlass's own folder `state`. Created when the first line comes.
     pub fn new(state: &Path, run: &RunId) -> Self {
-        let folder = state.join("runs").join(file_name(&run.0)).join("logs");
+        let folder = state.join("runs").join(folder_name(&run.0)).join("logs");
         Self { folder, open: Mutex::default(), lost: AtomicU64::default() }
     }
 
@@ -170,6 +170,18 @@ impl LogSink for Tee {
     }
 }
 
+/// A run's name as it is, where it is one that Windlass gives.
+fn folder_name(name: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    match name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
+        && name.chars().all(plain)
+        && name.len() <= 200
+    {
+        true => name.to_owned(),
+        false => file_name(name),
+    }
+}
+
 /// `name` as a file's name, different for every name: `/` becomes `.`, what is no letter, digit, `-` or `_` is
 /// percent-encoded, and the end of a long name is replaced by a hash.
 fn file_name(name: &str) -> String {
@@ -237,6 +249,8 @@ mod tests {
         assert_eq!(texts(&reader.tail(&path, 2).unwrap()), ["three", ""]);
         assert_eq!(reader.list().unwrap(), [path]);
         assert_eq!(logs.lost(), 0);
+        assert_eq!(logs.folder(), state.path().join("runs/release-1.2.0-abc/logs"));
+        assert_eq!(logs.file(&StepPath::new("build/script-1")), logs.folder().join("build.script-1.log"));
     }
 
     #[test]

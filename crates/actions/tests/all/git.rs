@@ -1,10 +1,12 @@
 //! The git actions on a real repository with a bare remote.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
-use windlass_engine::action::{Probe, Undone};
+use windlass_engine::action::{ActionError, Probe, Undone};
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::world::Setting;
+use crate::world::{Setting, action};
 
 fn published() -> Setting {
     let repo = RepoBuilder::with_commit();
@@ -17,6 +19,13 @@ fn needs_human(undone: Undone) -> String {
         Undone::NeedsHuman(why) => why,
         other => panic!("{other:?}"),
     }
+}
+
+fn hook(repo: &RepoBuilder, name: &str, script: &str) {
+    let hook = repo.path().join(".git/hooks").join(name);
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 async fn conflict(setting: &Setting, name: &str, params: &Value) -> String {
@@ -146,11 +155,7 @@ async fn what_was_deleted_or_renamed_is_committed_too() {
 #[tokio::test]
 async fn a_refusing_hook_fails_the_commit() {
     let setting = published();
-    use std::os::unix::fs::PermissionsExt as _;
-    let hook = setting.repo.path().join(".git/hooks/pre-commit");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\necho 'lint: not like this' >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    hook(&setting.repo, "pre-commit", "echo 'lint: not like this' >&2\nexit 1");
     setting.repo.file("README.md", "2");
     let message = setting.refusal("git.commit", &json!({ "message": "x" })).await;
     assert_eq!(message, "git commit failed: lint: not like this");
@@ -175,18 +180,14 @@ async fn a_merge_that_conflicts_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_merge_of_ours_that_was_killed_is_done_again() {
+async fn a_persons_merge_is_not_touched_and_a_published_one_stays() {
     let setting = published();
     let repo = &setting.repo;
     repo.git(&["switch", "--quiet", "--create", "topic"]);
     repo.file("topic", "1").commit("feat: topic");
     repo.git(&["switch", "--quiet", "main"]);
-    let params = json!({ "from": "topic", "into": "main", "message": "Merge it" });
-    repo.git(&["merge", "--quiet", "--no-ff", "--no-commit", "-m", "Merge it", "topic"]);
-    setting.run("git.merge", &params).await.unwrap();
-    assert_eq!(repo.git(&["log", "-1", "--format=%s %P"]).split(' ').count(), 4);
-    repo.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    repo.git(&["merge", "--quiet", "--no-ff", "--no-commit", "-m", "By a person", "topic"]);
+    let params = json!({ "from": "topic", "into": "main" });
+    repo.git(&["merge", "--quiet", "--no-ff", "--no-commit", "topic"]);
     assert!(setting.final_refusal("git.merge", &params).await.contains("another merge is under way"));
     repo.git(&["merge", "--abort"]);
     let fast = json!({ "from": "topic", "into": "main", "no_ff": false });
@@ -302,15 +303,47 @@ async fn somebody_elses_push_in_between_wins() {
     let clone = repo.clone_of_remote();
     clone.file("y", "1").commit("feat: y");
     // Between our look and our push: our own hook lets the colleague push first.
-    use std::os::unix::fs::PermissionsExt as _;
-    let hook = repo.path().join(".git/hooks/pre-push");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    let script =
-        format!("#!/bin/sh\nunset GIT_DIR\ngit -C '{}' push --quiet origin main\n", clone.path().display());
-    std::fs::write(&hook, script).unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("unset GIT_DIR\ngit -C '{}' push --quiet origin main", clone.path().display());
+    hook(repo, "pre-push", &script);
     let message = setting.refusal("git.push", &json!({})).await;
     assert!(message.contains("changed while we were pushing"), "{message}");
     assert_eq!(repo.remote_git(&["rev-parse", "main"]), clone.head());
     assert!(repo.remote_git(&["tag", "--list", "v0.2.0"]).is_empty());
+}
+
+#[tokio::test]
+async fn what_was_stopped_in_the_middle_is_done_the_next_time() {
+    let setting = published();
+    let repo = &setting.repo;
+    for (name, hooked, params) in [
+        ("git.commit", "pre-commit", json!({ "message": "feat: x" })),
+        ("git.push", "pre-push", json!({ "refs": ["main"] })),
+        ("git.merge", "pre-merge-commit", json!({ "from": "topic", "into": "main" })),
+    ] {
+        match name {
+            "git.commit" => drop(repo.file("README.md", "2")),
+            "git.merge" => {
+                repo.git(&["switch", "--quiet", "--create", "topic", "v0.1.0"]);
+                repo.file("topic", "1").commit("feat: topic");
+                repo.git(&["switch", "--quiet", "main"]);
+            }
+            _ => {}
+        }
+        let started = repo.outside().join(name);
+        hook(repo, hooked, &format!("touch '{}'\nsleep 100", started.display()));
+        let (context, action) = (setting.context(), action(name));
+        let stop = async {
+            while !started.exists() {
+                tokio::task::yield_now().await;
+            }
+            context.cancel.cancel();
+        };
+        let (result, ()) = tokio::join!(action.run(&params, &context), stop);
+        assert_eq!(result, Err(ActionError::Cancelled), "{name}");
+        assert_eq!(setting.probe(name, &params).await, Ok(Probe::Absent), "{name}");
+        hook(repo, hooked, "exit 0");
+        setting.run(name, &params).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(matches!(setting.probe(name, &params).await, Ok(Probe::Done(_))), "{name}");
+        assert_eq!(repo.git(&["status", "--porcelain"]), "", "{name}");
+    }
 }

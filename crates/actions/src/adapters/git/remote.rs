@@ -1,6 +1,6 @@
 //! What remote repositories hold, and the talk with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_core::text::sanitize_line;
 use windlass_engine::action::{ActionError, Result};
@@ -90,25 +90,49 @@ impl Git {
     /// # Errors
     /// When a remote does not answer, so that nobody knows.
     pub async fn published(&self, commit: &str) -> Result<Option<String>> {
+        let ours = self.branch().await?.map(|branch| format!("refs/heads/{branch}"));
         for remote in self.remotes().await? {
-            for (name, id) in self.remote_refs(&remote, &[]).await? {
-                if id == commit {
-                    return Ok(Some(remote));
-                }
-                // What is not here cannot be judged, unless it is our own branch that went on elsewhere.
-                let Some(tip) = self.commit(&id).await? else {
-                    let ours = self.branch().await?.map(|branch| format!("refs/heads/{branch}"));
-                    if ours.as_ref() == Some(&name) {
-                        return Ok(Some(remote));
-                    }
-                    continue;
-                };
-                if self.is_ancestor(commit, &tip).await? {
-                    return Ok(Some(remote));
-                }
+            let refs = self.remote_refs(&remote, &[]).await?;
+            let known = self.known_commits(refs.values().map(String::as_str)).await?;
+            // What is not here cannot be judged, unless it is our own branch that went on elsewhere.
+            let went_on =
+                ours.as_ref().and_then(|ours| refs.get(ours)).is_some_and(|tip| !known.contains(tip));
+            if went_on || self.contained(commit, &known).await? {
+                return Ok(Some(remote));
             }
         }
         Ok(None)
+    }
+
+    /// Whether one of `tips` (ids of commits that are here) is `commit` or comes after it.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn contained(&self, commit: &str, tips: &BTreeSet<String>) -> Result<bool> {
+        // Everything that the tips do not reach, of which there is nothing when they reach the commit.
+        let mut input = format!("{commit}\n");
+        tips.iter().for_each(|tip| input.extend(["^", tip, "\n"]));
+        Ok(self.feed(["rev-list", "--max-count=1", "--stdin"], input).await?.trim().is_empty())
+    }
+
+    /// Those of `ids` that are commits and are here.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn known_commits(&self, ids: impl IntoIterator<Item = &str>) -> Result<BTreeSet<String>> {
+        let input: String = ids.into_iter().flat_map(|id| [id, "\n"]).collect();
+        let text = self.feed(["cat-file", "--batch-check=%(objecttype) %(objectname)"], input).await?;
+        Ok(text.lines().filter_map(|line| line.strip_prefix("commit ")).map(str::to_owned).collect())
+    }
+
+    /// The standard output of a git command that reads `input`, out of the log.
+    async fn feed<const N: usize>(&self, args: [&str; N], input: String) -> Result<String> {
+        let command = git().args(args).stdin(input).quiet();
+        let finished = self.finish(command.clone()).await?;
+        if !finished.success() {
+            return Err(self.failure(&command, &finished));
+        }
+        Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
     }
 
     /// `command` for talking to a remote: ssh must not ask for a passphrase, unless the user chose their own ssh.
