@@ -59,7 +59,7 @@ impl Action for Merge {
         let git = Git::of(context);
         let (from, into) = tips(&git, params).await?;
         Ok(match git.is_ancestor(&from, &into).await? {
-            true => Probe::Done(Output { commit: into.clone(), before: into }),
+            true => Probe::Done(merged(&git, params, context, &from, into).await?),
             false => Probe::Absent,
         })
     }
@@ -69,10 +69,10 @@ impl Action for Merge {
         let full = names::branch(&params.into)?;
         let message = message(params);
         let (from, before) = tips(&repository, params).await?;
-        let mark = Mark::new(context, &from, &before);
+        let mark = Mark::new(context, &full, &from, &before);
         mark.settle(&repository, &full).await?;
         if repository.is_ancestor(&from, &before).await? {
-            return Ok(Output { commit: before.clone(), before });
+            return merged(&repository, params, context, &from, before).await;
         }
         let dirty = repository.dirty().await?;
         if !dirty.is_empty() {
@@ -89,7 +89,7 @@ impl Action for Merge {
             git().args(["merge", "--quiet", "--no-edit", "--no-autostash", fast, "-m", &message, &from]);
         let finished = repository.finish(command.clone()).await?;
         if finished.success() {
-            mark.clear();
+            // The mark stays: it knows the way back if this process dies before it can tell.
             context.changed(effect(params)?);
             return Ok(Output { commit: repository.require_commit(&full).await?, before });
         }
@@ -141,6 +141,8 @@ impl Action for Merge {
             let reason = "windlass: undo git.merge";
             git.act(["update-ref", "-m", reason, &full, &output.before, &output.commit], None).await?;
         }
+        // The same merge may be made again, and is then a new one.
+        Mark::new(context, &full, "", "").clear();
         Ok(Undone::Reverted(format!("set {} back to {}", params.into, crate::short(&output.before))))
     }
 }
@@ -162,6 +164,18 @@ async fn tips(git: &Git, params: &Params) -> Result<(String, String)> {
     Ok((git.require_commit(&params.from).await?, git.require_commit(&full).await?))
 }
 
+/// What a merge gave that is done already.
+async fn merged(git: &Git, params: &Params, context: &Context, from: &str, tip: String) -> Result<Output> {
+    let full = names::branch(&params.into)?;
+    let before = match Mark::before(context, &full, from) {
+        Some(before) if git.commit(&before).await?.is_some() && git.is_ancestor(&before, &tip).await? => {
+            before
+        }
+        _ => tip.clone(),
+    };
+    Ok(Output { commit: tip, before })
+}
+
 /// The mark of a merge of ours that is under way: a killed one leaves its changes in the checkout, and without it
 /// nobody could tell them from a person's.
 struct Mark {
@@ -170,11 +184,16 @@ struct Mark {
 }
 
 impl Mark {
-    fn new(context: &Context, from: &str, before: &str) -> Self {
-        Self {
-            file: context.world.state.join("merging"),
-            text: format!("{}\n{from}\n{before}\n", context.run),
-        }
+    fn new(context: &Context, into: &str, from: &str, before: &str) -> Self {
+        let text = format!("{}\n{into}\n{from}\n{before}\n", context.run);
+        Self { file: context.world.state.join("merging"), text }
+    }
+
+    /// What `into` named before this run merged `from`, when the mark of that is there.
+    fn before(context: &Context, into: &str, from: &str) -> Option<String> {
+        let text = std::fs::read_to_string(context.world.state.join("merging")).ok()?;
+        let before = text.strip_prefix(&format!("{}\n{into}\n{from}\n", context.run))?;
+        Some(before.trim_end().to_owned())
     }
 
     fn set(&self) -> Result<()> {

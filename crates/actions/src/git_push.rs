@@ -39,6 +39,8 @@ pub struct Output {
     pub refs: BTreeMap<String, String>,
     /// What each held before; without those that are new.
     pub before: BTreeMap<String, String>,
+    /// Those that the remote had already: put there by somebody else, or by this run before it was interrupted.
+    pub found: Vec<String>,
 }
 
 impl Action for Push {
@@ -135,9 +137,12 @@ impl Action for Push {
             let name = names::short(full);
             let remote = &output.remote;
             match output.before.get(full) {
-                Some(before) if before == now => {}
                 _ if full.starts_with("refs/tags/") => todo.push(format!(
                     "the tag {name} is published on {remote} and stays: release a new version that repairs it"
+                )),
+                Some(_) if output.found.contains(full) => todo.push(format!(
+                    "{name} was on {remote} already: if this run put it there, take it back with `git revert`, up to {}",
+                    crate::short(now)
                 )),
                 Some(before) => todo.push(format!(
                     "{name} is published on {remote}: take it back with `git revert {}..{} && git push {remote} {name}`",
@@ -263,6 +268,12 @@ impl State {
             remote: self.remote.clone(),
             refs: self.refs.iter().map(|one| (one.full.clone(), one.local.clone())).collect(),
             before: before.collect(),
+            found: self
+                .refs
+                .iter()
+                .filter(|one| one.standing == Standing::Contained)
+                .map(|one| one.full.clone())
+                .collect(),
         }
     }
 

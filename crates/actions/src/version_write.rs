@@ -202,7 +202,7 @@ struct Looked {
     path: String,
     kind: HolderKind,
     text: String,
-    stated: Version,
+    before: Version,
     is_done: bool,
     conflict: Option<String>,
 }
@@ -218,7 +218,7 @@ impl World {
     }
 
     fn output(&self) -> Output {
-        let written = |file: &Looked| Written { path: file.path.clone(), before: file.stated.to_string() };
+        let written = |file: &Looked| Written { path: file.path.clone(), before: file.before.to_string() };
         Output { version: self.version.to_string(), files: self.files.iter().map(written).collect() }
     }
 }
@@ -241,6 +241,8 @@ fn look(params: &Params, context: &Context) -> Result<World> {
             let stated = holder::stated(&kind, &text).map_err(|error| told(&given.path, &error))?;
             let expected = given.version.as_ref().or(previous.as_ref()).map(|text| version(text)).transpose()?;
             let is_done = stated == target;
+            // Written already, perhaps by this run before a crash hid its output: the way back is the plan's.
+            let before = expected.clone().filter(|_| is_done).unwrap_or_else(|| stated.clone());
             let conflict = expected.filter(|expected| !is_done && *expected != stated).map(|expected| {
                 let line = holder::read(&kind, &text).ok().and_then(|found| found.first().map(|found| found.line));
                 format!(
@@ -249,7 +251,7 @@ fn look(params: &Params, context: &Context) -> Result<World> {
                     line.unwrap_or(1)
                 )
             });
-            Ok(Looked { path: given.path.clone(), kind, text, stated, is_done, conflict })
+            Ok(Looked { path: given.path.clone(), kind, text, before, is_done, conflict })
         })
         .collect::<Result<_>>()?;
     Ok(World { version: target, files })

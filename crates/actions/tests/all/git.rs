@@ -249,6 +249,14 @@ async fn branch_and_tag_are_pushed_together_or_not_at_all() {
     let why = needs_human(setting.undo("git.push", &json!({}), &output).await.unwrap());
     assert!(why.contains("the tag v0.2.0 is published") && why.contains("git revert"), "{why}");
 
+    // A crash hid the output: that it is published is said all the same.
+    let Ok(Probe::Done(found)) = setting.probe("git.push", &json!({})).await else { panic!("it is done") };
+    let why = needs_human(setting.undo("git.push", &json!({}), &found).await.unwrap());
+    assert!(
+        why.contains("the tag v0.2.0 is published") && why.contains("main was on origin already"),
+        "{why}"
+    );
+
     // A colleague goes on: what we pushed is still there.
     let clone = repo.clone_of_remote();
     clone.file("y", "1").commit("feat: y");
@@ -346,4 +354,9 @@ async fn what_was_stopped_in_the_middle_is_done_the_next_time() {
         assert!(matches!(setting.probe(name, &params).await, Ok(Probe::Done(_))), "{name}");
         assert_eq!(repo.git(&["status", "--porcelain"]), "", "{name}");
     }
+    // A crash hid the merge's output: it is taken back all the same.
+    let params = json!({ "from": "topic", "into": "main" });
+    let Ok(Probe::Done(found)) = setting.probe("git.merge", &params).await else { panic!("it is done") };
+    assert!(matches!(setting.undo("git.merge", &params, &found).await, Ok(Undone::Reverted(_))));
+    assert_eq!(repo.head(), repo.remote_git(&["rev-parse", "main"]));
 }
