@@ -1,4 +1,10 @@
 //! Every test of the command line, as one program. Each file of `suite/` is a module here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests must fail where they stand; clippy only knows functions marked as tests"
+)]
 
 #[path = "suite/bad_input.rs"]
 mod bad_input;

@@ -123,3 +123,29 @@ fn hostile_names_are_shown_without_their_teeth() {
     let escape = windlass(&repo, &["plan", "\u{1b}[31m"]);
     assert!(!escape.err.contains('\u{1b}'), "{:?}", escape.err);
 }
+
+#[test]
+fn parameters_that_cannot_work_are_found_without_planning() {
+    let repo = RepoBuilder::new();
+    repo.file(
+        "runbooks/r.md",
+        "---\nname: r\ninputs:\n  long: { description: How long }\n---\n# R\n\n## Steps\n\n### A\n- When: channel == \"rc\"\n\n\
+         ```yaml\nuses: wait\nwith: { for: soon }\n```\n```yaml\nuses: wait\nwith: { for: \"{{ inputs.long }}\" }\n```\n\
+         ```yaml\nuses: watch\nwith: { for: 5m }\n```\n```yaml\nuses: http.check\n```\n```sh {secrets=NOPE}\ntrue\n```\n",
+    );
+    let json = windlass(&repo, &["check", "--json"]).json();
+    let told: Vec<String> = json["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            format!(
+                "{}:{} {}",
+                finding["line"],
+                finding["code"].as_str().unwrap(),
+                finding["message"].as_str().unwrap()
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
