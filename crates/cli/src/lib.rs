@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 pub mod catalogue;
+pub mod checking;
 pub mod cli;
 pub mod commands;
 pub mod commit;

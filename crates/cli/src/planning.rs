@@ -93,6 +93,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
         environments: project.config.environments.keys().cloned().collect(),
         inputs: request.inputs.clone(),
         files: pinned_files(project, &facts, &involved)?,
+        every_step: false,
     };
     let mut plan = bind::bind(&input, &actions).map_err(|findings| {
         let message = counted(findings.len(), "finding keeps", "findings keep");
@@ -217,11 +218,13 @@ fn involved(runbooks: &[RunbookFile], chosen: usize) -> Vec<&RunbookFile> {
     found
 }
 
-fn document(file: &RunbookFile) -> Document<'_> {
+/// A runbook as binding takes it.
+pub fn document(file: &RunbookFile) -> Document<'_> {
     Document { runbook: &file.runbook, source: &file.source, path: &file.path }
 }
 
-fn secrets(project: &Project) -> BTreeMap<String, SecretSource> {
+/// Where the secrets of the configuration come from.
+pub fn secrets(project: &Project) -> BTreeMap<String, SecretSource> {
     project
         .config
         .secrets

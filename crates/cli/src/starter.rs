@@ -208,7 +208,7 @@ fn python_tests(project: &Project, root: &Path) -> Option<String> {
 
 fn runs(project: &Project, args: &[&str]) -> bool {
     let mut command = std::process::Command::new("python3");
-    command.args(args).current_dir(&project.root);
+    command.args(args).current_dir(&project.root).env_clear().envs(&project.environment);
     command
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())

@@ -10,6 +10,7 @@ use windlass_core::diagnostic::{Diagnostic, Severity};
 use windlass_core::runbook::validate::{World, validate};
 
 use crate::catalogue::Actions;
+use crate::checking;
 use crate::error::{CommandError, Located, Result};
 use crate::exit::Exit;
 use crate::planning::Warnings;
@@ -87,6 +88,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         sources.insert(file.path.clone(), file.source.clone());
         let mut findings: Vec<Diagnostic> = file.diagnostics.clone();
         findings.extend(validate(&file.runbook, &file.source, &world));
+        checking::add_findings(&project, file, &all, &actions, &mut findings);
         findings.sort_by_key(|finding| finding.span.map_or((0, 0), |span| (span.start, span.end)));
         if let Some(first) = names.insert(&file.name, &file.path) {
             let message = format!("{first} is named `{}` too", file.name);

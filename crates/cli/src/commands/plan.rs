@@ -67,6 +67,7 @@ impl PlanOptions {
 struct Output<'a> {
     digest: &'a str,
     plan: &'a Plan,
+    diagnostics: Vec<serde_json::Value>,
 }
 
 /// Makes the plan and shows it.
@@ -88,7 +89,14 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
             .map_err(|error| CommandError::failed(format!("{} cannot be written: {error}", out.display())))?;
     }
     if session.report.is_json() {
-        session.report.object("plan", &Output { digest: &digest.0, plan: &plan });
+        session.report.object(
+            "plan",
+            &Output {
+                digest: &digest.0,
+                plan: &plan,
+                diagnostics: report::diagnostics_object(&warnings.located, &warnings.sources),
+            },
+        );
     } else {
         let text = report::plan::plan(&plan, &digest.0, session.report.out_paint);
         session.report.data(&text);

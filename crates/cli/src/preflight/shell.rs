@@ -534,7 +534,7 @@ mod tests {
         check("for x in a b; do run \"$x\"; done", &["1 run"]);
         check("while ! probe; do sleep 1; done", &["1 probe", "1 sleep"]);
         check("$CMD arg; \"$X/y\" z; `which a` b", &[]);
-        check("f() { inner; }\nf\nfunction g { x; }\ng", &["1 inner", "3 x"]);
+        check("f() { inner; }\nf\nfunction g { x; }\ng", &["1 inner"]);
         check("cat <<EOF | sort\nnot commands; rm\nEOF\ntail", &["1 cat", "1 sort", "4 tail"]);
         check("cat <<-'E O'\n\tno\n\tE O\nyes", &["1 cat", "4 yes"]);
         check("case $x in\n a|b) foo ;;\nesac\nbar", &["4 bar"]);

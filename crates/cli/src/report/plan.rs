@@ -120,7 +120,9 @@ fn steps(steps: &[PlannedStep], paint: Paint, text: &mut String) {
                 let why = format!("left out: {}", sanitize_line(why));
                 let _ = writeln!(text, "{} {}  {}", paint.dim(&number), paint.dim(&title), paint.dim(&why));
             }
-            None if facts.is_empty() => drop(writeln!(text, "{} {}", paint.dim(&number), paint.bold(&title))),
+            None if facts.is_empty() => {
+                let _ = writeln!(text, "{} {}", paint.dim(&number), paint.bold(&title));
+            }
             None => {
                 let _ =
                     writeln!(text, "{} {}  {}", paint.dim(&number), paint.bold(&title), paint.dim(&facts));
@@ -154,7 +156,9 @@ fn nodes(nodes: &[Node], indent: &str, paint: Paint, text: &mut String) {
                 let line = format!("gate: {}", sanitize_line(&node.label));
                 let _ = writeln!(text, "{indent}{} {}", paint.warn(&line), paint.dim(&sanitize_line(&facts)));
             }
-            Node::Wait(node) => drop(writeln!(text, "{indent}{}", sanitize_line(&node.label))),
+            Node::Wait(node) => {
+                let _ = writeln!(text, "{indent}{}", sanitize_line(&node.label));
+            }
             Node::Watch(node) => {
                 let names: Vec<&str> = node.probes.iter().map(|probe| probe.name.as_str()).collect();
                 let facts = format!("({}; {} bad tolerated)", names.join(", "), node.rule.tolerate);

@@ -242,12 +242,12 @@ impl Binder<'_> {
         let quoted: Vec<&str> = why.split('`').skip(1).step_by(2).collect();
         let unknown = why.contains("unknown field") || why.contains("unknown variant");
         let named = quoted.first().copied().unwrap_or_default();
-        let key = match unknown {
-            true => find(frame.document.source, Some(place), &format!("{named}:"))
-                .map(|span| Span::new(span.start, span.end - 1))
-                .or_else(|| find(frame.document.source, Some(place), named)),
-            false => None,
-        };
+        // The value that does not fit is quoted too; a field that is missing has no place.
+        let key = find(frame.document.source, Some(place), &format!("{named}:"))
+            .filter(|_| unknown)
+            .map(|span| Span::new(span.start, span.end - 1))
+            .or_else(|| find(frame.document.source, Some(place), named))
+            .filter(|_| !why.contains("missing field"));
         let diagnostic = Diagnostic::error("wrong-parameters", why, key.unwrap_or(place));
         let diagnostic = match unknown {
             true => diagnostic.suggest(named, quoted.iter().skip(1).copied()),

@@ -78,6 +78,8 @@ pub struct BindInput<'a> {
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 by path of the files that planning read.
     pub files: BTreeMap<String, String>,
+    /// Binds what a guard leaves out too: for checking a runbook rather than running it.
+    pub every_step: bool,
 }
 
 /// A finding and the file it is about.

@@ -111,7 +111,7 @@ impl Binder<'_> {
         planned.outputs = settings.outputs.iter().map(|text| self.render_text(frame, text, rest)).collect();
         planned.lock = settings.lock.as_ref().map(|lock| self.lock(frame, step, lock));
         // What is left out needs nothing, so nothing of it can be wrong in this release.
-        if planned.skipped.is_none() {
+        if planned.skipped.is_none() || self.input.every_step {
             planned.on_failure = self.on_failure(frame, step);
             planned.nodes = self.nodes(frame, &planned.path, planned.owner.as_ref(), &step.items);
         }

@@ -98,6 +98,7 @@ fn bind_text(source: &str, called: &[(&str, &str)], inputs: &[(&str, &str)]) -> 
         environments: vec!["production".into()],
         inputs: inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         files: BTreeMap::new(),
+        every_step: false,
     };
     bind(&input, &Fakes).map_err(|findings| {
         findings
