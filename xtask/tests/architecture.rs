@@ -1,5 +1,6 @@
 //! The invariants of absence that ARCHITECTURE.md states: which crate may know which, and that the core does no I/O.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is the report")]
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
