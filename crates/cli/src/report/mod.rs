@@ -17,9 +17,15 @@ use crate::exit::Exit;
 use crate::planning::Warnings;
 use crate::world::World;
 
+pub mod ending;
+pub mod live;
+pub mod plain;
 pub mod plan;
 mod snippet;
+pub mod status;
 pub mod text;
+pub mod view;
+pub mod words;
 
 pub use snippet::render as render_diagnostic;
 
