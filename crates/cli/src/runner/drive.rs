@@ -10,19 +10,19 @@ use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use windlass_core::plan::StepPath;
-use windlass_core::run::{Recorded, RunEvent, RunState};
+use windlass_core::run::{Recorded, RunEvent, RunId, RunState, RunStatus};
 use windlass_engine::context::{LogSink, Stream, SystemClock, World};
 use windlass_engine::drive::drive as walk;
 use windlass_engine::durable::{Stop, Suspension};
 use windlass_engine::embedded::{Embedded, Observer, Session as Taking, Settings};
 use windlass_engine::interpreter::{Direction, Ending};
-use windlass_engine::journal::JournalError;
+use windlass_engine::journal::{Batch, JournalError};
 use windlass_engine::logs::Tee;
 use windlass_engine::owner::Owner;
 use windlass_engine::process::stop_leftovers;
 
 use super::keys::Keys;
-use super::{Runner, Told, journal_error, secrets};
+use super::{Runner, Told, journal_error, secrets, worker};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::report::view::{Asked, View};
@@ -43,6 +43,8 @@ pub struct How {
     pub stay: bool,
     /// An item that is made new first, and who asks for it.
     pub reopen: Option<(StepPath, String)>,
+    /// Show the events that were written before, too: whoever reads what follows must see how it began.
+    pub from_start: bool,
     /// Who answers gates with keys; nobody can when it is not known.
     pub person: Option<String>,
 }
@@ -84,7 +86,7 @@ async fn work(
     let (sender, mut news) = unbounded_channel();
     let waiting = Arc::new(AtomicUsize::new(0));
     let detach = CancellationToken::new();
-    let events = Events { sender: sender.clone(), after: told.last() };
+    let events = Events { sender: sender.clone(), after: if how.from_start { 0 } else { told.last() } };
     let lines = Lines { sender, waiting: waiting.clone() };
     let world = World {
         workspace: runner.project.root.clone(),
@@ -126,7 +128,7 @@ async fn work(
     let mut view = View::new(session, told);
     let mut keys = (view.is_live() && session.is_interactive()).then(Keys::listen).flatten();
     let mut frames = tokio::time::interval(FRAME);
-    let mut state = told.state.clone();
+    let mut state = if how.from_start { RunState::default() } else { told.state.clone() };
     let ending = loop {
         tokio::select! {
             biased;
@@ -220,6 +222,41 @@ fn leave(
         return;
     };
     view.note(session, note);
+}
+
+/// Waits until nobody works on the run any more, after somebody asked for its end.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn wait_for_worker(session: &mut Session, runner: &Runner, run: &RunId) -> Result<()> {
+    let mut told = false;
+    loop {
+        let record = runner.journal.run(run).map_err(journal_error)?;
+        let Some(worker) = worker(&record) else { return Ok(()) };
+        if !std::mem::replace(&mut told, true) {
+            session.report.progress(&format!("{worker} works on {run}: waiting for it to stop"));
+        }
+        std::thread::sleep(FRAME);
+    }
+}
+
+/// Ends a run that nobody works on as cancelled.
+///
+/// # Errors
+/// When somebody works on it, or the journal cannot be written.
+pub fn finish_cancelled(runner: &Runner, run: &RunId, why: String) -> Result<()> {
+    let owner = Owner::current();
+    let now = Timestamp::now();
+    let lease = now + jiff::SignedDuration::from_secs(30);
+    let epoch = runner.journal.acquire(run, &owner, now, lease).map_err(journal_error)?;
+    stop_leftovers(run);
+    let batch = Batch {
+        events: vec![RunEvent::Finished { status: RunStatus::Cancelled, path: None, why: Some(why) }],
+        status: Some(RunStatus::Cancelled),
+        ..Batch::default()
+    };
+    runner.journal.commit(run, epoch, &batch, Timestamp::now()).map_err(journal_error)?;
+    runner.journal.release(run, epoch).map_err(journal_error)
 }
 
 /// Says how the run stands, and gives the exit code.

@@ -141,6 +141,28 @@ impl Runner {
         }
     }
 
+    /// The run and the items that `words` name: the first word is a run when there is one of that name, else the run
+    /// that is meant without a name.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn target(&self, words: &[String], several: Several) -> Result<(Told, Vec<String>)> {
+        let Some((first, rest)) = words.split_first() else {
+            return Ok((self.told(&self.find(None, several)?.id)?, Vec::new()));
+        };
+        match self.find(Some(first), several) {
+            Ok(run) => Ok((self.told(&run.id)?, rest.to_vec())),
+            // Not a run: then it must be an item of the one that is meant. What it is not is said by whoever looks.
+            Err(error) => match self.find(None, several) {
+                Ok(run) => {
+                    let told = self.told(&run.id)?;
+                    if is_item(&told, first) { Ok((told, words.to_vec())) } else { Err(error) }
+                }
+                Err(_) => Err(error),
+            },
+        }
+    }
+
     /// All that is known of a run.
     ///
     /// # Errors
@@ -194,6 +216,19 @@ impl Told {
             _ => &[],
         }
     }
+}
+
+fn is_item(told: &Told, word: &str) -> bool {
+    let gates = told.state.gates.iter().map(|gate| (gate.path.clone(), gate.question.clone()));
+    let known: Vec<_> = items::items(&told.plan, &told.state, true)
+        .into_iter()
+        .map(|item| (item.path, item.title))
+        .chain(gates)
+        .collect();
+    let end = format!("/{word}");
+    known.iter().any(|(path, title)| {
+        path.0 == word || path.0.ends_with(&end) || title.eq_ignore_ascii_case(word)
+    })
 }
 
 /// Who works on the run now, as far as can be told from here.

@@ -16,7 +16,8 @@ pub fn person(project: &Project, named: Option<&str>) -> Result<String> {
         Some(name) => Some(name.to_owned()),
         None => {
             let git = project.git();
-            project.block_on(async move { git.config("user.email").await })?.map_err(failed)?
+            let configured = project.block_on(async move { git.config("user.email").await })?.map_err(failed)?;
+            configured.or_else(|| project.environment.get("GIT_AUTHOR_EMAIL").cloned())
         }
     };
     let name = sanitize_line(said.as_deref().unwrap_or_default());
