@@ -101,7 +101,9 @@ fn check(runner: &Runner, run: &RunId) -> std::result::Result<(usize, String), S
     let text = runner.journal.plan(run).map_err(|error| error.to_string())?;
     let digest = sha256_hex(text.as_bytes());
     if digest != plan.0 {
-        return Err(format!("the plan was changed after the run started: its digest is {digest}, not {plan}"));
+        return Err(format!(
+            "the plan was changed after the run started: its digest is {digest}, not {plan}"
+        ));
     }
     let record = runner.journal.run(run).map_err(|error| error.to_string())?;
     let told = RunState::fold(&history).status;

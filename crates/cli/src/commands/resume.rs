@@ -46,7 +46,9 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let how = How {
         direction: told.direction(),
         stay: arguments.wait.stay(session),
-        reopen: waived.filter(|path| !is_action(&told, path)).zip(person.clone().or(Some(told.state.by.clone()))),
+        reopen: waived
+            .filter(|path| !is_action(&told, path))
+            .zip(person.clone().or(Some(told.state.by.clone()))),
         from_start: false,
         person,
     };

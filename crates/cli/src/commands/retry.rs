@@ -81,8 +81,11 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         (Some(wanted), _) => items::find(&failed, wanted, "failed item")?,
         (None, Some(path)) => path.clone(),
         (None, None) => {
-            return Err(CommandError::invalid(format!("it is not known which item of {} failed", told.run()))
-                .hint("name the item"));
+            return Err(CommandError::invalid(format!(
+                "it is not known which item of {} failed",
+                told.run()
+            ))
+            .hint("name the item"));
         }
     };
     how.reopen = Some((path, by));

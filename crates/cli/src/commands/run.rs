@@ -82,9 +82,8 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let despite = despite(arguments, &plan)?;
     let text = canonical(&plan)
         .map_err(|error| CommandError::failed(format!("the plan cannot be written: {error}")))?;
-    let digest = plan
-        .digest()
-        .map_err(|error| CommandError::failed(format!("the plan has no digest: {error}")))?;
+    let digest =
+        plan.digest().map_err(|error| CommandError::failed(format!("the plan has no digest: {error}")))?;
     let runner = Runner::of(project, session.hooks)?;
     let id = create(&runner, session, &plan, text, digest, &by, despite)?;
     let told = runner.told(&id)?;
@@ -165,12 +164,15 @@ fn unfinished(run: &RunRecord) -> CommandError {
 fn read_plan(arguments: &Arguments, session: &Session, file: &str) -> Result<Plan> {
     let shown = sanitize_line(file);
     if arguments.options.version.request() != Default::default() || !arguments.options.inputs.is_empty() {
-        return Err(CommandError::invalid(format!("{shown} is planned already: it takes no version and no inputs"))
-            .hint("leave these options away, or plan again with them"));
+        return Err(CommandError::invalid(format!(
+            "{shown} is planned already: it takes no version and no inputs"
+        ))
+        .hint("leave these options away, or plan again with them"));
     }
     let text = files::read(&session.directory.join(file), file, files::LARGEST_FILE)?;
     let refused = |why: String| CommandError::invalid(format!("{shown} is no plan: {}", sanitize_line(&why)));
-    let mut value: serde_json::Value = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    let mut value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
     let mut stated = None;
     if let Some(inner) = value.get_mut("plan").map(serde_json::Value::take) {
         stated = value.get("digest").and_then(serde_json::Value::as_str).map(str::to_owned);
@@ -236,7 +238,8 @@ fn create(
     let _only = only_one(runner)?;
     refuse_unfinished(session, |run| same(run, plan))?;
     let version = version(plan).cloned();
-    let nonce: String = std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(NONCE).collect();
+    let nonce: String =
+        std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(NONCE).collect();
     let id = RunId::compose(&plan.runbook.name, version.as_deref(), &nonce);
     let new = NewRun {
         id: id.clone(),
@@ -251,10 +254,10 @@ fn create(
 
 fn only_one(runner: &Runner) -> Result<std::fs::File> {
     let path = runner.project.state.join("create.lock");
-    let failed = |error: std::io::Error| {
-        CommandError::failed(format!("{} cannot be locked: {error}", path.display()))
-    };
-    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let failed =
+        |error: std::io::Error| CommandError::failed(format!("{} cannot be locked: {error}", path.display()));
+    let file =
+        std::fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     file.lock().map_err(failed)?;
     Ok(file)
 }

@@ -56,7 +56,12 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         let word = if is_interrupted(run) { "interrupted" } else { words::status(run.status) };
         let worker = worker(run).map(|worker| format!("  {worker}")).unwrap_or_default();
         let began = words::moment(run.created, Timestamp::now());
-        session.report.line(&format!("{:<width$}  {word:<11}  {}{}", run.id.0, paint.dim(&began), sanitize_line(&worker)));
+        session.report.line(&format!(
+            "{:<width$}  {word:<11}  {}{}",
+            run.id.0,
+            paint.dim(&began),
+            sanitize_line(&worker)
+        ));
     }
     let hidden = runs.len() - shown.len();
     if hidden > 0 {

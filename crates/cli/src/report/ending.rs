@@ -59,8 +59,7 @@ pub fn lines(told: &Told, logs: &LogFolder, paint: Paint) -> Vec<String> {
 pub fn waiting(told: &Told, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     for gate in &told.state.gates {
-        let mut line =
-            format!("  waits for {}: {}", words::asked(&gate.who), sanitize_line(&gate.question));
+        let mut line = format!("  waits for {}: {}", words::asked(&gate.who), sanitize_line(&gate.question));
         if let Some(missing) = gates::missing(told, &gate.path) {
             line.push_str(&format!(" (still needed: {})", sanitize_line(&missing)));
         }
@@ -94,7 +93,8 @@ pub fn next(told: &Told) -> Vec<(String, &'static str)> {
             add(format!("windlass resume {run}"), what);
         }
         RunStatus::Failed => {
-            let item = told.state.stopped_at.as_ref().map(|path| words::argument(&path.0)).unwrap_or_default();
+            let item =
+                told.state.stopped_at.as_ref().map(|path| words::argument(&path.0)).unwrap_or_default();
             add(format!("windlass retry {run}"), "to try it again");
             add(format!("windlass skip {run} {item} --reason WHY"), "to let it pass, then resume");
             add(format!("windlass rollback {run}"), "to take back what was done");
@@ -171,9 +171,10 @@ fn refused(told: &Told, lines: &mut Vec<String>) {
         _ => None,
     };
     if let Some(route) = route {
-        let ran = told.history.iter().any(|recorded| {
-            matches!(&recorded.event, RunEvent::Routed { to, .. } if *to == route)
-        });
+        let ran = told
+            .history
+            .iter()
+            .any(|recorded| matches!(&recorded.event, RunEvent::Routed { to, .. } if *to == route));
         let route = sanitize_line(&route);
         lines.push(if ran { format!("  `{route}` was run") } else { format!("  what now: {route}") });
     }
@@ -210,12 +211,15 @@ fn known_errors<'a>(told: &'a Told, seen: &str) -> Vec<&'a windlass_core::runboo
 
 /// Whether two words are the same but for their endings, such as `migration` and `migrations`.
 fn fits(left: &str, right: &str) -> bool {
-    left == right || (left.len() >= 5 && right.len() >= 5 && (left.starts_with(right) || right.starts_with(left)))
+    left == right
+        || (left.len() >= 5 && right.len() >= 5 && (left.starts_with(right) || right.starts_with(left)))
 }
 
 fn significant(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|letter: char| !letter.is_alphanumeric())
         .filter(|word| word.chars().count() >= 3)
         .map(str::to_lowercase)
-        .filter(|word| !["the", "and", "for", "with", "not", "les", "des", "une", "est", "pas"].contains(&word.as_str()))
+        .filter(|word| {
+            !["the", "and", "for", "with", "not", "les", "des", "une", "est", "pas"].contains(&word.as_str())
+        })
 }

@@ -106,10 +106,16 @@ impl Plain {
                 };
                 format!("run started by {}, plan {}{despite}", sanitize_line(by), plan.short())
             }
-            RunEvent::Taken { owner, epoch } if *epoch > 1 => format!("taken over by {}", sanitize_line(owner)),
+            RunEvent::Taken { owner, epoch } if *epoch > 1 => {
+                format!("taken over by {}", sanitize_line(owner))
+            }
             RunEvent::Taken { .. } => return None,
             RunEvent::StepStarted { title, .. } => {
-                format!("{} {}", words::mark(Some(&StepStatus::Running), paint), paint.bold(&sanitize_line(title)))
+                format!(
+                    "{} {}",
+                    words::mark(Some(&StepStatus::Running), paint),
+                    paint.bold(&sanitize_line(title))
+                )
             }
             RunEvent::StepFinished { path, outcome } => {
                 let (mark, how) = ended(outcome);
@@ -168,7 +174,8 @@ impl Plain {
             }
             RunEvent::Judged { path, judgement } => {
                 let verdict = serde_json::to_value(judgement.verdict).ok();
-                let verdict = verdict.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+                let verdict =
+                    verdict.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
                 format!("  {}: {verdict}: {}", self.title(path), sanitize_line(&judgement.why))
             }
             RunEvent::Waived { path, by, reason } => {
@@ -179,7 +186,9 @@ impl Plain {
             }
             RunEvent::Locked { lock, .. } => format!("  holds {}", sanitize_line(lock)),
             RunEvent::Unlocked { lock, .. } => format!("  gave {} back", sanitize_line(lock)),
-            RunEvent::Routed { path, to } => format!("  {} leads to `{}`", self.title(path), sanitize_line(to)),
+            RunEvent::Routed { path, to } => {
+                format!("  {} leads to `{}`", self.title(path), sanitize_line(to))
+            }
             RunEvent::Undone { path, result, needs_human } => {
                 let mark = if *needs_human { "!" } else { "↶" };
                 format!("  {mark} {}: {}", self.title(path), sanitize_line(result))
@@ -206,7 +215,10 @@ pub fn open_titles(told: &Told, state: &RunState) -> Vec<String> {
         .into_iter()
         .filter(|item| {
             item.node.is_some()
-                && state.steps.get(&item.path).is_some_and(|step| !matches!(step.status, StepStatus::Ended(_)))
+                && state
+                    .steps
+                    .get(&item.path)
+                    .is_some_and(|step| !matches!(step.status, StepStatus::Ended(_)))
         })
         .map(|item| item.title)
         .collect()

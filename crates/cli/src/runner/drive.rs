@@ -122,8 +122,7 @@ async fn work(
     }
     let (plan, digest, starter) = (told.plan.clone(), told.digest.clone(), told.state.by.clone());
     let direction = how.direction;
-    let mut walking =
-        tokio::spawn(async move { walk(&engine, &plan, &digest, &starter, direction).await });
+    let mut walking = tokio::spawn(async move { walk(&engine, &plan, &digest, &starter, direction).await });
 
     let mut view = View::new(session, told);
     let mut keys = (view.is_live() && session.is_interactive()).then(Keys::listen).flatten();
@@ -169,13 +168,7 @@ async fn pressed(keys: &mut Option<Keys>) -> Option<super::keys::Key> {
     }
 }
 
-fn show(
-    message: News,
-    view: &mut View,
-    session: &mut Session,
-    state: &mut RunState,
-    waiting: &AtomicUsize,
-) {
+fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunState, waiting: &AtomicUsize) {
     match message {
         News::Event(recorded) => {
             state.apply(&recorded);
@@ -344,7 +337,8 @@ struct Listeners {
 impl Listeners {
     fn new() -> Result<Self> {
         let listen = |kind| {
-            signal(kind).map_err(|error| CommandError::failed(format!("signals cannot be listened to: {error}")))
+            signal(kind)
+                .map_err(|error| CommandError::failed(format!("signals cannot be listened to: {error}")))
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,

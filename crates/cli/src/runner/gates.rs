@@ -183,7 +183,10 @@ pub fn waive(runner: &Runner, told: &Told, path: &StepPath, by: &str, reason: &s
 pub fn retry(runner: &Runner, told: &Told, path: &StepPath, by: &str) -> Result<()> {
     let event = RunEvent::Retried { path: path.clone(), by: by.to_owned() };
     let signal = Signal::Retry { by: by.to_owned() };
-    runner.journal.post(told.run(), Some(path), Some(&signal), &event, Timestamp::now()).map_err(journal_error)?;
+    runner
+        .journal
+        .post(told.run(), Some(path), Some(&signal), &event, Timestamp::now())
+        .map_err(journal_error)?;
     Ok(())
 }
 

@@ -72,7 +72,9 @@ fn meaning(event: &Event) -> Option<Key> {
         Event::Key(key) if key.kind == KeyEventKind::Release => None,
         Event::Key(key) => match key.code {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Interrupt),
-            KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Letter(letter)),
+            KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
+                Some(Key::Letter(letter))
+            }
             KeyCode::Enter => Some(Key::Enter),
             KeyCode::Backspace => Some(Key::Backspace),
             KeyCode::Esc => Some(Key::Escape),

@@ -226,9 +226,9 @@ fn is_item(told: &Told, word: &str) -> bool {
         .chain(gates)
         .collect();
     let end = format!("/{word}");
-    known.iter().any(|(path, title)| {
-        path.0 == word || path.0.ends_with(&end) || title.eq_ignore_ascii_case(word)
-    })
+    known
+        .iter()
+        .any(|(path, title)| path.0 == word || path.0.ends_with(&end) || title.eq_ignore_ascii_case(word))
 }
 
 /// Who works on the run now, as far as can be told from here.

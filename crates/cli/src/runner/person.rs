@@ -16,14 +16,16 @@ pub fn person(project: &Project, named: Option<&str>) -> Result<String> {
         Some(name) => Some(name.to_owned()),
         None => {
             let git = project.git();
-            let configured = project.block_on(async move { git.config("user.email").await })?.map_err(failed)?;
+            let configured =
+                project.block_on(async move { git.config("user.email").await })?.map_err(failed)?;
             configured.or_else(|| project.environment.get("GIT_AUTHOR_EMAIL").cloned())
         }
     };
     let name = sanitize_line(said.as_deref().unwrap_or_default());
     if name.is_empty() {
-        return Err(CommandError::invalid("nobody is named as the one who acts")
-            .hint("say who with --as, with WINDLASS_PERSON, or with `git config user.email you@example.com`"));
+        return Err(CommandError::invalid("nobody is named as the one who acts").hint(
+            "say who with --as, with WINDLASS_PERSON, or with `git config user.email you@example.com`",
+        ));
     }
     Ok(name)
 }
