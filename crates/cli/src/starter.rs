@@ -48,7 +48,10 @@ pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
         found,
         files: vec![
             (CONFIG.into(), config(repository)),
-            (format!("{RUNBOOKS}/release.md"), runbook(!holders.is_empty(), test.as_deref(), remote.is_some())),
+            (
+                format!("{RUNBOOKS}/release.md"),
+                runbook(!holders.is_empty(), test.as_deref(), remote.is_some()),
+            ),
             (changelog, changelog::NEW_FILE.into()),
         ],
     })
@@ -205,7 +208,10 @@ fn python_tests(project: &Project, root: &Path) -> Option<String> {
 
 fn runs(project: &Project, args: &[&str]) -> bool {
     let mut command = std::process::Command::new("python3");
-    command.args(args).current_dir(&project.root);
-    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command.args(args).current_dir(&project.root).env_clear().envs(&project.environment);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
