@@ -9,7 +9,9 @@ use windlass_core::changelog::notes::{NotesFacts, render};
 use windlass_core::commit::Commit;
 use windlass_core::config::Sign;
 use windlass_core::plan::{CommitFact, Facts, HolderFact, ReleaseFact};
-use windlass_core::version::next::{Baseline, Decision, NextError, NextInput, Request, TagFact, baseline, decide};
+use windlass_core::version::next::{
+    Baseline, Decision, NextError, NextInput, Request, TagFact, baseline, decide,
+};
 use windlass_core::version::{Bump, Channel, Impact, Policy, TagFormat, Version, parse_version};
 
 use crate::error::{CommandError, Result};
@@ -98,8 +100,10 @@ impl Repository {
     /// Without a commit, and when the history is not all there.
     pub fn require_history(&self) -> Result<&str> {
         let Some(head) = &self.head else {
-            return Err(CommandError::invalid("this repository has no commit yet, so there is nothing to release")
-                .hint("commit something first"));
+            return Err(CommandError::invalid(
+                "this repository has no commit yet, so there is nothing to release",
+            )
+            .hint("commit something first"));
         };
         if self.shallow {
             return Err(CommandError::invalid(
@@ -122,7 +126,8 @@ pub fn failed(error: windlass_engine::action::ActionError) -> CommandError {
 /// When the tag format cannot be used.
 pub fn policy(project: &Project) -> Result<Policy> {
     let version = &project.config.version;
-    let tag_format = TagFormat::parse(&version.tag).map_err(|error| CommandError::invalid(error.to_string()))?;
+    let tag_format =
+        TagFormat::parse(&version.tag).map_err(|error| CommandError::invalid(error.to_string()))?;
     let impact = |text: &String| match text.as_str() {
         "major" => Impact::Major,
         "minor" => Impact::Minor,
@@ -166,7 +171,8 @@ pub fn next(
     let baseline = released(repository, &policy);
     let read = read_commits(project, repository, &baseline)?;
     let commits: Vec<Commit> = read.commits.iter().map(commit).collect();
-    let input = NextInput { commits: &commits, stated, request: &asked, channel, policy: &policy, withdrawn: &[] };
+    let input =
+        NextInput { commits: &commits, stated, request: &asked, channel, policy: &policy, withdrawn: &[] };
     let mut decision = decide(&baseline, &input).map_err(refused)?;
     if read.truncated {
         decision.reasons.push(format!("only the newest {MOST_COMMITS} commits were read"));
@@ -356,7 +362,7 @@ pub fn agreed(holders: &[HolderFact]) -> Result<Option<Version>> {
         ))
         .hint("make them say the same, or list the right ones under [version] holders in windlass.toml"));
     }
-    parse_version(&first.version).map(Some).map_err(|error| {
-        CommandError::invalid(format!("{}: {error}", first.path))
-    })
+    parse_version(&first.version)
+        .map(Some)
+        .map_err(|error| CommandError::invalid(format!("{}: {error}", first.path)))
 }

@@ -78,7 +78,9 @@ fn found(root: &Path) -> Result<Vec<HolderFact>> {
         candidates.push((name.into(), Vec::new()));
     }
     for (path, packages) in candidates {
-        let Some(text) = files::read_if_there(&root.join(&path), &path, files::LARGEST_FILE)? else { continue };
+        let Some(text) = files::read_if_there(&root.join(&path), &path, files::LARGEST_FILE)? else {
+            continue;
+        };
         let mut fact = HolderFact { path, pattern: None, packages, version: String::new() };
         let Some(kind) = kind(&fact) else { continue };
         match version(&kind, &text) {

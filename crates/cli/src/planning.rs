@@ -54,7 +54,8 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     let involved = involved(&runbooks, chosen);
     let mut diagnostics = Vec::new();
     for runbook in &involved {
-        let located = |diagnostic: &_| Located { path: runbook.path.clone(), diagnostic: Clone::clone(diagnostic) };
+        let located =
+            |diagnostic: &_| Located { path: runbook.path.clone(), diagnostic: Clone::clone(diagnostic) };
         diagnostics.extend(runbook.diagnostics.iter().map(located));
     }
     let sources: BTreeMap<String, Arc<str>> =
@@ -62,7 +63,8 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     let (errors, warnings): (Vec<Located>, Vec<Located>) =
         diagnostics.into_iter().partition(|located| located.diagnostic.severity == Severity::Error);
     if !errors.is_empty() {
-        let message = format!("{} of the runbook cannot be understood", counted(errors.len(), "part", "parts"));
+        let message =
+            format!("{} of the runbook cannot be understood", counted(errors.len(), "part", "parts"));
         return Err(CommandError::invalid(message).with_diagnostics(errors, sources));
     }
 
@@ -168,7 +170,8 @@ fn choose(project: &Project, runbooks: &mut Vec<RunbookFile>, request: &PlanRequ
     if let Some(index) = runbooks.iter().position(|runbook| runbook.name == wanted) {
         return Ok(index);
     }
-    let by_file = |runbook: &RunbookFile| Path::new(&runbook.path).file_stem().is_some_and(|stem| stem == wanted);
+    let by_file =
+        |runbook: &RunbookFile| Path::new(&runbook.path).file_stem().is_some_and(|stem| stem == wanted);
     if let Some(index) = runbooks.iter().position(by_file) {
         return Ok(index);
     }
@@ -186,8 +189,11 @@ fn twice(runbooks: &[RunbookFile]) -> Option<CommandError> {
     for runbook in runbooks {
         if let Some(first) = seen.insert(&runbook.name, &runbook.path) {
             return Some(
-                CommandError::invalid(format!("{first} and {} have the same name `{}`", runbook.path, runbook.name))
-                    .hint("give each runbook its own `name:`"),
+                CommandError::invalid(format!(
+                    "{first} and {} have the same name `{}`",
+                    runbook.path, runbook.name
+                ))
+                .hint("give each runbook its own `name:`"),
             );
         }
     }
@@ -201,7 +207,8 @@ fn involved(runbooks: &[RunbookFile], chosen: usize) -> Vec<&RunbookFile> {
     while let Some(runbook) = found.get(next).copied() {
         for call in runbook.runbook.calls.iter().flatten() {
             let called = runbooks.iter().find(|other| other.name == call.value);
-            if let Some(called) = called.filter(|called| !found.iter().any(|known| known.path == called.path)) {
+            if let Some(called) = called.filter(|called| !found.iter().any(|known| known.path == called.path))
+            {
                 found.push(called);
             }
         }

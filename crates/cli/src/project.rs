@@ -24,6 +24,16 @@ pub const CONFIG: &str = "windlass.toml";
 /// More runbooks than this are not read.
 const MOST_RUNBOOKS: usize = 500;
 
+/// Variables that would lead git to another repository than the one found here; a git hook sets them.
+const LEADING_AWAY: [&str; 6] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+];
+
 /// The project a command works on.
 pub struct Project {
     /// The root of the checkout.
@@ -77,7 +87,12 @@ impl Project {
             config,
             config_file: text.map(|text| (shown, text.into())),
             config_findings,
-            environment: session.environment.clone(),
+            environment: session
+                .environment
+                .iter()
+                .filter(|(name, _)| !LEADING_AWAY.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
         })
     }
 
@@ -95,8 +110,12 @@ impl Project {
         if errors.is_empty() {
             return Ok(project);
         }
-        Err(CommandError::invalid(counted(errors.len(), "error in the configuration", "errors in the configuration"))
-            .with_diagnostics(errors, project.config_sources()))
+        Err(CommandError::invalid(counted(
+            errors.len(),
+            "error in the configuration",
+            "errors in the configuration",
+        ))
+        .with_diagnostics(errors, project.config_sources()))
     }
 
     /// What is wrong with the configuration, and where.
@@ -154,7 +173,10 @@ impl Project {
             let message = format!("{RUNBOOKS} holds {} files; {MOST_RUNBOOKS} are the most", names.len());
             return Err(CommandError::invalid(message));
         }
-        names.iter().map(|name| self.read_runbook(&folder.join(name), &format!("{RUNBOOKS}/{name}"))).collect()
+        names
+            .iter()
+            .map(|name| self.read_runbook(&folder.join(name), &format!("{RUNBOOKS}/{name}")))
+            .collect()
     }
 
     /// The runbook at a path given on the command line.

@@ -48,7 +48,10 @@ pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
         found,
         files: vec![
             (CONFIG.into(), config(repository)),
-            (format!("{RUNBOOKS}/release.md"), runbook(!holders.is_empty(), test.as_deref(), remote.is_some())),
+            (
+                format!("{RUNBOOKS}/release.md"),
+                runbook(!holders.is_empty(), test.as_deref(), remote.is_some()),
+            ),
             (changelog, changelog::NEW_FILE.into()),
         ],
     })
@@ -112,12 +115,18 @@ fn runbook(writes: bool, test: Option<&str>, pushes: bool) -> String {
                 .into(),
         ));
     }
+    steps.push((
+        "Write the notes",
+        "For an announcement; the file is not committed.\n\n```yaml\nuses: notes.write\n\
+         with: { output: \".release_notes_{{ tag }}.md\" }\n```\n"
+            .into(),
+    ));
     let mut text = String::from(
         "---
 name: release
 description: Release a new version
 triggers: [release]
-skills: [git, version, changelog]
+skills: [git, version, changelog, notes]
 ---
 # Release
 
@@ -133,6 +142,7 @@ Release what was committed since the last tag: version, changelog, tag.
     }
     text.push_str("\n## Outputs\n\n- The version in every file that states it\n- Its section in the changelog\n- Its tag");
     text.push_str(if pushes { ", pushed\n" } else { "\n" });
+    text.push_str("- Its notes in a file\n");
     text
 }
 
@@ -198,7 +208,10 @@ fn python_tests(project: &Project, root: &Path) -> Option<String> {
 
 fn runs(project: &Project, args: &[&str]) -> bool {
     let mut command = std::process::Command::new("python3");
-    command.args(args).current_dir(&project.root);
-    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command.args(args).current_dir(&project.root).env_clear().envs(&project.environment);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -149,6 +149,9 @@ fn refuse_dirty(repository: &Repository, paths: &[String], commits: bool) -> Res
     if dirty.is_empty() || !commits {
         return Ok(());
     }
-    Err(CommandError::invalid(format!("these files have changes that are not committed: {}", dirty.join(", ")))
-        .hint("commit or stash them first, or use --no-commit"))
+    Err(CommandError::invalid(format!(
+        "these files have changes that are not committed: {}",
+        dirty.join(", ")
+    ))
+    .hint("commit or stash them first, or use --no-commit"))
 }

@@ -78,11 +78,15 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         Verb::Promote { version, dry_run } => {
             let options = PromoteOptions { tag_format: facts::policy(&project)?.tag_format };
             let version = match version {
-                Some(text) => parse_version(text).map_err(|error| CommandError::invalid(error.to_string()))?,
+                Some(text) => {
+                    parse_version(text).map_err(|error| CommandError::invalid(error.to_string()))?
+                }
                 None => {
                     let repository = Repository::read(&project)?;
                     let stated = facts::agreed(&holders::read(&project)?)?;
-                    facts::next(&project, &repository, stated.as_ref(), &VersionRequest::default())?.decision.version
+                    facts::next(&project, &repository, stated.as_ref(), &VersionRequest::default())?
+                        .decision
+                        .version
                 }
             };
             let promoted = promote(&source, &version, facts::today(&project), &options).map_err(refused)?;
@@ -144,7 +148,8 @@ fn lint(session: &mut Session, path: &str, source: String) -> Result<Exit> {
         if release.date.is_none() {
             let message = format!("the release {} has no date", release.version);
             findings.push(
-                Diagnostic::error("no-date", message, section.heading).help("write it as `## [1.2.3] - 2026-01-31`"),
+                Diagnostic::error("no-date", message, section.heading)
+                    .help("write it as `## [1.2.3] - 2026-01-31`"),
             );
         }
         if !section.has_content {

@@ -90,9 +90,11 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         findings.sort_by_key(|finding| finding.span.map_or((0, 0), |span| (span.start, span.end)));
         if let Some(first) = names.insert(&file.name, &file.path) {
             let message = format!("{first} is named `{}` too", file.name);
-            findings.push(Diagnostic::error("duplicate-name", message, None).help("give each its own `name:`"));
+            findings
+                .push(Diagnostic::error("duplicate-name", message, None).help("give each its own `name:`"));
         }
-        located.extend(findings.into_iter().map(|diagnostic| Located { path: file.path.clone(), diagnostic }));
+        located
+            .extend(findings.into_iter().map(|diagnostic| Located { path: file.path.clone(), diagnostic }));
     }
     let errors = located.iter().filter(|located| located.diagnostic.severity == Severity::Error).count();
     if errors > 0 {

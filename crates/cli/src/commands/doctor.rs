@@ -155,7 +155,11 @@ fn history(repository: &Repository) -> Check {
 fn remote(project: &Project, repository: &Repository, offline: bool) -> Result<Option<Check>> {
     let Some(remote) = &repository.remote else {
         let help = "add it: git remote add origin URL";
-        return Ok(Some(warning("remote", format!("there is no remote `{}`", project.config.git.remote), help)));
+        return Ok(Some(warning(
+            "remote",
+            format!("there is no remote `{}`", project.config.git.remote),
+            help,
+        )));
     };
     if offline {
         return Ok(None);
@@ -174,7 +178,8 @@ fn remote(project: &Project, repository: &Repository, offline: bool) -> Result<O
 
 /// Tried for real: permissions alone do not tell of a read-only or full disk.
 fn journal(project: &Project) -> Check {
-    let folder = if project.state.is_dir() { &project.state } else { project.state.parent().unwrap_or(&project.root) };
+    let folder =
+        if project.state.is_dir() { &project.state } else { project.state.parent().unwrap_or(&project.root) };
     match tempfile::tempfile_in(folder) {
         Ok(_) => good("journal", "the git directory can be written"),
         Err(error) => bad("journal", format!("the git directory cannot be written: {error}"), None),
@@ -225,14 +230,19 @@ fn runbooks(project: &Project) -> Vec<Check> {
         .collect();
     let mut checks = vec![match wrong.is_empty() {
         true => good("runbooks", counted(files.len(), "runbook", "runbooks")),
-        false => bad("runbooks", format!("errors in {}", wrong.join(", ")), Some("see them with `windlass check`")),
+        false => {
+            bad("runbooks", format!("errors in {}", wrong.join(", ")), Some("see them with `windlass check`"))
+        }
     }];
     let mut used = BTreeSet::new();
     for item in files.iter().flat_map(|file| file.runbook.items()) {
         tools(item, &mut used);
     }
-    let missing: Vec<&str> =
-        used.iter().map(String::as_str).filter(|name| !preflight::is_installed(name, &project.environment)).collect();
+    let missing: Vec<&str> = used
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !preflight::is_installed(name, &project.environment))
+        .collect();
     if !used.is_empty() {
         checks.push(match missing.is_empty() {
             true => good("tools", used.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
@@ -246,12 +256,10 @@ fn runbooks(project: &Project) -> Vec<Check> {
 fn tools(item: &Item, used: &mut BTreeSet<String>) {
     match item {
         Item::Script(script) if script.attributes.skip => {}
-        Item::Script(script) => {
-            match script.language {
-                Language::Python => drop(used.insert("python3".into())),
-                Language::Sh | Language::Bash => used.extend(preflight::commands(&script.text)),
-            }
-        }
+        Item::Script(script) => match script.language {
+            Language::Python => drop(used.insert("python3".into())),
+            Language::Sh | Language::Bash => used.extend(preflight::commands(&script.text)),
+        },
         Item::Check(check) => check_tools(check, used),
         Item::Checklist(list) => list.checks.iter().for_each(|check| check_tools(check, used)),
         Item::Action(_) | Item::Call(_) => {}

@@ -68,7 +68,10 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     if commits {
         output.commit = Some(
             crate::commit::paths(&project, &output.written, "chore: add windlass").map_err(|error| {
-                error.hint(format!("the files are written; commit them yourself: {}", output.written.join(", ")))
+                error.hint(format!(
+                    "the files are written; commit them yourself: {}",
+                    output.written.join(", ")
+                ))
             })?,
         );
     }

@@ -53,7 +53,8 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         },
     };
     let notes = extract(&source, &version).map_err(refused)?.ok_or_else(|| {
-        let known: Vec<String> = read.releases().map(|(_, release)| release.version.to_string()).take(12).collect();
+        let known: Vec<String> =
+            read.releases().map(|(_, release)| release.version.to_string()).take(12).collect();
         let error = CommandError::invalid(format!("{path} has no section for {version}"));
         if known.is_empty() { error } else { error.hint(format!("it has: {}", known.join(", "))) }
     })?;

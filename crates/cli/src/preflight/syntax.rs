@@ -45,11 +45,12 @@ pub fn errors(scripts: &[Script<'_>], environment: &BTreeMap<String, String>) ->
         let (together, alone): (Vec<&str>, Vec<&str>) =
             texts.keys().copied().partition(|text| shell::is_closed(text));
         let mut suspects = alone;
-        if !together.is_empty() && (together.len() == 1 || !read_together(language, &together)) {
+        if !together.is_empty() && (together.len() == 1 || !read_together(language, &together, environment)) {
             suspects.extend(together);
         }
         for batch in suspects.chunks(AT_ONCE) {
-            let running: Vec<_> = batch.iter().map(|text| (text, start(language, text))).collect();
+            let running: Vec<_> =
+                batch.iter().map(|text| (text, start(language, text, environment))).collect();
             for (text, child) in running {
                 if let Some((line, message)) = child.and_then(finished) {
                     errors.extend(texts[text].iter().map(|index| (*index, line, message.clone())));
@@ -63,26 +64,34 @@ pub fn errors(scripts: &[Script<'_>], environment: &BTreeMap<String, String>) ->
 }
 
 /// Whether one process finds nothing wrong with all of them.
-fn read_together(language: &str, texts: &[&str]) -> bool {
+fn read_together(language: &str, texts: &[&str], environment: &BTreeMap<String, String>) -> bool {
     let mut whole = String::new();
     for (number, text) in texts.iter().enumerate() {
         // The colon: a function of comments only is an error. The blank line: a last backslash joins lines.
         whole.push_str(&format!("script_{number}() {{\n:\n{text}\n\n}}\n"));
     }
-    start(language, &whole).is_some_and(|child| finished(child).is_none())
+    start(language, &whole, environment).is_some_and(|child| finished(child).is_none())
 }
 
-fn start(language: &str, text: &str) -> Option<std::process::Child> {
-    let mut command = Command::new(language);
+fn start(language: &str, text: &str, environment: &BTreeMap<String, String>) -> Option<std::process::Child> {
+    let mut command = interpreter(language, environment);
     command.arg("-n").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    // Variables that make a shell read or export something before it reads the script.
-    command.env_remove("BASH_ENV").env_remove("ENV").env_remove("SHELLOPTS").env("LC_ALL", "C");
     let mut child = command.spawn().ok()?;
     if let Some(mut stdin) = child.stdin.take() {
         // It stops reading at a hopeless error; what it says then is what counts.
         let _ = stdin.write_all(text.as_bytes());
     }
     Some(child)
+}
+
+/// With nothing but a `PATH`: other variables make interpreters read files before they read the script.
+fn interpreter(name: &str, environment: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(name);
+    command.env_clear().env("LC_ALL", "C");
+    if let Some(path) = environment.get("PATH") {
+        command.env("PATH", path);
+    }
+    command
 }
 
 /// The line and message of the first error.
@@ -113,7 +122,7 @@ fn python(scripts: &[Script<'_>], environment: &BTreeMap<String, String>) -> Vec
     }
     let texts: Vec<&str> = all.iter().map(|(_, text)| *text).collect();
     let Ok(input) = serde_json::to_vec(&texts) else { return Vec::new() };
-    let spawned = Command::new("python3")
+    let spawned = interpreter("python3", environment)
         .args(["-I", "-S", "-c", PYTHON])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

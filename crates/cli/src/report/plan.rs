@@ -26,7 +26,12 @@ pub fn plan(plan: &Plan, digest: &str, paint: Paint) -> String {
                 Some(condition) => format!("{} {}", condition.metric, condition.bound),
                 None => "a person judges".into(),
             };
-            let _ = writeln!(text, "  when {} {}", sanitize_line(&criterion.text), paint.dim(&format!("({judged})")));
+            let _ = writeln!(
+                text,
+                "  when {} {}",
+                sanitize_line(&criterion.text),
+                paint.dim(&format!("({judged})"))
+            );
         }
         for step in &plan.rollback {
             nodes(&step.nodes, "  ", paint, &mut text);
@@ -39,13 +44,21 @@ pub fn plan(plan: &Plan, digest: &str, paint: Paint) -> String {
     }
     people(plan, paint, &mut text);
     effects(plan, paint, &mut text);
-    section("Common errors", plan.errors.iter().map(|error| {
-        format!("{}: {} → {}", error.error, error.cause, error.solution)
-    }), paint, &mut text);
-    section("Escalation", plan.escalations.iter().map(|line| {
-        let note = if line.note.is_empty() { String::new() } else { format!(" {}", line.note) };
-        format!("{} → {}{note}", line.event, line.to.join(", "))
-    }), paint, &mut text);
+    section(
+        "Common errors",
+        plan.errors.iter().map(|error| format!("{}: {} → {}", error.error, error.cause, error.solution)),
+        paint,
+        &mut text,
+    );
+    section(
+        "Escalation",
+        plan.escalations.iter().map(|line| {
+            let note = if line.note.is_empty() { String::new() } else { format!(" {}", line.note) };
+            format!("{} → {}{note}", line.event, line.to.join(", "))
+        }),
+        paint,
+        &mut text,
+    );
     missing(plan, paint, &mut text);
     let _ = writeln!(text, "\n{} {}", paint.bold("Plan"), digest);
     text
@@ -53,7 +66,12 @@ pub fn plan(plan: &Plan, digest: &str, paint: Paint) -> String {
 
 fn head(plan: &Plan, paint: Paint, text: &mut String) {
     let title = if plan.runbook.title.is_empty() { &plan.runbook.name } else { &plan.runbook.title };
-    let _ = writeln!(text, "{} {}", paint.bold(&sanitize_line(title)), paint.dim(&sanitize_line(&plan.runbook.path)));
+    let _ = writeln!(
+        text,
+        "{} {}",
+        paint.bold(&sanitize_line(title)),
+        paint.dim(&sanitize_line(&plan.runbook.path))
+    );
     let row = |text: &mut String, name: &str, value: &str| {
         let _ = writeln!(text, "  {} {}", paint.dim(&format!("{name:<9}")), sanitize_line(value));
     };
@@ -102,9 +120,12 @@ fn steps(steps: &[PlannedStep], paint: Paint, text: &mut String) {
                 let why = format!("left out: {}", sanitize_line(why));
                 let _ = writeln!(text, "{} {}  {}", paint.dim(&number), paint.dim(&title), paint.dim(&why));
             }
-            None if facts.is_empty() => drop(writeln!(text, "{} {}", paint.dim(&number), paint.bold(&title))),
+            None if facts.is_empty() => {
+                let _ = writeln!(text, "{} {}", paint.dim(&number), paint.bold(&title));
+            }
             None => {
-                let _ = writeln!(text, "{} {}  {}", paint.dim(&number), paint.bold(&title), paint.dim(&facts));
+                let _ =
+                    writeln!(text, "{} {}  {}", paint.dim(&number), paint.bold(&title), paint.dim(&facts));
             }
         }
         nodes(&step.nodes, "     ", paint, text);
@@ -124,7 +145,9 @@ fn nodes(nodes: &[Node], indent: &str, paint: Paint, text: &mut String) {
             Node::Approval(node) => {
                 let mut facts: Vec<String> = Vec::new();
                 facts.extend(node.rule.within.map(|within| format!("within {within}")));
-                facts.extend(node.rule.not.iter().map(|not| format!("not the {}", format!("{not:?}").to_lowercase())));
+                facts.extend(
+                    node.rule.not.iter().map(|not| format!("not the {}", format!("{not:?}").to_lowercase())),
+                );
                 if node.rule.comment {
                     facts.push("with a comment".into());
                 }
@@ -133,13 +156,22 @@ fn nodes(nodes: &[Node], indent: &str, paint: Paint, text: &mut String) {
                 let line = format!("gate: {}", sanitize_line(&node.label));
                 let _ = writeln!(text, "{indent}{} {}", paint.warn(&line), paint.dim(&sanitize_line(&facts)));
             }
-            Node::Wait(node) => drop(writeln!(text, "{indent}{}", sanitize_line(&node.label))),
+            Node::Wait(node) => {
+                let _ = writeln!(text, "{indent}{}", sanitize_line(&node.label));
+            }
             Node::Watch(node) => {
                 let names: Vec<&str> = node.probes.iter().map(|probe| probe.name.as_str()).collect();
                 let facts = format!("({}; {} bad tolerated)", names.join(", "), node.rule.tolerate);
-                let _ = writeln!(text, "{indent}{} {}", sanitize_line(&node.label), paint.dim(&sanitize_line(&facts)));
+                let _ = writeln!(
+                    text,
+                    "{indent}{} {}",
+                    sanitize_line(&node.label),
+                    paint.dim(&sanitize_line(&facts))
+                );
             }
-            Node::Call(node) => drop(writeln!(text, "{indent}run the runbook {}", sanitize_line(&node.runbook))),
+            Node::Call(node) => {
+                let _ = writeln!(text, "{indent}run the runbook {}", sanitize_line(&node.runbook));
+            }
             Node::Checklist(list) => {
                 let within = list.within.map(|within| format!(" (within {within})")).unwrap_or_default();
                 let _ = writeln!(text, "{indent}{}{within}", sanitize_line(&list.title));
@@ -256,7 +288,9 @@ fn effects(plan: &Plan, paint: Paint, text: &mut String) {
         let _ = writeln!(
             text,
             "\n{}",
-            paint.dim(&format!("{scripts} something that only the author knows; say how to take it back with {{undo=...}}"))
+            paint.dim(&format!(
+                "{scripts} something that only the author knows; say how to take it back with {{undo=...}}"
+            ))
         );
     }
 }
@@ -267,7 +301,8 @@ fn missing(plan: &Plan, paint: Paint, text: &mut String) {
     }
     let _ = writeln!(text, "\n{}", paint.bad("Missing"));
     for finding in &plan.preflight {
-        let place = if finding.place.is_empty() { String::new() } else { format!("  {}", paint.dim(&finding.place)) };
+        let place =
+            if finding.place.is_empty() { String::new() } else { format!("  {}", paint.dim(&finding.place)) };
         let _ = writeln!(text, "  {}{place}", sanitize_line(&finding.message));
     }
 }

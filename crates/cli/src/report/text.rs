@@ -133,7 +133,11 @@ pub fn init_plan(output: &init::Output, texts: &[(String, String)], paint: Paint
         }
     }
     for path in &output.kept {
-        let _ = writeln!(text, "\n{}", paint.dim(&format!("= {} is there and stays as it is", sanitize_line(path))));
+        let _ = writeln!(
+            text,
+            "\n{}",
+            paint.dim(&format!("= {} is there and stays as it is", sanitize_line(path)))
+        );
     }
     text
 }

@@ -1,0 +1,31 @@
+//! Every test of the command line, as one program. Each file of `suite/` is a module here.
+
+#[path = "suite/bad_input.rs"]
+mod bad_input;
+#[path = "suite/help.rs"]
+mod help;
+#[path = "suite/planning.rs"]
+mod planning;
+#[path = "suite/preflight.rs"]
+mod preflight;
+#[path = "suite/setup.rs"]
+mod setup;
+#[path = "suite/speed.rs"]
+mod speed;
+#[path = "suite/support.rs"]
+mod support;
+#[path = "suite/versions.rs"]
+mod versions;
+
+/// A file that no `mod` names would never run.
+#[test]
+fn no_file_is_forgotten() {
+    let this = include_str!("all.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".rs") {
+            assert!(this.contains(&format!("suite/{name}")), "{name} is not in tests/all.rs");
+        }
+    }
+}

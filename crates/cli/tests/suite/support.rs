@@ -1,0 +1,94 @@
+//! Runs the command in this process, with a repository of its own around it.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use windlass_cli::World;
+use windlass_testkit::repo::RepoBuilder;
+
+/// What a command did.
+pub struct Ran {
+    pub code: u8,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Both streams and the exit code, what differs from one machine to the next replaced.
+    pub fn shown(&self, repo: &RepoBuilder) -> String {
+        let text = format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.out, self.err);
+        text.replace(&repo.outside().display().to_string(), "TEMP")
+    }
+
+    /// Standard output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `windlass ARGS` in the repository.
+pub fn windlass(repo: &RepoBuilder, args: &[&str]) -> Ran {
+    windlass_with(repo, args, &[])
+}
+
+/// As [`windlass`], with more environment.
+pub fn windlass_with(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)]) -> Ran {
+    let (out, err) = (Kept::default(), Kept::default());
+    let mut environment = repo.environment();
+    environment.insert("PATH".into(), std::env::var("PATH").unwrap());
+    environment.insert("SOURCE_DATE_EPOCH".into(), "1767225600".into());
+    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let world = World {
+        directory: repo.path().to_owned(),
+        environment,
+        stdout: Box::new(out.clone()),
+        stderr: Box::new(err.clone()),
+        stdin: Box::new(std::io::empty()),
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+        stdin_is_terminal: false,
+    };
+    let args = std::iter::once("windlass").chain(args.iter().copied()).map(std::ffi::OsString::from);
+    let code = windlass_cli::run_to_exit(args, world).code();
+    let text = |kept: &Kept| String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    Ran { code, out: text(&out), err: text(&err) }
+}
+
+/// A Cargo package with a release, and commits since.
+pub fn package() -> RepoBuilder {
+    let repo = RepoBuilder::new();
+    repo.file("Cargo.toml", "[package]\nname = \"demo\"\nversion = \"1.2.0\"\nedition = \"2024\"\n")
+        .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"demo\"\nversion = \"1.2.0\"\n")
+        .file("src/lib.rs", "")
+        .file(
+            "CHANGELOG.md",
+            "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Sails\n\n## [1.2.0] - 2025-12-01\n\n### Fixed\n\n- A leak\n",
+        );
+    repo.commit("feat: begin");
+    repo.tag("v1.2.0");
+    repo.file("src/lib.rs", "//! Sails.\n").commit("feat: hoist sails");
+    repo
+}
+
+/// Writes `runbooks/NAME.md` and commits it.
+pub fn runbook(repo: &RepoBuilder, name: &str, steps: &str) {
+    repo.file(
+        &format!("runbooks/{name}.md"),
+        format!("---\nname: {name}\n---\n# {name}\n\n## Steps\n\n{steps}\n"),
+    );
+    repo.commit("docs: a runbook");
+}

@@ -1,0 +1,84 @@
+//! next, bump, changelog, notes.
+
+use crate::support::{package, windlass};
+
+#[test]
+fn the_next_version_and_why() {
+    let repo = package();
+    let check = |args: &[&str], expect: &str| {
+        let ran = windlass(&repo, &[&["next"], args].concat());
+        assert_eq!((ran.code, ran.out.trim()), (0, expect), "{args:?} {}", ran.err);
+    };
+    check(&[], "1.3.0");
+    check(&["--bump", "patch"], "1.2.1");
+    check(&["--bump", "major"], "2.0.0");
+    check(&["--channel", "rc"], "1.3.0-rc.1");
+    check(&["--set", "v4.5.6"], "4.5.6");
+    check(&["--hotfix"], "1.2.1");
+    insta::assert_snapshot!("next-explain", windlass(&repo, &["next", "--explain"]).shown(&repo));
+    let json = windlass(&repo, &["next", "--json"]).json();
+    assert_eq!(json["schema"], "windlass/next/1");
+    assert_eq!(json["next"]["version"], "1.3.0");
+    assert_eq!(json["next"]["bump"], "minor");
+}
+
+#[test]
+fn a_bump_writes_every_holder_and_commits_exactly_them() {
+    let repo = package();
+    repo.file("notes.txt", "mine");
+    repo.git(&["add", "notes.txt"]);
+    let dry = windlass(&repo, &["bump", "--dry-run"]);
+    assert_eq!((dry.code, dry.out.lines().next()), (0, Some("1.2.0 -> 1.3.0")));
+    assert!(repo.read("Cargo.toml").contains("1.2.0"));
+    let ran = windlass(&repo, &["bump", "--json"]).json();
+    assert_eq!(ran["files"], serde_json::json!(["Cargo.toml", "Cargo.lock"]));
+    assert!(repo.read("Cargo.toml").contains("version = \"1.3.0\""));
+    assert!(repo.read("Cargo.lock").contains("version = \"1.3.0\""));
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "chore(release): bump version to 1.3.0");
+    assert_eq!(repo.git(&["show", "--format=", "--name-only", "HEAD"]), "Cargo.lock\nCargo.toml");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "A  notes.txt");
+
+    let repo = package();
+    repo.file("CHANGELOG.md", "# Changelog\n\n## [1.2.0] - 2025-12-01\n\n- x\n");
+    let refused = windlass(&repo, &["bump", "major"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("not committed: CHANGELOG.md"), "{}", refused.err);
+    assert!(repo.read("Cargo.toml").contains("1.2.0"));
+    let ran = windlass(&repo, &["bump", "major", "--no-commit"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(repo.read("Cargo.toml").contains("2.0.0"));
+    assert!(repo.read("CHANGELOG.md").starts_with("# Changelog\n\n## [Unreleased]\n\n## [1.2.0]"));
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "feat: hoist sails");
+}
+
+#[test]
+fn the_changelog_is_shown_filled_promoted_and_checked() {
+    let repo = package();
+    assert_eq!(windlass(&repo, &["changelog"]).out, "### Added\n\n- Sails\n");
+    assert_eq!(windlass(&repo, &["changelog", "lint"]).code, 0);
+    let dry = windlass(&repo, &["changelog", "promote", "--dry-run"]);
+    assert!(dry.out.contains("## [1.3.0] - 2026-01-01"), "{}{}", dry.out, dry.err);
+    assert!(!repo.read("CHANGELOG.md").contains("1.3.0"));
+    assert_eq!(windlass(&repo, &["changelog", "promote", "v1.3.0"]).code, 0);
+    assert!(repo.read("CHANGELOG.md").contains("## [1.3.0] - 2026-01-01"));
+    assert_eq!(windlass(&repo, &["changelog", "fill"]).code, 0);
+    assert!(repo.read("CHANGELOG.md").contains("oist sails"), "{}", repo.read("CHANGELOG.md"));
+    repo.file("CHANGELOG.md", "# Changelog\n\n## [1.0.0]\n");
+    let lint = windlass(&repo, &["changelog", "lint"]);
+    insta::assert_snapshot!("changelog-lint", lint.shown(&repo));
+}
+
+#[test]
+fn notes_are_those_of_the_version() {
+    let repo = package();
+    for args in [&["notes"][..], &["notes", "1.2.0"], &["notes", "v1.2.0"], &["notes", "--latest"]] {
+        let ran = windlass(&repo, args);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "### Fixed\n\n- A leak\n"), "{args:?} {}", ran.err);
+    }
+    let output = repo.outside().join("notes.md");
+    let ran = windlass(&repo, &["notes", "--latest", "--output", &output.display().to_string()]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "### Fixed\n\n- A leak\n");
+    let ran = windlass(&repo, &["notes", "9.9.9"]);
+    assert!(ran.code == 2 && ran.err.contains("it has: 1.2.0"), "{}", ran.err);
+}
