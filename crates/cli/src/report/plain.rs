@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use windlass_core::gate::Choice;
 use windlass_core::plan::StepPath;
-use windlass_core::run::{Outcome, Recorded, RunEvent, RunState, StepStatus};
+use windlass_core::run::{Outcome, Recorded, RunEvent, StepStatus};
 use windlass_core::text::{sanitize, sanitize_line};
 
 use super::{Paint, Report, words};
@@ -52,9 +52,7 @@ impl Plain {
 
     /// Writes one line of an item's log.
     pub fn line(&self, report: &mut Report, text: &str) {
-        // GitHub's older commands are found anywhere in a line.
         let text = sanitize(text).replace('\n', " ");
-        let text = if self.github { text.replace("##[", "# #[") } else { text };
         let line = format!("         {} {text}", report.err_paint.dim("│"));
         report.progress(&line);
     }
@@ -207,19 +205,4 @@ impl Plain {
 /// Text within one of GitHub's commands.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// The titles of what a run has open, for a one-line status.
-pub fn open_titles(told: &Told, state: &RunState) -> Vec<String> {
-    items(&told.plan, state, true)
-        .into_iter()
-        .filter(|item| {
-            item.node.is_some()
-                && state
-                    .steps
-                    .get(&item.path)
-                    .is_some_and(|step| !matches!(step.status, StepStatus::Ended(_)))
-        })
-        .map(|item| item.title)
-        .collect()
 }

@@ -11,7 +11,6 @@ use super::plain::Plain;
 use super::{Report, ending};
 use crate::exit::Exit;
 use crate::runner::Told;
-use crate::runner::drive::is_github;
 use crate::runner::keys::Key;
 use crate::session::Session;
 
@@ -55,7 +54,7 @@ impl View {
         } else if session.report.live {
             Self::Live(Box::new(Live::new(told)))
         } else {
-            Self::Plain(Plain::new(told, is_github(&session.environment)))
+            Self::Plain(Plain::new(told, session.report.is_github()))
         }
     }
 

@@ -1,6 +1,5 @@
 //! Works on a run until its next stop: takes it, walks it, shows it, and listens to the person at the terminal.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -354,9 +353,4 @@ impl Listeners {
             _ = self.hang_up.recv() => Interrupt::System,
         }
     }
-}
-
-/// The environment variables that decide how a run is shown.
-pub fn is_github(environment: &BTreeMap<String, String>) -> bool {
-    environment.get("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use windlass_core::plan::{Digest, Plan, sha256_hex};
 use windlass_core::run::{Recorded, RunEvent, RunId, RunState};
+use windlass_core::text::sanitize_line;
 use windlass_engine::action::ActionSet;
 use windlass_engine::interpreter::Direction;
 use windlass_engine::journal::{Journal, JournalError, RunRecord, SqliteJournal};
@@ -152,14 +153,17 @@ impl Runner {
         };
         match self.find(Some(first), several) {
             Ok(run) => Ok((self.told(&run.id)?, rest.to_vec())),
-            // Not a run: then it must be an item of the one that is meant. What it is not is said by whoever looks.
-            Err(error) => match self.find(None, several) {
-                Ok(run) => {
-                    let told = self.told(&run.id)?;
-                    if is_item(&told, first) { Ok((told, words.to_vec())) } else { Err(error) }
+            // Not a run: then it must be an item of the one that is meant.
+            Err(error) => {
+                let Ok(run) = self.find(None, several) else { return Err(error) };
+                let told = self.told(&run.id)?;
+                if is_item(&told, first) {
+                    return Ok((told, words.to_vec()));
                 }
-                Err(_) => Err(error),
-            },
+                let word = sanitize_line(first);
+                Err(CommandError::invalid(format!("`{word}` is neither a run nor an item of {}", run.id))
+                    .hint(format!("`windlass status {}` lists its items, `windlass runs --all` lists runs", run.id)))
+            }
         }
     }
 
