@@ -19,6 +19,7 @@ use crate::world::World;
 
 pub mod ending;
 pub mod live;
+pub mod picture;
 pub mod plain;
 pub mod plan;
 mod snippet;

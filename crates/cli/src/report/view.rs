@@ -48,11 +48,12 @@ pub enum KeyAnswer {
 
 impl View {
     /// The view that fits the streams.
-    pub fn new(session: &Session, told: &Told) -> Self {
+    pub fn new(session: &Session, told: &Told, person: Option<&str>) -> Self {
         if session.report.is_json() {
             Self::Json
         } else if session.report.live {
-            Self::Live(Box::new(Live::new(told)))
+            let person = person.filter(|_| session.is_interactive());
+            Self::Live(Box::new(Live::new(told, person.map(str::to_owned))))
         } else {
             Self::Plain(Plain::new(told, session.report.is_github()))
         }
@@ -76,27 +77,27 @@ impl View {
     }
 
     /// Shows a line of an item's log.
-    pub fn line(&mut self, session: &mut Session, path: &StepPath, text: &str) {
+    pub fn line(&mut self, session: &mut Session, text: &str) {
         match self {
             Self::Json => {}
             Self::Plain(plain) => plain.line(&mut session.report, text),
-            Self::Live(live) => live.line(path, text),
+            Self::Live(live) => live.line(text),
         }
     }
 
     /// Says something to the person at the terminal.
-    pub fn note(&mut self, session: &mut Session, note: String) {
+    pub fn note(&mut self, session: &mut Session, note: &str) {
         match self {
             Self::Json => {}
-            Self::Plain(_) => session.report.progress(&sanitize_line(&note)),
+            Self::Plain(_) => session.report.progress(&sanitize_line(note)),
             Self::Live(live) => live.note(note),
         }
     }
 
     /// A key was pressed.
-    pub fn key(&mut self, session: &Session, key: Key) -> Option<Asked> {
+    pub fn key(&mut self, key: Key) -> Option<Asked> {
         match self {
-            Self::Live(live) => live.key(key, session.is_interactive()),
+            Self::Live(live) => live.key(key),
             _ => None,
         }
     }

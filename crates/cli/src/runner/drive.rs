@@ -51,7 +51,7 @@ pub struct How {
 /// What the engine's side tells the terminal's side.
 enum News {
     Event(Box<Recorded>),
-    Line(StepPath, String),
+    Line(String),
 }
 
 /// Works on the run that `told` tells of; gives the exit code that its end leads to.
@@ -123,7 +123,7 @@ async fn work(
     let direction = how.direction;
     let mut walking = tokio::spawn(async move { walk(&engine, &plan, &digest, &starter, direction).await });
 
-    let mut view = View::new(session, told);
+    let mut view = View::new(session, told, how.person.as_deref());
     let mut keys = (view.is_live() && session.is_interactive()).then(Keys::listen).flatten();
     let mut frames = tokio::time::interval(FRAME);
     let mut state = if how.from_start { RunState::default() } else { told.state.clone() };
@@ -136,13 +136,13 @@ async fn work(
                 leave(session, runner, told, &mut view, &detach, how, interrupt);
             }
             Some(key) = pressed(&mut keys) => {
-                match view.key(session, key) {
+                match view.key(key) {
                     Some(Asked::Interrupt) => {
                         leave(session, runner, told, &mut view, &detach, how, Interrupt::Person);
                     }
                     Some(Asked::Answer(answer)) => {
                         let said = super::gates::say(runner, told, how.person.as_deref(), &answer);
-                        view.note(session, said.map_or_else(|error| error.message, |said| said));
+                        view.note(session, &said.unwrap_or_else(|error| error.message));
                     }
                     None => {}
                 }
@@ -173,9 +173,9 @@ fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunSt
             state.apply(&recorded);
             view.event(session, &recorded, state);
         }
-        News::Line(path, text) => {
+        News::Line(text) => {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            view.line(session, &path, &text);
+            view.line(session, &text);
         }
     }
 }
@@ -213,7 +213,7 @@ fn leave(
     } else {
         return;
     };
-    view.note(session, note);
+    view.note(session, &note);
 }
 
 /// Waits until nobody works on the run any more, after somebody asked for its end.
@@ -317,10 +317,10 @@ struct Lines {
 }
 
 impl LogSink for Lines {
-    fn line(&self, path: &StepPath, _: Stream, line: &str) {
+    fn line(&self, _: &StepPath, _: Stream, line: &str) {
         if self.waiting.load(Ordering::Relaxed) < MOST_LINES {
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            if self.sender.send(News::Line(path.clone(), line.to_owned())).is_err() {
+            if self.sender.send(News::Line(line.to_owned())).is_err() {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
             }
         }
