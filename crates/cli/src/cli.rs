@@ -81,7 +81,32 @@ pub enum Command {
     Notes(commands::notes::Arguments),
     /// Show exactly what a run would do
     Plan(commands::plan::Arguments),
-    // Running: run, runs, status, logs, approve, reject, confirm, skip, retry, resume, cancel, rollback, audit, demo.
+    /// Execute a runbook, or a plan that was written to a file
+    Run(commands::run::Arguments),
+    /// List runs
+    Runs(commands::runs::Arguments),
+    /// Show how a run stands, and who must do what
+    Status(commands::status::Arguments),
+    /// Print what the items of a run logged
+    Logs(commands::logs::Arguments),
+    /// Approve: say yes at a gate
+    Approve(commands::decide::Arguments),
+    /// Say no at a gate
+    Reject(commands::decide::Arguments),
+    /// Confirm that something is true, or that it took effect
+    Confirm(commands::decide::Arguments),
+    /// Let an item pass without doing it; the reason is kept
+    Skip(commands::skip::Arguments),
+    /// Run a failed item again, and go on
+    Retry(commands::retry::Arguments),
+    /// Go on with a run where it stopped
+    Resume(commands::resume::Arguments),
+    /// Stop a run for good
+    Cancel(commands::cancel::Arguments),
+    /// Take back what a run did
+    Rollback(commands::rollback::Arguments),
+    /// Check or print the history of runs
+    Audit(commands::audit::Arguments),
     /// Look for what could keep a release from working
     Doctor(commands::doctor::Arguments),
     /// Print the completion script of a shell

@@ -23,6 +23,7 @@ pub mod planning;
 pub mod preflight;
 pub mod project;
 pub mod report;
+pub mod runner;
 pub mod session;
 pub mod starter;
 pub mod world;

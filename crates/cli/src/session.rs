@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::cli::Global;
 use crate::report::Report;
-use crate::world::World;
+use crate::world::{Hooks, World};
 
 /// One command being run.
 pub struct Session {
@@ -18,6 +18,8 @@ pub struct Session {
     pub environment: BTreeMap<String, String>,
     /// The only thing that writes to the terminal.
     pub report: Report,
+    /// What is wrapped around the engine; nothing but in tests.
+    pub hooks: Hooks,
     stdin: Box<dyn BufRead + Send>,
     interactive: bool,
 }
@@ -38,7 +40,15 @@ impl Session {
             (world.stdout, world.stdout_is_terminal),
             (world.stderr, world.stderr_is_terminal),
         );
-        Self { global, directory, environment: world.environment, report, stdin: world.stdin, interactive }
+        Self {
+            global,
+            directory,
+            environment: world.environment,
+            report,
+            hooks: world.hooks,
+            stdin: world.stdin,
+            interactive,
+        }
     }
 
     /// Whether a person can be asked: both ends are a terminal and nothing forbids it.

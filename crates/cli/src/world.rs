@@ -3,6 +3,25 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal as _, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use windlass_engine::action::ActionSet;
+use windlass_engine::embedded::Settings;
+use windlass_engine::journal::Journal;
+
+/// Puts another journal in front of the one it is given.
+pub type WrapJournal = fn(Arc<dyn Journal>) -> Arc<dyn Journal>;
+
+/// What a test program wraps around the engine, to stop it at points of its choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hooks {
+    /// Around the journal.
+    pub journal: Option<WrapJournal>,
+    /// Around the actions.
+    pub actions: Option<fn(ActionSet) -> ActionSet>,
+    /// Instead of how the engine behaves.
+    pub settings: Option<fn(Settings) -> Settings>,
+}
 
 /// What surrounds a command.
 pub struct World {
@@ -22,6 +41,8 @@ pub struct World {
     pub stderr_is_terminal: bool,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
+    /// What is wrapped around the engine; nothing but in tests.
+    pub hooks: Hooks,
 }
 
 impl World {
@@ -38,6 +59,7 @@ impl World {
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             stdin_is_terminal: std::io::stdin().is_terminal(),
+            hooks: Hooks::default(),
         }
     }
 }

@@ -14,6 +14,10 @@ mod help;
 mod planning;
 #[path = "suite/preflight.rs"]
 mod preflight;
+#[path = "suite/running.rs"]
+mod running;
+#[path = "suite/running_processes.rs"]
+mod running_processes;
 #[path = "suite/setup.rs"]
 mod setup;
 #[path = "suite/speed.rs"]

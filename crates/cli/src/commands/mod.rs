@@ -8,16 +8,27 @@ use crate::exit::Exit;
 use crate::facts::VersionRequest;
 use crate::session::Session;
 
+pub mod audit;
 pub mod bump;
+pub mod cancel;
 pub mod changelog;
 pub mod check;
 pub mod completions;
+pub mod decide;
 pub mod doctor;
 pub mod init;
+pub mod logs;
 pub mod man;
 pub mod next;
 pub mod notes;
 pub mod plan;
+pub mod resume;
+pub mod retry;
+pub mod rollback;
+pub mod run;
+pub mod runs;
+pub mod skip;
+pub mod status;
 
 /// Runs a command.
 ///
@@ -32,6 +43,19 @@ pub fn run(command: &Command, session: &mut Session) -> Result<Exit> {
         Command::Changelog(arguments) => changelog::run(arguments, session),
         Command::Notes(arguments) => notes::run(arguments, session),
         Command::Plan(arguments) => plan::run(arguments, session),
+        Command::Run(arguments) => run::run(arguments, session),
+        Command::Runs(arguments) => runs::run(arguments, session),
+        Command::Status(arguments) => status::run(arguments, session),
+        Command::Logs(arguments) => logs::run(arguments, session),
+        Command::Approve(arguments) => decide::run(arguments, decide::Verb::Approve, session),
+        Command::Reject(arguments) => decide::run(arguments, decide::Verb::Reject, session),
+        Command::Confirm(arguments) => decide::run(arguments, decide::Verb::Confirm, session),
+        Command::Skip(arguments) => skip::run(arguments, session),
+        Command::Retry(arguments) => retry::run(arguments, session),
+        Command::Resume(arguments) => resume::run(arguments, session),
+        Command::Cancel(arguments) => cancel::run(arguments, session),
+        Command::Rollback(arguments) => rollback::run(arguments, session),
+        Command::Audit(arguments) => audit::run(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
         Command::Completions(arguments) => completions::run(arguments, session),
         Command::Man(arguments) => man::run(arguments, session),
@@ -64,5 +88,31 @@ impl VersionOptions {
             hotfix: self.hotfix,
             channel: self.channel.clone(),
         }
+    }
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PersonOptions {
+    /// Act as this person [default: WINDLASS_PERSON, then git's user.email]
+    #[arg(long = "as", value_name = "PERSON")]
+    pub person: Option<String>,
+}
+
+/// Whether to stay while people are waited for.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WaitOptions {
+    /// Stay while people are waited for [default: on a terminal]
+    #[arg(long, overrides_with = "no_wait")]
+    pub wait: bool,
+    /// Leave with exit code 4 when people are waited for [default: off a terminal]
+    #[arg(long, overrides_with = "wait")]
+    pub no_wait: bool,
+}
+
+impl WaitOptions {
+    /// Whether to stay.
+    pub fn stay(&self, session: &Session) -> bool {
+        self.wait || (!self.no_wait && session.is_interactive())
     }
 }

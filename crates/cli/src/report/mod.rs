@@ -17,15 +17,24 @@ use crate::exit::Exit;
 use crate::planning::Warnings;
 use crate::world::World;
 
+pub mod ending;
+pub mod live;
+pub mod picture;
+pub mod plain;
 pub mod plan;
 mod snippet;
+pub mod status;
 pub mod text;
+pub mod view;
+pub mod words;
 
 pub use snippet::render as render_diagnostic;
 
 /// Writes for one command.
 pub struct Report {
     json: bool,
+    /// GitHub reads the log: its older commands are found anywhere in a line, so none of others' may get there.
+    github: bool,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     /// How standard output is painted.
@@ -95,12 +104,18 @@ impl Report {
         };
         Self {
             json,
+            github: environment.get("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             out_paint: paint(out.1),
             err_paint: paint(err.1),
             live: err.1 && !json && environment.get("TERM").is_none_or(|value| value != "dumb"),
             out: out.0,
             err: err.0,
         }
+    }
+
+    /// Whether GitHub reads the log.
+    pub fn is_github(&self) -> bool {
+        self.github
     }
 
     /// Whether one JSON object is asked for instead of text.
@@ -141,6 +156,7 @@ impl Report {
 
     /// Writes text as it is to standard error.
     pub fn stderr(&mut self, text: &str) {
+        let text = if self.github { &text.replace("##[", "# #[") } else { text };
         let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
     }
 

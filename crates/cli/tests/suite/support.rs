@@ -61,6 +61,7 @@ pub fn windlass_with(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)]) -
         stdout_is_terminal: false,
         stderr_is_terminal: false,
         stdin_is_terminal: false,
+        hooks: Default::default(),
     };
     let args = std::iter::once("windlass").chain(args.iter().copied()).map(std::ffi::OsString::from);
     let code = windlass_cli::run_to_exit(args, world).code();

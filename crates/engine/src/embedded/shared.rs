@@ -92,6 +92,7 @@ impl Shared {
             return Ok(());
         }
         memory.last_generation = Some(generation);
+        let mut cancelled = false;
         for recorded in self.journal.history(&self.run, memory.last_event + 1)? {
             memory.last_event = recorded.sequence;
             if let Some(identity) = recorded.event.identity() {
@@ -101,13 +102,18 @@ impl Shared {
                 RunEvent::Waived { path, by, reason } => {
                     memory.waivers.push((path.clone(), format!("{by}: {reason}")));
                 }
-                RunEvent::CancelRequested { .. } => self.cancel.cancel(),
+                RunEvent::CancelRequested { .. } => cancelled = true,
+                // Whoever asks for a rollback after a cancellation does not want that cancelled.
+                RunEvent::RollbackRequested { .. } => cancelled = false,
                 RunEvent::Retried { path, .. } => memory
                     .told
                     .retain(|identity| !identity.split(' ').any(|word| StepPath::new(word).is_within(path))),
                 _ => {}
             }
             self.observer.event(&recorded);
+        }
+        if cancelled {
+            self.cancel.cancel();
         }
         Ok(())
     }

@@ -1,3 +1,5 @@
+//! Tests of processes on real ones.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;

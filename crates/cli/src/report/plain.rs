@@ -1,0 +1,208 @@
+//! A run as plain lines, one per event: for logs of CI, files and pipes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use windlass_core::gate::Choice;
+use windlass_core::plan::StepPath;
+use windlass_core::run::{Outcome, Recorded, RunEvent, StepStatus};
+use windlass_core::text::{sanitize, sanitize_line};
+
+use super::{Paint, Report, words};
+use crate::runner::Told;
+use crate::runner::items::items;
+
+/// Writes a run as plain lines.
+#[derive(Debug)]
+pub struct Plain {
+    began: Timestamp,
+    github: bool,
+    titles: BTreeMap<StepPath, String>,
+    steps: BTreeSet<StepPath>,
+    grouped: bool,
+}
+
+impl Plain {
+    /// For the run that `told` tells of; `github` writes the commands that GitHub's log understands.
+    pub fn new(told: &Told, github: bool) -> Self {
+        let all = items(&told.plan, &told.state, true);
+        Self {
+            began: Timestamp::now(),
+            github,
+            steps: all.iter().filter(|item| item.step.is_some()).map(|item| item.path.clone()).collect(),
+            titles: all.into_iter().map(|item| (item.path, item.title)).collect(),
+            grouped: false,
+        }
+    }
+
+    /// Writes one event.
+    pub fn event(&mut self, report: &mut Report, recorded: &Recorded) {
+        if let RunEvent::StepStarted { path, title } = &recorded.event {
+            self.titles.insert(path.clone(), sanitize_line(title));
+            self.steps.insert(path.clone());
+        }
+        let Some(text) = self.words(&recorded.event, report.err_paint) else { return };
+        if self.github {
+            self.github(report, &recorded.event, &text);
+        }
+        let elapsed = words::span(self.began, recorded.at);
+        let line = format!("{} {text}", report.err_paint.dim(&format!("[{elapsed:>6}]")));
+        report.progress(&line);
+    }
+
+    /// Writes one line of an item's log.
+    pub fn line(&self, report: &mut Report, text: &str) {
+        let text = sanitize(text).replace('\n', " ");
+        let line = format!("         {} {text}", report.err_paint.dim("│"));
+        report.progress(&line);
+    }
+
+    /// Writes what is still open.
+    pub fn finish(&mut self, report: &mut Report) {
+        if std::mem::take(&mut self.grouped) {
+            report.progress("::endgroup::");
+        }
+    }
+
+    fn github(&mut self, report: &mut Report, event: &RunEvent, text: &str) {
+        match event {
+            RunEvent::StepStarted { title, .. } => {
+                self.finish(report);
+                report.progress(&format!("::group::{}", escaped(&sanitize_line(title))));
+                self.grouped = true;
+            }
+            RunEvent::StepFinished { path, outcome } if self.steps.contains(path) => {
+                self.finish(report);
+                if let Outcome::Failed(why) = outcome {
+                    let title = escaped(&self.title(path)).replace(':', "%3A").replace(',', "%2C");
+                    report.progress(&format!("::error title={title}::{}", escaped(&sanitize_line(why))));
+                }
+            }
+            RunEvent::GateOpened { .. } => report.progress(&format!("::notice::{}", escaped(text))),
+            _ => {}
+        }
+    }
+
+    fn title(&self, path: &StepPath) -> String {
+        self.titles.get(path).cloned().unwrap_or_else(|| sanitize_line(&path.0))
+    }
+
+    fn words(&self, event: &RunEvent, paint: Paint) -> Option<String> {
+        let ended = |outcome: &Outcome| {
+            let status = StepStatus::Ended(outcome.clone());
+            let mark = words::mark(Some(&status), paint);
+            let (word, why) = words::outcome(Some(&status));
+            let why = why.map(|why| format!(": {}", sanitize_line(why))).unwrap_or_default();
+            (mark, if word == "done" { String::new() } else { format!(" {word}{why}") })
+        };
+        Some(match event {
+            RunEvent::Started { plan, by, despite } => {
+                let despite = if despite.is_empty() {
+                    String::new()
+                } else {
+                    format!(", despite: {}", sanitize_line(&despite.join("; ")))
+                };
+                format!("run started by {}, plan {}{despite}", sanitize_line(by), plan.short())
+            }
+            RunEvent::Taken { owner, epoch } if *epoch > 1 => {
+                format!("taken over by {}", sanitize_line(owner))
+            }
+            RunEvent::Taken { .. } => return None,
+            RunEvent::StepStarted { title, .. } => {
+                format!(
+                    "{} {}",
+                    words::mark(Some(&StepStatus::Running), paint),
+                    paint.bold(&sanitize_line(title))
+                )
+            }
+            RunEvent::StepFinished { path, outcome } => {
+                let (mark, how) = ended(outcome);
+                let indent = if self.steps.contains(path) { "" } else { "  " };
+                format!("{indent}{mark} {}{how}", self.title(path))
+            }
+            RunEvent::ActionStarted { path, attempt, .. } => {
+                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                format!("  {} {}{again}", words::mark(Some(&StepStatus::Running), paint), self.title(path))
+            }
+            RunEvent::ActionFinished { path, outcome, recovered, .. } => {
+                let (mark, how) = ended(outcome);
+                let found = if *recovered { " (found done after an interruption)" } else { "" };
+                format!("  {mark} {}{how}{found}", self.title(path))
+            }
+            RunEvent::GateOpened { question, who, deadline, path, .. } => {
+                let until = deadline.map(|at| format!(", until {}", words::moment(at, Timestamp::now())));
+                format!(
+                    "  {} waits for {}: {} [{path}]{}",
+                    words::mark(Some(&StepStatus::Waiting), paint),
+                    words::asked(who),
+                    sanitize_line(question),
+                    until.unwrap_or_default()
+                )
+            }
+            RunEvent::Decided { path, decision } => {
+                let said = match decision.choice {
+                    Choice::Approve => "yes",
+                    Choice::Reject => "no",
+                };
+                let comment = decision.comment.as_deref().map(|text| format!(": {}", sanitize_line(text)));
+                let person = sanitize_line(&decision.person);
+                format!("  {person} says {said} to {}{}", self.title(path), comment.unwrap_or_default())
+            }
+            RunEvent::GateClosed { path, granted, why } => {
+                let outcome = if *granted { Outcome::Done } else { Outcome::Failed(why.clone()) };
+                let mark = words::mark(Some(&StepStatus::Ended(outcome)), paint);
+                format!("  {mark} {}: {}", self.title(path), sanitize_line(why))
+            }
+            RunEvent::WaitStarted { path, until } => {
+                format!("  ⧖ {} until {}", self.title(path), words::moment(*until, Timestamp::now()))
+            }
+            RunEvent::Sampled { path, round, samples } => {
+                let seen: Vec<String> = samples
+                    .iter()
+                    .map(|sample| {
+                        let seen = match sample.seen {
+                            windlass_core::verdict::Seen::Good => "good",
+                            windlass_core::verdict::Seen::Bad => "bad",
+                            windlass_core::verdict::Seen::Nothing => "nothing",
+                        };
+                        format!("{} {seen}", sanitize_line(&sample.probe))
+                    })
+                    .collect();
+                format!("    {} sample {}: {}", self.title(path), round + 1, seen.join(", "))
+            }
+            RunEvent::Judged { path, judgement } => {
+                let verdict = serde_json::to_value(judgement.verdict).ok();
+                let verdict =
+                    verdict.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+                format!("  {}: {verdict}: {}", self.title(path), sanitize_line(&judgement.why))
+            }
+            RunEvent::Waived { path, by, reason } => {
+                format!("  – {} waived by {}: {}", self.title(path), sanitize_line(by), sanitize_line(reason))
+            }
+            RunEvent::Retried { path, by } => {
+                format!("  {} asked for {} to be run again", sanitize_line(by), self.title(path))
+            }
+            RunEvent::Locked { lock, .. } => format!("  holds {}", sanitize_line(lock)),
+            RunEvent::Unlocked { lock, .. } => format!("  gave {} back", sanitize_line(lock)),
+            RunEvent::Routed { path, to } => {
+                format!("  {} leads to `{}`", self.title(path), sanitize_line(to))
+            }
+            RunEvent::Undone { path, result, needs_human } => {
+                let mark = if *needs_human { "!" } else { "↶" };
+                format!("  {mark} {}: {}", self.title(path), sanitize_line(result))
+            }
+            RunEvent::CancelRequested { by } => format!("{} cancels the run", sanitize_line(by)),
+            RunEvent::RollbackRequested { by, reason } => {
+                let reason = reason.as_deref().map(|text| format!(": {}", sanitize_line(text)));
+                format!("{} rolls the run back{}", sanitize_line(by), reason.unwrap_or_default())
+            }
+            // The summary says it.
+            RunEvent::Finished { .. } => return None,
+        })
+    }
+}
+
+/// Text within one of GitHub's commands.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}

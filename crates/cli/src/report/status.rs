@@ -1,0 +1,303 @@
+//! The status of a run, as text and as data.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use windlass_core::plan::Node;
+use windlass_core::run::{Gate, RunEvent, RunStatus, StepState, StepStatus};
+use windlass_core::text::sanitize_line;
+use windlass_core::verdict::{Judgement, Seen};
+
+use super::{Paint, ending, words};
+use crate::runner::items::{Item, items};
+use crate::runner::{Told, worker};
+
+/// A run as data.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    run: String,
+    runbook: String,
+    version: Option<String>,
+    status: RunStatus,
+    exit: u8,
+    why: Option<String>,
+    stopped_at: Option<String>,
+    plan: String,
+    commit: Option<String>,
+    started: Option<Timestamp>,
+    finished: Option<Timestamp>,
+    by: String,
+    worker: Option<String>,
+    despite: Vec<String>,
+    steps: Vec<Row>,
+    gates: Vec<Gate>,
+    watches: Vec<Watch>,
+    waivers: Vec<Waiver>,
+    undone: Vec<Taken>,
+    locks: Vec<String>,
+    next: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    path: String,
+    title: String,
+    kind: &'static str,
+    depth: usize,
+    state: &'static str,
+    why: Option<String>,
+    started: Option<Timestamp>,
+    finished: Option<Timestamp>,
+    attempts: u32,
+    owner: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Watch {
+    path: String,
+    good: usize,
+    bad: usize,
+    nothing: usize,
+    until: Option<Timestamp>,
+    verdict: Option<Judgement>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiver {
+    path: String,
+    by: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Taken {
+    path: String,
+    result: String,
+    needs_human: bool,
+}
+
+/// The run as data.
+pub fn data(told: &Told) -> Status {
+    let state = &told.state;
+    let rollback = told.direction() == windlass_engine::interpreter::Direction::Rollback;
+    Status {
+        run: told.run().to_string(),
+        runbook: told.plan.runbook.name.clone(),
+        version: told.record.version.clone(),
+        status: state.status,
+        exit: words::exit(state).code(),
+        why: state.why.clone(),
+        stopped_at: state.stopped_at.as_ref().map(ToString::to_string),
+        plan: told.digest.to_string(),
+        commit: told.plan.pins.head.clone(),
+        started: state.started,
+        finished: state.finished,
+        by: state.by.clone(),
+        worker: worker(&told.record),
+        despite: told.despite().to_vec(),
+        steps: items(&told.plan, state, rollback).iter().map(|item| row(told, item)).collect(),
+        gates: state.gates.clone(),
+        watches: watches(told),
+        waivers: state
+            .waivers
+            .iter()
+            .map(|(path, by, reason)| Waiver {
+                path: path.to_string(),
+                by: by.clone(),
+                reason: reason.clone(),
+            })
+            .collect(),
+        undone: state
+            .undone
+            .iter()
+            .map(|(path, result, needs_human)| Taken {
+                path: path.to_string(),
+                result: result.clone(),
+                needs_human: *needs_human,
+            })
+            .collect(),
+        locks: state.locks.clone(),
+        next: ending::next(told).into_iter().map(|(command, _)| command).collect(),
+    }
+}
+
+fn row(told: &Told, item: &Item<'_>) -> Row {
+    let state = told.state.steps.get(&item.path);
+    let (word, why) = words::outcome(state.map(|state| &state.status));
+    let planned = item.step.and_then(|step| step.skipped.clone());
+    let owner = match (item.step, item.node) {
+        (Some(step), _) => step.owner.as_ref(),
+        (_, Some(Node::Confirm(node))) => node.owner.as_ref(),
+        _ => None,
+    };
+    Row {
+        path: item.path.to_string(),
+        title: item.title.clone(),
+        kind: kind(item),
+        depth: item.depth,
+        state: if state.is_none() && planned.is_some() { "skipped" } else { word },
+        why: why.map(str::to_owned).or(planned),
+        started: state.map(|state| state.started),
+        finished: state.and_then(|state| state.finished),
+        attempts: state.map_or(0, |state| state.attempts),
+        owner: owner.map(|owner| owner.names.clone()),
+    }
+}
+
+fn kind(item: &Item<'_>) -> &'static str {
+    match item.node {
+        None => "step",
+        Some(Node::Action(_)) => "action",
+        Some(Node::Confirm(_)) => "confirm",
+        Some(Node::Approval(_)) => "approval",
+        Some(Node::Wait(_)) => "wait",
+        Some(Node::Watch(_)) => "watch",
+        Some(Node::Call(_)) => "call",
+        Some(Node::Checklist(_)) => "checklist",
+    }
+}
+
+fn watches(told: &Told) -> Vec<Watch> {
+    let mut paths: Vec<_> = told.state.samples.keys().chain(told.state.verdicts.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+        .into_iter()
+        .map(|path| {
+            let samples = told.state.samples.get(path).map(Vec::as_slice).unwrap_or_default();
+            let count = |seen| samples.iter().filter(|sample| sample.seen == seen).count();
+            Watch {
+                path: path.to_string(),
+                good: count(Seen::Good),
+                bad: count(Seen::Bad),
+                nothing: count(Seen::Nothing),
+                until: until(told, path),
+                verdict: told.state.verdicts.get(path).cloned(),
+            }
+        })
+        .collect()
+}
+
+fn until(told: &Told, path: &windlass_core::plan::StepPath) -> Option<Timestamp> {
+    told.history.iter().rev().find_map(|recorded| match &recorded.event {
+        RunEvent::WaitStarted { path: at, until } if at == path => Some(*until),
+        _ => None,
+    })
+}
+
+/// The run as lines.
+pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
+    let state = &told.state;
+    let title = sanitize_line(&told.plan.runbook.title);
+    let version = told.record.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    let mut lines = vec![format!(
+        "{}{version}  {}  {}",
+        paint.bold(&title),
+        words::painted(state.status, paint),
+        paint.dim(&told.run().0)
+    )];
+    if let Some(started) = state.started {
+        let by = sanitize_line(&state.by);
+        let elapsed = words::span(started, state.finished.unwrap_or(now));
+        lines.push(format!("started {} by {by}, {elapsed}", words::moment(started, now)));
+    }
+    let head = told.plan.pins.head.as_deref().map(|head| head.get(..10).unwrap_or(head));
+    let head = head.map(|head| format!(", commit {head}")).unwrap_or_default();
+    lines.push(format!("plan {}{head}", told.digest.short()));
+    match (worker(&told.record), state.status) {
+        (Some(worker), _) => lines.push(format!("{worker} works on it")),
+        (None, RunStatus::Running) => {
+            lines.push("its process is gone: resume it to go on where it stopped".into());
+        }
+        _ => {}
+    }
+    for what in told.despite() {
+        lines.push(format!("started despite: {}", sanitize_line(what)));
+    }
+    lines.push(String::new());
+    let rollback = told.direction() == windlass_engine::interpreter::Direction::Rollback;
+    lines.extend(step_lines(told, rollback, now, paint));
+    lines.push(String::new());
+    if let (Some(why), false) = (&state.why, state.status == RunStatus::Waiting) {
+        let at = state.stopped_at.as_ref().map(|path| format!(" [{path}]")).unwrap_or_default();
+        lines.push(format!("{}{at}: {}", words::status(state.status), sanitize_line(why)));
+    }
+    for watch in watches(told) {
+        let verdict = watch.verdict.as_ref().map(|judgement| format!(": {}", sanitize_line(&judgement.why)));
+        let until = watch.until.filter(|_| watch.verdict.is_none());
+        let until = until.map(|at| format!(", until {}", words::moment(at, now))).unwrap_or_default();
+        lines.push(format!(
+            "watch {}: {} good, {} bad, {} without data{}{until}",
+            watch.path,
+            watch.good,
+            watch.bad,
+            watch.nothing,
+            verdict.unwrap_or_default()
+        ));
+    }
+    lines.extend(ending::waiting(told, now).iter().map(|line| line.trim_start().to_owned()));
+    for (path, by, reason) in &state.waivers {
+        lines.push(format!("waived: {path}, by {}: {}", sanitize_line(by), sanitize_line(reason)));
+    }
+    for (path, result, needs_human) in &state.undone {
+        let who = if *needs_human { "to be taken back by a person" } else { "taken back" };
+        lines.push(format!("{who}: {path}: {}", sanitize_line(result)));
+    }
+    if !state.locks.is_empty() && !state.status.is_final() {
+        lines.push(format!("holds {}", sanitize_line(&state.locks.join(", "))));
+    }
+    let next = ending::next(told);
+    lines.extend(next.iter().map(|(command, what)| format!("  {command:<44} {}", paint.dim(what))));
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// Steps, and the items of those that are not simply done.
+fn step_lines(told: &Told, rollback: bool, now: Timestamp, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut open = false;
+    for item in items(&told.plan, &told.state, rollback) {
+        let state = told.state.steps.get(&item.path);
+        if item.step.is_some() && item.depth == 0 {
+            open = state.is_some_and(is_interesting);
+        } else if !open {
+            continue;
+        }
+        lines.push(line(&item, state, now, paint));
+    }
+    lines
+}
+
+fn is_interesting(state: &StepState) -> bool {
+    use windlass_core::run::Outcome;
+    !matches!(state.status, StepStatus::Ended(Outcome::Done | Outcome::Skipped(_)))
+}
+
+/// One step or item.
+pub fn line(item: &Item<'_>, state: Option<&StepState>, now: Timestamp, paint: Paint) -> String {
+    let planned = item.step.and_then(|step| step.skipped.as_deref());
+    let (word, why) = words::outcome(state.map(|state| &state.status));
+    let mark = if state.is_none() && planned.is_some() {
+        paint.dim("–")
+    } else {
+        words::mark(state.map(|state| &state.status), paint)
+    };
+    let (word, why) = match (state, planned) {
+        (None, Some(planned)) => ("skipped", Some(planned)),
+        _ => (word, why),
+    };
+    let mut line = format!("{}{mark} {}", "  ".repeat(item.depth), item.title);
+    if let Some(state) = state {
+        let to = state.finished.unwrap_or(now);
+        line.push_str(&format!("  {}", paint.dim(&words::span(state.started, to))));
+        if state.attempts > 1 {
+            line.push_str(&paint.dim(&format!(", {} times", state.attempts)));
+        }
+    }
+    if !matches!(word, "done" | "pending" | "running") {
+        let why = why.map(|why| format!(": {}", sanitize_line(why))).unwrap_or_default();
+        line.push_str(&format!("  {word}{why}"));
+    }
+    line
+}

@@ -1,0 +1,155 @@
+//! Words and marks that all reports of runs share.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use windlass_core::plan::StepPath;
+use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepStatus};
+use windlass_core::text::sanitize_line;
+
+use super::Paint;
+use crate::exit::Exit;
+
+/// The time from `from` to `to`, such as `1m05s`; never negative.
+pub fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.as_second().saturating_sub(from.as_second()).max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes:02}m"),
+        _ => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// An instant as people read it here, with how far away it is.
+pub fn moment(at: Timestamp, now: Timestamp) -> String {
+    let shown = at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string();
+    if at > now {
+        format!("{shown}, in {}", span(now, at))
+    } else {
+        format!("{shown}, {} ago", span(at, now))
+    }
+}
+
+/// How a run stands, in a word.
+pub fn status(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Running => "running",
+        RunStatus::Waiting => "waiting",
+        RunStatus::Suspended => "suspended",
+        RunStatus::Failed => "failed",
+        RunStatus::Refused => "refused",
+        RunStatus::Cancelled => "cancelled",
+        RunStatus::RolledBack => "rolled back",
+        RunStatus::Succeeded => "succeeded",
+    }
+}
+
+/// A run's status in its colour.
+pub fn painted(state: RunStatus, paint: Paint) -> String {
+    let word = status(state);
+    match state {
+        RunStatus::Succeeded => paint.good(word),
+        RunStatus::Failed | RunStatus::Refused => paint.bad(word),
+        RunStatus::Running => paint.bold(word),
+        _ => paint.warn(word),
+    }
+}
+
+/// The exit code that a run in this state leads to.
+pub fn exit(state: &RunState) -> Exit {
+    match state.status {
+        RunStatus::Succeeded => Exit::Done,
+        RunStatus::Failed | RunStatus::Cancelled => Exit::Failed,
+        RunStatus::Waiting | RunStatus::Refused => Exit::Waiting,
+        RunStatus::RolledBack => Exit::RolledBack,
+        // Left at the terminal while people were waited for: it is their move.
+        RunStatus::Suspended if !state.gates.is_empty() => Exit::Waiting,
+        RunStatus::Suspended | RunStatus::Running => Exit::Resumable,
+    }
+}
+
+/// The mark of a step or item; nothing has begun when `None`. Never colour alone.
+pub fn mark(status: Option<&StepStatus>, paint: Paint) -> String {
+    match status {
+        None => paint.dim("·"),
+        Some(StepStatus::Running) => paint.bold("▸"),
+        Some(StepStatus::Waiting) => paint.warn("⧖"),
+        Some(StepStatus::Ended(outcome)) => match outcome {
+            Outcome::Done => paint.good("✓"),
+            Outcome::Skipped(_) => paint.dim("–"),
+            Outcome::Waived(_) => paint.warn("–"),
+            Outcome::Failed(_) => paint.bad("✗"),
+            Outcome::FailedOptional(_) => paint.warn("!"),
+            Outcome::Cancelled => paint.warn("✗"),
+        },
+    }
+}
+
+/// How a step or item stands, in a word and why where there is more to say.
+pub fn outcome(status: Option<&StepStatus>) -> (&'static str, Option<&str>) {
+    match status {
+        None => ("pending", None),
+        Some(StepStatus::Running) => ("running", None),
+        Some(StepStatus::Waiting) => ("waiting", None),
+        Some(StepStatus::Ended(outcome)) => match outcome {
+            Outcome::Done => ("done", None),
+            Outcome::Skipped(why) => ("skipped", Some(why)),
+            Outcome::Waived(why) => ("waived", Some(why)),
+            Outcome::Failed(why) => ("failed", Some(why)),
+            Outcome::FailedOptional(why) => ("failed, which is allowed", Some(why)),
+            Outcome::Cancelled => ("cancelled", None),
+        },
+    }
+}
+
+/// The people a gate asks.
+pub fn asked(who: &[String]) -> String {
+    if who.is_empty() { "anyone".to_owned() } else { sanitize_line(&who.join(" or ")) }
+}
+
+/// The command that answers a gate with yes.
+pub fn answer(run: &RunId, kind: GateKind, path: &StepPath) -> String {
+    let verb = match kind {
+        GateKind::Approval | GateKind::Verdict => "approve",
+        GateKind::Confirm | GateKind::Doubt => "confirm",
+    };
+    format!("windlass {verb} {run} {}", argument(&path.0))
+}
+
+/// `text` as one argument of a command that is shown to people to be copied.
+pub fn argument(text: &str) -> String {
+    let text = sanitize_line(text);
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-@:+".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        let check = |seconds: i64, expect: &str| {
+            let from = Timestamp::UNIX_EPOCH;
+            assert_eq!(span(from, Timestamp::from_second(seconds).unwrap()), expect);
+        };
+        check(-5, "0s");
+        check(59, "59s");
+        check(65, "1m05s");
+        check(3660, "1h01m");
+        check(90_000, "1d01h");
+    }
+
+    #[test]
+    fn commands_can_be_copied() {
+        let check = |text: &str, expect: &str| assert_eq!(argument(text), expect);
+        check("approve/qa-1", "approve/qa-1");
+        check("a b", "'a b'");
+        check("it's $(id)\u{1b}", r"'it'\''s $(id)'");
+    }
+}
