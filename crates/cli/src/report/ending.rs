@@ -31,6 +31,8 @@ pub fn lines(told: &Told, logs: &LogFolder, paint: Paint) -> Vec<String> {
         RunStatus::Failed => failed(told, logs, paint, &mut lines),
         RunStatus::Refused => refused(told, &mut lines),
         RunStatus::Waiting => {}
+        // Who left knows; who comes back sees what to do.
+        RunStatus::Suspended if state.why.as_deref() == Some("detached") => {}
         _ => {
             if let Some(why) = &state.why {
                 lines.push(format!("  {}", sanitize_line(why)));

@@ -1,5 +1,6 @@
 //! Works on a run until its next stop: takes it, walks it, shows it, and listens to the person at the terminal.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use windlass_core::plan::StepPath;
 use windlass_core::run::{Recorded, RunEvent, RunId, RunState, RunStatus};
+use windlass_core::text::sanitize_line;
 use windlass_engine::context::{LogSink, Stream, SystemClock, World};
 use windlass_engine::drive::drive as walk;
 use windlass_engine::durable::{Stop, Suspension};
@@ -24,6 +26,7 @@ use super::keys::Keys;
 use super::{Runner, Told, journal_error, secrets, worker};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
+use crate::files;
 use crate::report::view::{Asked, View};
 use crate::report::words;
 use crate::session::Session;
@@ -61,9 +64,14 @@ enum News {
 pub fn drive(session: &mut Session, runner: &Runner, told: &Told, how: &How) -> Result<Exit> {
     let secrets = secrets::read(&runner.project, &told.plan)?;
     if let (Some(missing), true) = (secrets.missing.first(), told.despite().is_empty()) {
-        let error = CommandError::invalid(missing.clone());
-        return Err(error.hint(format!("set it, then `windlass resume {}`", told.run())));
+        if how.direction == Direction::Forward {
+            let hint = format!("set it, then `windlass resume {}`", told.run());
+            return Err(CommandError::invalid(missing.clone()).hint(hint));
+        }
+        // The way back must not be barred by what only the way there needs.
+        session.report.progress(missing);
     }
+    stay_at_home(runner, told)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -73,6 +81,24 @@ pub fn drive(session: &mut Session, runner: &Runner, told: &Told, how: &How) -> 
     // Not waiting for threads that may still read a terminal or a pipe.
     runtime.shutdown_background();
     conclude(session, runner, told, &ending?)
+}
+
+/// A run goes on in the checkout it began in: another one has other files. One that is gone cannot be meant.
+fn stay_at_home(runner: &Runner, told: &Told) -> Result<()> {
+    let logs = runner.logs(told.run());
+    let folder = logs.folder().parent().unwrap_or(logs.folder());
+    let (file, here) = (folder.join("workspace"), runner.project.root.to_string_lossy().into_owned());
+    match files::read_if_there(&file, "workspace", files::LARGEST_TEXT)? {
+        Some(home) if home != here && Path::new(&home).join(".git").exists() => {
+            let message = format!("{} works in another checkout: {}", told.run(), sanitize_line(&home));
+            let command = format!("-C {}", words::argument(&home));
+            Err(CommandError::invalid(message).hint(format!("go there, or say so with {command}")))
+        }
+        Some(home) if home == here => Ok(()),
+        _ => std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&file, here))
+            .map_err(|error| CommandError::failed(format!("{} cannot be written: {error}", file.display()))),
+    }
 }
 
 async fn work(

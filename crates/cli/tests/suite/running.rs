@@ -158,6 +158,7 @@ fn what_is_skipped_is_kept_with_its_reason() {
         &["no step or item `nope`"],
     );
     expect(&windlass(&repo, &["run", "ship", "--skip", "Build", "--reason", "emergency"]), 0, &["emergency"]);
+    expect(&windlass(&repo, &["status", &run_name(&repo)]), 0, &["– Build", "waived: emergency"]);
 }
 
 #[test]
@@ -305,4 +306,32 @@ fn github_gets_groups_and_errors_but_no_commands_of_others() {
     let ran = windlass_with(&repo, &["run", "ship"], &[("GITHUB_ACTIONS", "true")]);
     expect(&ran, 1, &["::group::A, b\n", "::endgroup::\n", "::error title=A%2C b::"]);
     assert!(!ran.err.contains("\n::error::x") && !ran.err.contains("##["), "{}", ran.err);
+}
+
+#[test]
+fn a_run_goes_on_in_its_own_checkout() {
+    let repo = repo(GATED);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &[]);
+    let other = repo.outside().join("other");
+    let other = other.to_str().unwrap();
+    repo.git(&["worktree", "add", "-q", "--detach", other]);
+    expect(&windlass(&repo, &["-C", other, "status"]), 0, &["waiting"]);
+    expect(&windlass(&repo, &["-C", other, "resume"]), 2, &["works in another checkout", "-C "]);
+    expect(&windlass(&repo, &["resume"]), 4, &[]);
+}
+
+#[test]
+fn what_preflight_found_is_ignored_only_when_told_and_that_is_kept() {
+    let repo = repo("### A\n\n```sh\nno-such-program || true\n```\n");
+    expect(&windlass(&repo, &["run", "ship"]), 2, &["nothing was started", "--despite-preflight"]);
+    expect(&windlass(&repo, &["runs"]), 0, &["nothing has been run"]);
+    expect(&windlass(&repo, &["run", "ship", "--despite-preflight"]), 0, &["despite: ", "no-such-program"]);
+    expect(&windlass(&repo, &["status"]), 0, &["started despite: "]);
+}
+
+#[test]
+fn nobody_acts_without_a_name() {
+    let repo = repo(GATED);
+    let nobody = [("GIT_AUTHOR_EMAIL", ""), ("WINDLASS_PERSON", " ")];
+    expect(&windlass_with(&repo, &["run", "ship"], &nobody), 2, &["nobody is named", "WINDLASS_PERSON"]);
 }

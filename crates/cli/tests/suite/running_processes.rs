@@ -178,3 +178,24 @@ fn a_log_is_followed_until_the_run_stops() {
     assert_eq!(text, "build/make | working\nbuild/make | made\n");
     assert!(follower.wait().unwrap().success());
 }
+
+#[test]
+fn a_full_disk_suspends_the_run() {
+    let steps: String = (1..=40)
+        .map(|number| format!("### Step {number}\n\n```sh {{in-doubt=rerun}}\necho {number}\n```\n\n"))
+        .collect();
+    let repo = repo(&steps);
+    let program = env!("CARGO_BIN_EXE_windlass");
+    // Files may not grow beyond 200 KiB: the journal's log reaches that half-way.
+    let limited = format!("trap '' XFSZ; ulimit -f 200; exec {program} run ship");
+    let output = repo.command("bash").args(["-c", &limited]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(
+        text.contains("error: the journal") && text.contains("when that is mended: `windlass resume"),
+        "{text}"
+    );
+    let resumed = windlass(&repo, &["resume"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    assert_eq!(windlass(&repo, &["audit", "verify"]).code, 0);
+}
