@@ -226,6 +226,9 @@ fn a_plan_file_is_run_as_it_was_reviewed_or_not_at_all() {
         std::fs::write(&wrapped, text).unwrap();
         expect(&windlass(&repo, &["run", wrapped.to_str().unwrap()]), 2, &[expected]);
     }
+    let hostile = std::fs::read_to_string(file).unwrap().replace("\"a/", "\"a\\u001b[2J/");
+    std::fs::write(&wrapped, hostile).unwrap();
+    expect(&windlass(&repo, &["run", wrapped.to_str().unwrap()]), 2, &["is no name of a step or item"]);
     std::fs::write(&wrapped, &stated.out).unwrap();
     let ran = windlass(&repo, &["run", wrapped.to_str().unwrap()]);
     expect(&ran, 0, &["succeeded"]);
@@ -334,4 +337,43 @@ fn nobody_acts_without_a_name() {
     let repo = repo(GATED);
     let nobody = [("GIT_AUTHOR_EMAIL", ""), ("WINDLASS_PERSON", " ")];
     expect(&windlass_with(&repo, &["run", "ship"], &nobody), 2, &["nobody is named", "WINDLASS_PERSON"]);
+}
+
+#[test]
+fn a_failure_that_leads_to_a_runbook_is_a_rollback() {
+    let repo = RepoBuilder::new();
+    repo.file(
+        "runbooks/ship.md",
+        "---\nname: ship\ncalls: [back]\n---\n# Ship\n\n## Steps\n\n### Deploy\n- On failure: [back](back.md)\n\n```sh\necho \
+         broken; exit 4\n```\n",
+    )
+    .file("runbooks/back.md", "---\nname: back\n---\n# Back\n\n## Steps\n\n### Redeploy\n\n```sh\necho old\n```\n")
+    .commit("feat: begin");
+    let rolled = ["rolled back", "Deploy ›", "│ broken", "`back` was run in answer to it"];
+    expect(&windlass(&repo, &["run", "ship"]), 6, &rolled);
+    expect(&windlass(&repo, &["status"]), 0, &["✗ Deploy", "✓ Redeploy"]);
+    expect(&windlass(&repo, &["resume"]), 6, &rolled);
+}
+
+#[test]
+fn the_unfinished_attempt_at_a_version_is_meant() {
+    let repo = repo(GATED);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &[]);
+    expect(&windlass(&repo, &["cancel"]), 0, &[]);
+    expect(&windlass(&repo, &["status", "shi"]), 0, &["cancelled"]);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &[]);
+    expect(&windlass(&repo, &["status", "ship"]), 0, &["waiting"]);
+    expect(&windlass(&repo, &["cancel", "ship"]), 0, &["is cancelled"]);
+    expect(&windlass(&repo, &["status", "ship"]), 2, &["several runs start with `ship`"]);
+}
+
+#[test]
+fn a_watch_that_fails_says_what_it_saw() {
+    let repo = repo(
+        "### Watch\n\n```yaml\nuses: watch\nwith: { for: 1s, every: 1s, probes: [{ name: front, script: \"echo down; exit 1\" }] }\n```\n",
+    );
+    expect(&windlass(&repo, &["run", "ship"]), 1, &["the watch failed", "front: "]);
+    expect(&windlass(&repo, &["status"]), 0, &["bad", "watch watch/watch"]);
+    let data = windlass(&repo, &["status", "--json"]).json();
+    assert!(data["watches"][0]["bad"].as_u64().unwrap() > 0, "{data}");
 }

@@ -1,6 +1,6 @@
 //! Runs as several processes see them: the real program, signals, and one that is killed.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStderr, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -198,4 +198,36 @@ fn a_full_disk_suspends_the_run() {
     let resumed = windlass(&repo, &["resume"]);
     assert_eq!(resumed.code, 0, "{}", resumed.err);
     assert_eq!(windlass(&repo, &["audit", "verify"]).code, 0);
+}
+
+#[test]
+fn a_gate_is_answered_with_a_key_on_a_terminal() {
+    let repo = repo(GATE);
+    // script(1) gives the program a terminal; its own input goes there.
+    let mut child = repo
+        .command("script")
+        .args(["-qec", &format!("{} run ship", env!("CARGO_BIN_EXE_windlass")), "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tests need script, of util-linux");
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = screen.read(&mut buffer).unwrap();
+        if count == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        // Drawn again each second; a key that comes too soon after the question is not taken.
+        if text.contains("y yes") {
+            keyboard.write_all(b"y").unwrap();
+        }
+        seen.push_str(&text);
+    }
+    assert!(child.wait().unwrap().success(), "{seen}");
+    assert!(seen.contains("\u{1b}[?25h"), "the cursor is back: {seen}");
+    assert!(seen.contains("succeeded"), "{seen}");
 }
