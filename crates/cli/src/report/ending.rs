@@ -135,7 +135,7 @@ fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) 
             lines.push(format!("    {} {}", paint.dim("│"), sanitize_line(&line.text)));
         }
         if !tail.is_empty() {
-            lines.push(format!("    log: {}", logs.file(path).display()));
+            lines.push(format!("    log: {}", sanitize_line(&logs.file(path).to_string_lossy())));
         }
     } else {
         lines.push(format!("  {why}"));

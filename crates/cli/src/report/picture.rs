@@ -156,6 +156,11 @@ pub fn steps(told: &Told, now: Timestamp) -> Vec<Line> {
         }
         lines.push(line);
     }
+    for (path, result, needs_human) in &told.state.undone {
+        let (tone, mark) = if *needs_human { (Tone::Warn, "! ") } else { (Tone::Good, "↶ ") };
+        let what = format!("{}: {}", sanitize_line(&path.0), sanitize_line(result));
+        lines.push(Line { current: true, ..Line::of(tone, mark).with(Tone::Plain, what) });
+    }
     lines
 }
 

@@ -149,7 +149,7 @@ async fn work(
     let direction = how.direction;
     let mut walking = tokio::spawn(async move { walk(&engine, &plan, &digest, &starter, direction).await });
 
-    let mut view = View::new(session, told, how.person.as_deref());
+    let mut view = View::new(session, told, how);
     let mut keys = (view.is_live() && session.is_interactive()).then(Keys::listen).flatten();
     let mut frames = tokio::time::interval(FRAME);
     let mut state = if how.from_start { RunState::default() } else { told.state.clone() };

@@ -62,6 +62,22 @@ fn a_run_goes_to_its_end_and_hides_secrets() {
 }
 
 #[test]
+fn no_secret_gets_into_what_a_failure_says_or_the_journal_keeps() {
+    let configuration = "[secrets]\nTOKEN = { env = \"MY_TOKEN\" }\n";
+    let steps = "## Steps\n\n### Build\n\n```sh {secrets=TOKEN}\necho \"TOKEN=$TOKEN\"; echo \"bad: $TOKEN\" >&2; exit 1\n```\n";
+    let repo = with(steps, configuration);
+    let secret = [("MY_TOKEN", "correct-horse-battery")];
+    let ran = windlass_with(&repo, &["run", "ship"], &secret);
+    expect(&ran, 1, &["bad: ***"]);
+    assert!(!ran.err.contains("correct-horse"), "{}", ran.err);
+    let state = repo.path().join(".git/windlass");
+    let kept = repo.command("grep").args(["-r", "correct-horse"]).arg(state).output().unwrap();
+    assert!(kept.stdout.is_empty(), "{}", String::from_utf8_lossy(&kept.stdout));
+    expect(&windlass(&repo, &["retry"]), 2, &["the secret `TOKEN` is missing", "MY_TOKEN is not set"]);
+    expect(&windlass(&repo, &["rollback"]), 6, &["the secret `TOKEN` is missing"]);
+}
+
+#[test]
 fn gates_are_left_off_a_terminal_and_answered_by_those_who_may() {
     let repo = repo(GATED);
     let ran = windlass(&repo, &["run", "ship"]);

@@ -65,7 +65,7 @@ impl Program {
 fn one_process_works_on_a_run_and_others_answer_it() {
     let repo = repo(GATE);
     let mut program = Program::start(&repo, &["run", "ship", "--wait"]);
-    program.until("waits for anyone");
+    program.until("answer with: windlass confirm");
     let second = windlass(&repo, &["resume"]);
     assert_eq!(second.code, 1, "{}", second.err);
     let who = format!("process {} on", program.child.id());
