@@ -27,6 +27,7 @@ use super::{Runner, Told, journal_error, secrets, worker};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::files;
+use crate::project::counted;
 use crate::report::view::{Asked, View};
 use crate::report::words;
 use crate::session::Session;
@@ -109,10 +110,10 @@ async fn work(
     secrets: secrets::Secrets,
 ) -> Result<Ending> {
     let (sender, mut news) = unbounded_channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
+    let backlog = Arc::new(Backlog::default());
     let detach = CancellationToken::new();
     let events = Events { sender: sender.clone(), after: if how.from_start { 0 } else { told.last() } };
-    let lines = Lines { sender, waiting: waiting.clone() };
+    let lines = Lines { sender, backlog: backlog.clone() };
     let world = World {
         workspace: runner.project.root.clone(),
         state: runner.project.state.clone(),
@@ -156,8 +157,7 @@ async fn work(
     let ending = loop {
         tokio::select! {
             biased;
-            Some(message) = news.recv() => show(message, &mut view, session, &mut state, &waiting),
-            ended = &mut walking => break ended,
+            // Before the news: a program that talks without end must not drown who wants it to stop.
             interrupt = listeners.next() => {
                 leave(session, runner, told, &mut view, &detach, how, interrupt);
             }
@@ -174,11 +174,16 @@ async fn work(
                 }
             }
             _ = frames.tick() => view.frame(session),
+            ended = &mut walking => break ended,
+            Some(message) = news.recv() => show(message, &mut view, session, &mut state, &backlog),
         }
     };
     drop(keys);
     while let Ok(message) = news.try_recv() {
-        show(message, &mut view, session, &mut state, &waiting);
+        show(message, &mut view, session, &mut state, &backlog);
+    }
+    if let Some(missed) = backlog.missed() {
+        view.line(session, &missed);
     }
     view.finish(session);
     Ok(ending.unwrap_or_else(|error| {
@@ -193,14 +198,14 @@ async fn pressed(keys: &mut Option<Keys>) -> Option<super::keys::Key> {
     }
 }
 
-fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunState, waiting: &AtomicUsize) {
+fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunState, backlog: &Backlog) {
     match message {
         News::Event(recorded) => {
             state.apply(&recorded);
             view.event(session, &recorded, state);
         }
         News::Line(text) => {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+            backlog.waiting.fetch_sub(1, Ordering::Relaxed);
             view.line(session, &text);
         }
     }
@@ -336,20 +341,47 @@ impl Observer for Events {
     }
 }
 
+/// Log lines on their way to the terminal.
+#[derive(Default)]
+struct Backlog {
+    waiting: AtomicUsize,
+    missed: AtomicUsize,
+}
+
+impl Backlog {
+    /// Says how many lines were not shown, once.
+    fn missed(&self) -> Option<String> {
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        (missed > 0)
+            .then(|| format!("… {} not shown here: the log has them", counted(missed, "line", "lines")))
+    }
+}
+
 /// Tells the terminal's side what is logged, as long as it keeps up.
 struct Lines {
     sender: UnboundedSender<News>,
-    waiting: Arc<AtomicUsize>,
+    backlog: Arc<Backlog>,
+}
+
+impl Lines {
+    fn send(&self, line: String) {
+        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.sender.send(News::Line(line)).is_err() {
+            self.backlog.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl LogSink for Lines {
     fn line(&self, _: &StepPath, _: Stream, line: &str) {
-        if self.waiting.load(Ordering::Relaxed) < MOST_LINES {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            if self.sender.send(News::Line(line.to_owned())).is_err() {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-            }
+        if self.backlog.waiting.load(Ordering::Relaxed) >= MOST_LINES {
+            self.backlog.missed.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        if let Some(missed) = self.backlog.missed() {
+            self.send(missed);
+        }
+        self.send(line.to_owned());
     }
 }
 

@@ -103,6 +103,17 @@ fn ctrl_c_twice_cancels() {
 }
 
 #[test]
+fn a_program_that_talks_without_end_can_be_stopped() {
+    let repo = repo("### Talk\n\n```sh\nyes\n```\n");
+    let mut program = Program::start(&repo, &["run", "ship"]);
+    program.until("│ y");
+    program.send(Signal::SIGINT);
+    program.until("leaving as soon as");
+    program.send(Signal::SIGINT);
+    program.ends(1, &["not shown here", "cancelled"]);
+}
+
+#[test]
 fn leaving_a_gate_is_waiting_for_people() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let repo = repo(GATE);
