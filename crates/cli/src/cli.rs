@@ -89,7 +89,7 @@ pub enum Command {
     Status(commands::status::Arguments),
     /// Print what the items of a run logged
     Logs(commands::logs::Arguments),
-    /// Approve: say yes at a gate
+    /// Say yes at a gate
     Approve(commands::decide::Arguments),
     /// Say no at a gate
     Reject(commands::decide::Arguments),

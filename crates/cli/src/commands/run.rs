@@ -186,6 +186,9 @@ fn read_plan(arguments: &Arguments, session: &Session, file: &str) -> Result<Pla
         }
         None => return Err(refused("it states no schema".into())),
     }
+    if let Some(path) = unsafe_path(&value) {
+        return Err(refused(format!("`{}` is no name of a step or item", sanitize_line(path))));
+    }
     let plan: Plan = serde_json::from_value(value).map_err(|error| refused(error.to_string()))?;
     let digest = plan.digest().map_err(|error| refused(error.to_string()))?;
     match stated {
@@ -194,6 +197,18 @@ fn read_plan(arguments: &Arguments, session: &Session, file: &str) -> Result<Pla
                 .hint("it was changed after it was planned: plan again"))
         }
         _ => Ok(plan),
+    }
+}
+
+/// A name of a step or item that could not be shown as it is: names are printed, typed and compared.
+fn unsafe_path(value: &serde_json::Value) -> Option<&str> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().find_map(unsafe_path),
+        serde_json::Value::Object(fields) => fields.iter().find_map(|(key, value)| match value.as_str() {
+            Some(path) if key == "path" && sanitize_line(path) != path => Some(path),
+            _ => unsafe_path(value),
+        }),
+        _ => None,
     }
 }
 

@@ -5,6 +5,8 @@ use windlass_core::plan::{Found, Node, StepPath};
 use windlass_core::run::{GateKind, RunEvent, RunStatus};
 use windlass_core::runbook::OnFailure;
 use windlass_core::text::sanitize_line;
+use windlass_core::verdict::Seen;
+use windlass_engine::interpreter::Direction;
 use windlass_engine::logs::LogFolder;
 
 use super::{Paint, words};
@@ -30,7 +32,10 @@ pub fn lines(told: &Told, logs: &LogFolder, paint: Paint) -> Vec<String> {
     match state.status {
         RunStatus::Failed => failed(told, logs, paint, &mut lines),
         RunStatus::Refused => refused(told, &mut lines),
+        RunStatus::RolledBack if state.stopped_at.is_some() => failed(told, logs, paint, &mut lines),
         RunStatus::Waiting => {}
+        // Who left knows; who comes back sees what to do.
+        RunStatus::Suspended if state.why.as_deref() == Some("detached") => {}
         _ => {
             if let Some(why) = &state.why {
                 lines.push(format!("  {}", sanitize_line(why)));
@@ -118,6 +123,11 @@ fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) 
     if let Some(path) = &told.state.stopped_at {
         lines.push(format!("  {} {}", paint.bad("✗"), place(told, path)));
         lines.push(format!("    {why}"));
+        let samples = told.state.samples.get(path).into_iter().flatten();
+        for sample in samples.filter(|sample| sample.seen == Seen::Bad).take(LINES) {
+            let (probe, detail) = (sanitize_line(&sample.probe), sanitize_line(&sample.detail));
+            lines.push(format!("    {} {probe}: {detail}", paint.dim("│")));
+        }
         let tail = logs.tail(path, LINES).unwrap_or_default();
         for line in &tail {
             seen.push('\n');
@@ -125,7 +135,7 @@ fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) 
             lines.push(format!("    {} {}", paint.dim("│"), sanitize_line(&line.text)));
         }
         if !tail.is_empty() {
-            lines.push(format!("    log: {}", logs.file(path).display()));
+            lines.push(format!("    log: {}", sanitize_line(&logs.file(path).to_string_lossy())));
         }
     } else {
         lines.push(format!("  {why}"));
@@ -147,7 +157,12 @@ fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) 
         let line = format!("{} → {}{within}{note}", escalation.event, escalation.to.join(", "));
         lines.push(format!("  escalate: {}", sanitize_line(&line)));
     }
-    if told.direction() == windlass_engine::interpreter::Direction::Rollback {
+    for recorded in &told.history {
+        if let RunEvent::Routed { to, .. } = &recorded.event {
+            lines.push(format!("  `{}` was run in answer to it", sanitize_line(to)));
+        }
+    }
+    if told.direction() == Direction::Rollback && told.state.status == RunStatus::Failed {
         lines.push("  the rollback itself failed: what it has not done yet is still to be done".into());
     }
 }

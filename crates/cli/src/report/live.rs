@@ -1,13 +1,14 @@
 //! A run redrawn on a terminal: where it is, whom it waits for, what it says.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, size};
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 use windlass_core::plan::StepPath;
-use windlass_core::run::{GateKind, Recorded, RunState};
+use windlass_core::run::{GateKind, Recorded, RunEvent, RunState};
 use windlass_core::text::{sanitize, sanitize_line};
 
 use super::picture::{Line, Tone, head, steps, watches};
@@ -20,6 +21,8 @@ use crate::runner::keys::Key;
 const LOGGED: usize = 5;
 /// What a terminal that does not tell its size is taken for.
 const SIZE: (u16, u16) = (80, 24);
+/// How long a question is on the screen before a key answers it.
+const SEEN: Duration = Duration::from_millis(400);
 
 /// A run redrawn on a terminal.
 pub struct Live {
@@ -28,6 +31,8 @@ pub struct Live {
     logged: VecDeque<String>,
     note: Option<String>,
     typing: Option<Typing>,
+    /// The gate that is asked, and since when it is on the screen.
+    asked: Option<(StepPath, Instant)>,
     /// Widths of the lines on the screen, to find back to their start when the terminal wrapped them anew.
     drawn: Vec<usize>,
     last: String,
@@ -48,6 +53,7 @@ impl Live {
             logged: VecDeque::new(),
             note: None,
             typing: None,
+            asked: None,
             drawn: Vec::new(),
             last: String::new(),
         }
@@ -59,6 +65,10 @@ impl Live {
             self.told.history.push(recorded.clone());
         }
         self.told.state = state.clone();
+        if matches!(recorded.event, RunEvent::StepStarted { .. } | RunEvent::Finished { .. }) {
+            self.logged.clear();
+            self.note = None;
+        }
         if let Some(typing) = &self.typing
             && !state.gates.iter().any(|gate| gate.path == typing.path)
         {
@@ -107,6 +117,9 @@ impl Live {
         let gate = self.told.state.gates.first()?;
         self.person.as_ref()?;
         let path = gate.path.clone();
+        // A key that was meant for the gate before must not answer this one.
+        let seen = self.asked.as_ref().filter(|(asked, since)| *asked == path && since.elapsed() >= SEEN);
+        seen?;
         let answer = match key {
             Key::Letter('y') => KeyAnswer::Yes(path),
             Key::Letter('n') => KeyAnswer::No(path),
@@ -125,6 +138,10 @@ impl Live {
     pub fn draw(&mut self, report: &mut Report) {
         let (width, height) = size().unwrap_or(SIZE);
         let (width, height) = (usize::from(width).max(20), usize::from(height).max(8));
+        let first = self.told.state.gates.first().map(|gate| &gate.path);
+        if first != self.asked.as_ref().map(|(path, _)| path) {
+            self.asked = first.map(|path| (path.clone(), Instant::now()));
+        }
         let lines = self.lines(Timestamp::now(), height);
         self.put(report, &lines, width);
     }

@@ -115,16 +115,17 @@ pub fn steps(told: &Told, now: Timestamp) -> Vec<Line> {
     let mut open = false;
     for item in items(&told.plan, &told.state, told.direction() == Direction::Rollback) {
         let state = told.state.steps.get(&item.path);
+        let standing = words::standing(&told.state, &item.path);
+        let status = standing.as_ref();
         if item.step.is_some() && item.depth == 0 {
             let done = |status: &StepStatus| {
                 matches!(status, StepStatus::Ended(Outcome::Done | Outcome::Skipped(_) | Outcome::Waived(_)))
             };
-            open = state.is_some_and(|state| !done(&state.status));
+            open = status.is_some_and(|status| !done(status));
         } else if !open {
             continue;
         }
         let planned = item.step.and_then(|step| step.skipped.as_deref());
-        let status = state.map(|state| &state.status);
         let tone = match status {
             None => Tone::Dim,
             Some(StepStatus::Running) => Tone::Bold,
@@ -144,7 +145,7 @@ pub fn steps(told: &Told, now: Timestamp) -> Vec<Line> {
         if let Some(state) = state {
             let to = state.finished.unwrap_or(now);
             line = line.with(Tone::Dim, format!("  {}", words::span(state.started, to)));
-            line.current = !matches!(state.status, StepStatus::Ended(_));
+            line.current = !matches!(status, Some(StepStatus::Ended(_)));
         }
         let (word, why) = words::outcome(status);
         let (word, why) =
@@ -154,6 +155,11 @@ pub fn steps(told: &Told, now: Timestamp) -> Vec<Line> {
             line = line.with(tone, format!("  {word}{why}"));
         }
         lines.push(line);
+    }
+    for (path, result, needs_human) in &told.state.undone {
+        let (tone, mark) = if *needs_human { (Tone::Warn, "! ") } else { (Tone::Good, "↶ ") };
+        let what = format!("{}: {}", sanitize_line(&path.0), sanitize_line(result));
+        lines.push(Line { current: true, ..Line::of(tone, mark).with(Tone::Plain, what) });
     }
     lines
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use windlass_core::gate::Choice;
 use windlass_core::plan::StepPath;
-use windlass_core::run::{Outcome, Recorded, RunEvent, StepStatus};
+use windlass_core::run::{Outcome, Recorded, RunEvent, RunId, StepStatus};
 use windlass_core::text::{sanitize, sanitize_line};
 
 use super::{Paint, Report, words};
@@ -20,11 +20,13 @@ pub struct Plain {
     titles: BTreeMap<StepPath, String>,
     steps: BTreeSet<StepPath>,
     grouped: bool,
+    /// The run, when this process stays at gates: then whoever reads must learn how they are answered.
+    stays: Option<RunId>,
 }
 
 impl Plain {
     /// For the run that `told` tells of; `github` writes the commands that GitHub's log understands.
-    pub fn new(told: &Told, github: bool) -> Self {
+    pub fn new(told: &Told, github: bool, stays: bool) -> Self {
         let all = items(&told.plan, &told.state, true);
         Self {
             began: Timestamp::now(),
@@ -32,6 +34,7 @@ impl Plain {
             steps: all.iter().filter(|item| item.step.is_some()).map(|item| item.path.clone()).collect(),
             titles: all.into_iter().map(|item| (item.path, item.title)).collect(),
             grouped: false,
+            stays: stays.then(|| told.run().clone()),
         }
     }
 
@@ -48,6 +51,9 @@ impl Plain {
         let elapsed = words::span(self.began, recorded.at);
         let line = format!("{} {text}", report.err_paint.dim(&format!("[{elapsed:>6}]")));
         report.progress(&line);
+        if let (RunEvent::GateOpened { path, gate, .. }, Some(run)) = (&recorded.event, &self.stays) {
+            report.progress(&format!("           answer with: {}", words::answer(run, *gate, path)));
+        }
     }
 
     /// Writes one line of an item's log.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use windlass_core::plan::Node;
-use windlass_core::run::{Gate, RunEvent, RunStatus, StepState, StepStatus};
+use windlass_core::run::{Gate, Outcome, RunEvent, RunStatus, StepState, StepStatus};
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::{Judgement, Seen};
 
@@ -122,7 +122,8 @@ pub fn data(told: &Told) -> Status {
 
 fn row(told: &Told, item: &Item<'_>) -> Row {
     let state = told.state.steps.get(&item.path);
-    let (word, why) = words::outcome(state.map(|state| &state.status));
+    let standing = words::standing(&told.state, &item.path);
+    let (word, why) = words::outcome(standing.as_ref());
     let planned = item.step.and_then(|step| step.skipped.clone());
     let owner = match (item.step, item.node) {
         (Some(step), _) => step.owner.as_ref(),
@@ -134,7 +135,7 @@ fn row(told: &Told, item: &Item<'_>) -> Row {
         title: item.title.clone(),
         kind: kind(item),
         depth: item.depth,
-        state: if state.is_none() && planned.is_some() { "skipped" } else { word },
+        state: if standing.is_none() && planned.is_some() { "skipped" } else { word },
         why: why.map(str::to_owned).or(planned),
         started: state.map(|state| state.started),
         finished: state.and_then(|state| state.finished),
@@ -260,30 +261,32 @@ fn step_lines(told: &Told, rollback: bool, now: Timestamp, paint: Paint) -> Vec<
     for item in items(&told.plan, &told.state, rollback) {
         let state = told.state.steps.get(&item.path);
         if item.step.is_some() && item.depth == 0 {
-            open = state.is_some_and(is_interesting);
+            open = words::standing(&told.state, &item.path).is_some_and(|status| is_interesting(&status));
         } else if !open {
             continue;
         }
-        lines.push(line(&item, state, now, paint));
+        lines.push(line(&item, state, words::standing(&told.state, &item.path).as_ref(), now, paint));
     }
     lines
 }
 
-fn is_interesting(state: &StepState) -> bool {
-    use windlass_core::run::Outcome;
-    !matches!(state.status, StepStatus::Ended(Outcome::Done | Outcome::Skipped(_)))
+fn is_interesting(status: &StepStatus) -> bool {
+    !matches!(status, StepStatus::Ended(Outcome::Done | Outcome::Skipped(_) | Outcome::Waived(_)))
 }
 
 /// One step or item.
-pub fn line(item: &Item<'_>, state: Option<&StepState>, now: Timestamp, paint: Paint) -> String {
+fn line(
+    item: &Item<'_>,
+    state: Option<&StepState>,
+    standing: Option<&StepStatus>,
+    now: Timestamp,
+    paint: Paint,
+) -> String {
     let planned = item.step.and_then(|step| step.skipped.as_deref());
-    let (word, why) = words::outcome(state.map(|state| &state.status));
-    let mark = if state.is_none() && planned.is_some() {
-        paint.dim("–")
-    } else {
-        words::mark(state.map(|state| &state.status), paint)
-    };
-    let (word, why) = match (state, planned) {
+    let (word, why) = words::outcome(standing);
+    let mark =
+        if standing.is_none() && planned.is_some() { paint.dim("–") } else { words::mark(standing, paint) };
+    let (word, why) = match (standing, planned) {
         (None, Some(planned)) => ("skipped", Some(planned)),
         _ => (word, why),
     };

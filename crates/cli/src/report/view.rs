@@ -11,6 +11,7 @@ use super::plain::Plain;
 use super::{Report, ending};
 use crate::exit::Exit;
 use crate::runner::Told;
+use crate::runner::drive::How;
 use crate::runner::keys::Key;
 use crate::session::Session;
 
@@ -48,14 +49,14 @@ pub enum KeyAnswer {
 
 impl View {
     /// The view that fits the streams.
-    pub fn new(session: &Session, told: &Told, person: Option<&str>) -> Self {
+    pub fn new(session: &Session, told: &Told, how: &How) -> Self {
         if session.report.is_json() {
             Self::Json
         } else if session.report.live {
-            let person = person.filter(|_| session.is_interactive());
-            Self::Live(Box::new(Live::new(told, person.map(str::to_owned))))
+            let person = how.person.clone().filter(|_| session.is_interactive());
+            Self::Live(Box::new(Live::new(told, person)))
         } else {
-            Self::Plain(Plain::new(told, session.report.is_github()))
+            Self::Plain(Plain::new(told, session.report.is_github(), how.stay))
         }
     }
 

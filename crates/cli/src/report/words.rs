@@ -103,6 +103,22 @@ pub fn outcome(status: Option<&StepStatus>) -> (&'static str, Option<&str>) {
     }
 }
 
+/// How the step or item at `path` stands: what was let pass counts as such, whatever its step says of itself.
+pub fn standing(state: &RunState, path: &StepPath) -> Option<StepStatus> {
+    let known = state.steps.get(path).map(|step| step.status.clone());
+    let waived = state.waivers.iter().find(|(waived, _, _)| path.is_within(waived));
+    match (known, waived) {
+        (None | Some(StepStatus::Running | StepStatus::Waiting), Some((_, _, reason))) => {
+            Some(StepStatus::Ended(Outcome::Waived(reason.clone())))
+        }
+        // A step whose items were all let pass reports itself done.
+        (Some(StepStatus::Ended(Outcome::Done)), Some((waived, _, reason))) if waived == path => {
+            Some(StepStatus::Ended(Outcome::Waived(reason.clone())))
+        }
+        (known, _) => known,
+    }
+}
+
 /// The people a gate asks.
 pub fn asked(who: &[String]) -> String {
     if who.is_empty() { "anyone".to_owned() } else { sanitize_line(&who.join(" or ")) }

@@ -1,5 +1,6 @@
 //! Works on a run until its next stop: takes it, walks it, shows it, and listens to the person at the terminal.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use windlass_core::plan::StepPath;
 use windlass_core::run::{Recorded, RunEvent, RunId, RunState, RunStatus};
+use windlass_core::text::sanitize_line;
 use windlass_engine::context::{LogSink, Stream, SystemClock, World};
 use windlass_engine::drive::drive as walk;
 use windlass_engine::durable::{Stop, Suspension};
@@ -24,6 +26,8 @@ use super::keys::Keys;
 use super::{Runner, Told, journal_error, secrets, worker};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
+use crate::files;
+use crate::project::counted;
 use crate::report::view::{Asked, View};
 use crate::report::words;
 use crate::session::Session;
@@ -61,9 +65,14 @@ enum News {
 pub fn drive(session: &mut Session, runner: &Runner, told: &Told, how: &How) -> Result<Exit> {
     let secrets = secrets::read(&runner.project, &told.plan)?;
     if let (Some(missing), true) = (secrets.missing.first(), told.despite().is_empty()) {
-        let error = CommandError::invalid(missing.clone());
-        return Err(error.hint(format!("set it, then `windlass resume {}`", told.run())));
+        if how.direction == Direction::Forward {
+            let hint = format!("set it, then `windlass resume {}`", told.run());
+            return Err(CommandError::invalid(missing.clone()).hint(hint));
+        }
+        // The way back must not be barred by what only the way there needs.
+        session.report.progress(missing);
     }
+    stay_at_home(runner, told)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -75,6 +84,24 @@ pub fn drive(session: &mut Session, runner: &Runner, told: &Told, how: &How) -> 
     conclude(session, runner, told, &ending?)
 }
 
+/// A run goes on in the checkout it began in: another one has other files. One that is gone cannot be meant.
+fn stay_at_home(runner: &Runner, told: &Told) -> Result<()> {
+    let logs = runner.logs(told.run());
+    let folder = logs.folder().parent().unwrap_or(logs.folder());
+    let (file, here) = (folder.join("workspace"), runner.project.root.to_string_lossy().into_owned());
+    match files::read_if_there(&file, "workspace", files::LARGEST_TEXT)? {
+        Some(home) if home != here && Path::new(&home).join(".git").exists() => {
+            let message = format!("{} works in another checkout: {}", told.run(), sanitize_line(&home));
+            let command = format!("-C {}", words::argument(&home));
+            Err(CommandError::invalid(message).hint(format!("go there, or say so with {command}")))
+        }
+        Some(home) if home == here => Ok(()),
+        _ => std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&file, here))
+            .map_err(|error| CommandError::failed(format!("{} cannot be written: {error}", file.display()))),
+    }
+}
+
 async fn work(
     session: &mut Session,
     runner: &Runner,
@@ -83,10 +110,10 @@ async fn work(
     secrets: secrets::Secrets,
 ) -> Result<Ending> {
     let (sender, mut news) = unbounded_channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
+    let backlog = Arc::new(Backlog::default());
     let detach = CancellationToken::new();
     let events = Events { sender: sender.clone(), after: if how.from_start { 0 } else { told.last() } };
-    let lines = Lines { sender, waiting: waiting.clone() };
+    let lines = Lines { sender, backlog: backlog.clone() };
     let world = World {
         workspace: runner.project.root.clone(),
         state: runner.project.state.clone(),
@@ -123,15 +150,14 @@ async fn work(
     let direction = how.direction;
     let mut walking = tokio::spawn(async move { walk(&engine, &plan, &digest, &starter, direction).await });
 
-    let mut view = View::new(session, told, how.person.as_deref());
+    let mut view = View::new(session, told, how);
     let mut keys = (view.is_live() && session.is_interactive()).then(Keys::listen).flatten();
     let mut frames = tokio::time::interval(FRAME);
     let mut state = if how.from_start { RunState::default() } else { told.state.clone() };
     let ending = loop {
         tokio::select! {
             biased;
-            Some(message) = news.recv() => show(message, &mut view, session, &mut state, &waiting),
-            ended = &mut walking => break ended,
+            // Before the news: a program that talks without end must not drown who wants it to stop.
             interrupt = listeners.next() => {
                 leave(session, runner, told, &mut view, &detach, how, interrupt);
             }
@@ -148,11 +174,16 @@ async fn work(
                 }
             }
             _ = frames.tick() => view.frame(session),
+            ended = &mut walking => break ended,
+            Some(message) = news.recv() => show(message, &mut view, session, &mut state, &backlog),
         }
     };
     drop(keys);
     while let Ok(message) = news.try_recv() {
-        show(message, &mut view, session, &mut state, &waiting);
+        show(message, &mut view, session, &mut state, &backlog);
+    }
+    if let Some(missed) = backlog.missed() {
+        view.line(session, &missed);
     }
     view.finish(session);
     Ok(ending.unwrap_or_else(|error| {
@@ -167,14 +198,14 @@ async fn pressed(keys: &mut Option<Keys>) -> Option<super::keys::Key> {
     }
 }
 
-fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunState, waiting: &AtomicUsize) {
+fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunState, backlog: &Backlog) {
     match message {
         News::Event(recorded) => {
             state.apply(&recorded);
             view.event(session, &recorded, state);
         }
         News::Line(text) => {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+            backlog.waiting.fetch_sub(1, Ordering::Relaxed);
             view.line(session, &text);
         }
     }
@@ -310,20 +341,47 @@ impl Observer for Events {
     }
 }
 
+/// Log lines on their way to the terminal.
+#[derive(Default)]
+struct Backlog {
+    waiting: AtomicUsize,
+    missed: AtomicUsize,
+}
+
+impl Backlog {
+    /// Says how many lines were not shown, once.
+    fn missed(&self) -> Option<String> {
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        (missed > 0)
+            .then(|| format!("… {} not shown here: the log has them", counted(missed, "line", "lines")))
+    }
+}
+
 /// Tells the terminal's side what is logged, as long as it keeps up.
 struct Lines {
     sender: UnboundedSender<News>,
-    waiting: Arc<AtomicUsize>,
+    backlog: Arc<Backlog>,
+}
+
+impl Lines {
+    fn send(&self, line: String) {
+        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.sender.send(News::Line(line)).is_err() {
+            self.backlog.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl LogSink for Lines {
     fn line(&self, _: &StepPath, _: Stream, line: &str) {
-        if self.waiting.load(Ordering::Relaxed) < MOST_LINES {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            if self.sender.send(News::Line(line.to_owned())).is_err() {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-            }
+        if self.backlog.waiting.load(Ordering::Relaxed) >= MOST_LINES {
+            self.backlog.missed.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        if let Some(missed) = self.backlog.missed() {
+            self.send(missed);
+        }
+        self.send(line.to_owned());
     }
 }
 

@@ -140,11 +140,14 @@ impl Runner {
             return Ok(run.clone());
         }
         let matching: Vec<&RunRecord> = runs.iter().filter(|run| run.id.0.starts_with(named)).collect();
-        match matching.as_slice() {
-            [only] => Ok((*only).clone()),
-            [] => Err(CommandError::invalid(format!("there is no run `{named}`"))
+        let unfinished: Vec<&&RunRecord> = matching.iter().filter(|run| !run.status.is_final()).collect();
+        match (matching.as_slice(), unfinished.as_slice()) {
+            ([only], _) => Ok((*only).clone()),
+            // Of several attempts at a version, the one that goes on is meant.
+            (_, [only]) => Ok((**only).clone()),
+            ([], _) => Err(CommandError::invalid(format!("there is no run `{named}`"))
                 .hint("`windlass runs --all` lists them")),
-            many => Err(ambiguous(&format!("several runs start with `{named}`"), many)),
+            (many, _) => Err(ambiguous(&format!("several runs start with `{named}`"), many)),
         }
     }
 

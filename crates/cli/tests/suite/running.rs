@@ -62,6 +62,22 @@ fn a_run_goes_to_its_end_and_hides_secrets() {
 }
 
 #[test]
+fn no_secret_gets_into_what_a_failure_says_or_the_journal_keeps() {
+    let configuration = "[secrets]\nTOKEN = { env = \"MY_TOKEN\" }\n";
+    let steps = "## Steps\n\n### Build\n\n```sh {secrets=TOKEN}\necho \"TOKEN=$TOKEN\"; echo \"bad: $TOKEN\" >&2; exit 1\n```\n";
+    let repo = with(steps, configuration);
+    let secret = [("MY_TOKEN", "correct-horse-battery")];
+    let ran = windlass_with(&repo, &["run", "ship"], &secret);
+    expect(&ran, 1, &["bad: ***"]);
+    assert!(!ran.err.contains("correct-horse"), "{}", ran.err);
+    let state = repo.path().join(".git/windlass");
+    let kept = repo.command("grep").args(["-r", "correct-horse"]).arg(state).output().unwrap();
+    assert!(kept.stdout.is_empty(), "{}", String::from_utf8_lossy(&kept.stdout));
+    expect(&windlass(&repo, &["retry"]), 2, &["the secret `TOKEN` is missing", "MY_TOKEN is not set"]);
+    expect(&windlass(&repo, &["rollback"]), 6, &["the secret `TOKEN` is missing"]);
+}
+
+#[test]
 fn gates_are_left_off_a_terminal_and_answered_by_those_who_may() {
     let repo = repo(GATED);
     let ran = windlass(&repo, &["run", "ship"]);
@@ -158,6 +174,7 @@ fn what_is_skipped_is_kept_with_its_reason() {
         &["no step or item `nope`"],
     );
     expect(&windlass(&repo, &["run", "ship", "--skip", "Build", "--reason", "emergency"]), 0, &["emergency"]);
+    expect(&windlass(&repo, &["status", &run_name(&repo)]), 0, &["– Build", "waived: emergency"]);
 }
 
 #[test]
@@ -225,6 +242,9 @@ fn a_plan_file_is_run_as_it_was_reviewed_or_not_at_all() {
         std::fs::write(&wrapped, text).unwrap();
         expect(&windlass(&repo, &["run", wrapped.to_str().unwrap()]), 2, &[expected]);
     }
+    let hostile = std::fs::read_to_string(file).unwrap().replace("\"a/", "\"a\\u001b[2J/");
+    std::fs::write(&wrapped, hostile).unwrap();
+    expect(&windlass(&repo, &["run", wrapped.to_str().unwrap()]), 2, &["is no name of a step or item"]);
     std::fs::write(&wrapped, &stated.out).unwrap();
     let ran = windlass(&repo, &["run", wrapped.to_str().unwrap()]);
     expect(&ran, 0, &["succeeded"]);
@@ -305,4 +325,71 @@ fn github_gets_groups_and_errors_but_no_commands_of_others() {
     let ran = windlass_with(&repo, &["run", "ship"], &[("GITHUB_ACTIONS", "true")]);
     expect(&ran, 1, &["::group::A, b\n", "::endgroup::\n", "::error title=A%2C b::"]);
     assert!(!ran.err.contains("\n::error::x") && !ran.err.contains("##["), "{}", ran.err);
+}
+
+#[test]
+fn a_run_goes_on_in_its_own_checkout() {
+    let repo = repo(GATED);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &[]);
+    let other = repo.outside().join("other");
+    let other = other.to_str().unwrap();
+    repo.git(&["worktree", "add", "-q", "--detach", other]);
+    expect(&windlass(&repo, &["-C", other, "status"]), 0, &["waiting"]);
+    expect(&windlass(&repo, &["-C", other, "resume"]), 2, &["works in another checkout", "-C "]);
+    expect(&windlass(&repo, &["resume"]), 4, &[]);
+}
+
+#[test]
+fn what_preflight_found_is_ignored_only_when_told_and_that_is_kept() {
+    let repo = repo("### A\n\n```sh\nno-such-program || true\n```\n");
+    expect(&windlass(&repo, &["run", "ship"]), 2, &["nothing was started", "--despite-preflight"]);
+    expect(&windlass(&repo, &["runs"]), 0, &["nothing has been run"]);
+    expect(&windlass(&repo, &["run", "ship", "--despite-preflight"]), 0, &["despite: ", "no-such-program"]);
+    expect(&windlass(&repo, &["status"]), 0, &["started despite: "]);
+}
+
+#[test]
+fn nobody_acts_without_a_name() {
+    let repo = repo(GATED);
+    let nobody = [("GIT_AUTHOR_EMAIL", ""), ("WINDLASS_PERSON", " ")];
+    expect(&windlass_with(&repo, &["run", "ship"], &nobody), 2, &["nobody is named", "WINDLASS_PERSON"]);
+}
+
+#[test]
+fn a_failure_that_leads_to_a_runbook_is_a_rollback() {
+    let repo = RepoBuilder::new();
+    repo.file(
+        "runbooks/ship.md",
+        "---\nname: ship\ncalls: [back]\n---\n# Ship\n\n## Steps\n\n### Deploy\n- On failure: [back](back.md)\n\n```sh\necho \
+         broken; exit 4\n```\n",
+    )
+    .file("runbooks/back.md", "---\nname: back\n---\n# Back\n\n## Steps\n\n### Redeploy\n\n```sh\necho old\n```\n")
+    .commit("feat: begin");
+    let rolled = ["rolled back", "Deploy ›", "│ broken", "`back` was run in answer to it"];
+    expect(&windlass(&repo, &["run", "ship"]), 6, &rolled);
+    expect(&windlass(&repo, &["status"]), 0, &["✗ Deploy", "✓ Redeploy"]);
+    expect(&windlass(&repo, &["resume"]), 6, &rolled);
+}
+
+#[test]
+fn the_unfinished_attempt_at_a_version_is_meant() {
+    let repo = repo(GATED);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &[]);
+    expect(&windlass(&repo, &["cancel"]), 0, &[]);
+    expect(&windlass(&repo, &["status", "shi"]), 0, &["cancelled"]);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &[]);
+    expect(&windlass(&repo, &["status", "ship"]), 0, &["waiting"]);
+    expect(&windlass(&repo, &["cancel", "ship"]), 0, &["is cancelled"]);
+    expect(&windlass(&repo, &["status", "ship"]), 2, &["several runs start with `ship`"]);
+}
+
+#[test]
+fn a_watch_that_fails_says_what_it_saw() {
+    let repo = repo(
+        "### Watch\n\n```yaml\nuses: watch\nwith: { for: 1s, every: 1s, probes: [{ name: front, script: \"echo down; exit 1\" }] }\n```\n",
+    );
+    expect(&windlass(&repo, &["run", "ship"]), 1, &["the watch failed", "front: "]);
+    expect(&windlass(&repo, &["status"]), 0, &["bad", "watch watch/watch"]);
+    let data = windlass(&repo, &["status", "--json"]).json();
+    assert!(data["watches"][0]["bad"].as_u64().unwrap() > 0, "{data}");
 }

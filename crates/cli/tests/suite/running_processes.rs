@@ -1,6 +1,6 @@
 //! Runs as several processes see them: the real program, signals, and one that is killed.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStderr, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -65,7 +65,7 @@ impl Program {
 fn one_process_works_on_a_run_and_others_answer_it() {
     let repo = repo(GATE);
     let mut program = Program::start(&repo, &["run", "ship", "--wait"]);
-    program.until("waits for anyone");
+    program.until("answer with: windlass confirm");
     let second = windlass(&repo, &["resume"]);
     assert_eq!(second.code, 1, "{}", second.err);
     let who = format!("process {} on", program.child.id());
@@ -100,6 +100,17 @@ fn ctrl_c_twice_cancels() {
     program.until("leaving as soon as");
     program.send(Signal::SIGINT);
     program.ends(1, &["cancelled"]);
+}
+
+#[test]
+fn a_program_that_talks_without_end_can_be_stopped() {
+    let repo = repo("### Talk\n\n```sh\nyes\n```\n");
+    let mut program = Program::start(&repo, &["run", "ship"]);
+    program.until("│ y");
+    program.send(Signal::SIGINT);
+    program.until("leaving as soon as");
+    program.send(Signal::SIGINT);
+    program.ends(1, &["not shown here", "cancelled"]);
 }
 
 #[test]
@@ -177,4 +188,57 @@ fn a_log_is_followed_until_the_run_stops() {
     lines.read_to_string(&mut text).unwrap();
     assert_eq!(text, "build/make | working\nbuild/make | made\n");
     assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn a_full_disk_suspends_the_run() {
+    let steps: String = (1..=40)
+        .map(|number| format!("### Step {number}\n\n```sh {{in-doubt=rerun}}\necho {number}\n```\n\n"))
+        .collect();
+    let repo = repo(&steps);
+    let program = env!("CARGO_BIN_EXE_windlass");
+    // Files may not grow beyond 200 KiB: the journal's log reaches that half-way.
+    let limited = format!("trap '' XFSZ; ulimit -f 200; exec {program} run ship");
+    let output = repo.command("bash").args(["-c", &limited]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(
+        text.contains("error: the journal") && text.contains("when that is mended: `windlass resume"),
+        "{text}"
+    );
+    let resumed = windlass(&repo, &["resume"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    assert_eq!(windlass(&repo, &["audit", "verify"]).code, 0);
+}
+
+#[test]
+fn a_gate_is_answered_with_a_key_on_a_terminal() {
+    let repo = repo(GATE);
+    // script(1) gives the program a terminal; its own input goes there.
+    let mut child = repo
+        .command("script")
+        .args(["-qec", &format!("{} run ship", env!("CARGO_BIN_EXE_windlass")), "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tests need script, of util-linux");
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = screen.read(&mut buffer).unwrap();
+        if count == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        // Drawn again each second; a key that comes too soon after the question is not taken.
+        if text.contains("y yes") {
+            keyboard.write_all(b"y").unwrap();
+        }
+        seen.push_str(&text);
+    }
+    assert!(child.wait().unwrap().success(), "{seen}");
+    assert!(seen.contains("\u{1b}[?25h"), "the cursor is back: {seen}");
+    assert!(seen.contains("succeeded"), "{seen}");
 }
