@@ -148,7 +148,10 @@ impl Action for Script {
 }
 
 fn effect(params: &Params) -> Effect {
-    Effect::new("run script", label(params), Reversibility::Unknown)
+    // Without an undo only its author knows whether it can be taken back.
+    let reversibility =
+        if params.undo.is_some() { Reversibility::Compensable } else { Reversibility::Unknown };
+    Effect::new("run script", label(params), reversibility)
 }
 
 fn note(params: &Params, context: &Context) {

@@ -107,6 +107,11 @@ pub enum Command {
     Rollback(commands::rollback::Arguments),
     /// Check or print the history of runs
     Audit(commands::audit::Arguments),
+    /// Show a release and a rollback in a sample project
+    Demo(commands::demo::Arguments),
+    /// Serve the folder of the demo's service
+    #[command(hide = true)]
+    DemoService(commands::demo_service::Arguments),
     /// Look for what could keep a release from working
     Doctor(commands::doctor::Arguments),
     /// Print the completion script of a shell

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod commit;
 pub mod defaults;
+pub mod demo;
 pub mod error;
 pub mod exit;
 pub mod facts;

@@ -8,6 +8,8 @@
 
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/demo.rs"]
+mod demo;
 #[path = "suite/help.rs"]
 mod help;
 #[path = "suite/planning.rs"]

@@ -15,6 +15,8 @@ pub mod changelog;
 pub mod check;
 pub mod completions;
 pub mod decide;
+pub mod demo;
+pub mod demo_service;
 pub mod doctor;
 pub mod init;
 pub mod logs;
@@ -56,6 +58,8 @@ pub fn run(command: &Command, session: &mut Session) -> Result<Exit> {
         Command::Cancel(arguments) => cancel::run(arguments, session),
         Command::Rollback(arguments) => rollback::run(arguments, session),
         Command::Audit(arguments) => audit::run(arguments, session),
+        Command::Demo(arguments) => demo::run(arguments, session),
+        Command::DemoService(arguments) => demo_service::run(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
         Command::Completions(arguments) => completions::run(arguments, session),
         Command::Man(arguments) => man::run(arguments, session),
