@@ -577,4 +577,12 @@ mod tests {
             assert_eq!(is_closed(text), expect, "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_to_its_end(text in "(?s)[a-c \\n\\t;&|()<>{}'\"`$\\\\#=*E-]{0,60}") {
+            let _ = uses(&text);
+            let _ = is_closed(&text);
+        }
+    }
 }
