@@ -107,6 +107,7 @@ fn project(repo: &RepoBuilder) -> Project {
         stdout_is_terminal: false,
         stderr_is_terminal: false,
         stdin_is_terminal: false,
+        hooks: Default::default(),
     };
     Project::find(&Session::new(Global::default(), world)).unwrap()
 }
