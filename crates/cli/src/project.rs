@@ -73,7 +73,14 @@ impl Project {
     pub fn open(session: &Session) -> Result<Self> {
         let (root, git_directory) = find_root(&session.directory)?;
         let (path, shown) = match &session.global.config {
-            Some(path) => (session.directory.join(path), path.to_string_lossy().into_owned()),
+            Some(path) => {
+                // Pinned by this name, so it must mean the same file from wherever a run is started.
+                let start =
+                    std::fs::canonicalize(&session.directory).unwrap_or_else(|_| session.directory.clone());
+                let full = normal(&start.join(path));
+                let shown = full.strip_prefix(&root).unwrap_or(&full).to_string_lossy().into_owned();
+                (full, shown)
+            }
             None => (root.join(CONFIG), CONFIG.to_owned()),
         };
         let text = match session.global.config {

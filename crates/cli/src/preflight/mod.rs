@@ -14,6 +14,7 @@ use windlass_core::plan::{Finding, Node, Plan, PlannedStep, SecretSource, StepPa
 use crate::error::Result;
 use crate::project::Project;
 
+mod lexer;
 mod makefile;
 mod shell;
 mod syntax;

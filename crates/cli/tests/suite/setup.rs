@@ -2,7 +2,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{windlass, windlass_with};
+use crate::support::{windlass, windlass_answering, windlass_with};
 
 #[test]
 fn a_repository_of_each_kind_is_set_up_and_can_be_planned() {
@@ -67,6 +67,21 @@ fn nothing_that_is_there_is_overwritten() {
     // No holder and no remote: the runbook asks for neither.
     let runbook = repo.read("runbooks/release.md");
     assert!(!runbook.contains("version.write") && !runbook.contains("git.push"), "{runbook}");
+}
+
+#[test]
+fn a_person_is_asked_only_on_a_terminal_and_only_when_it_is_allowed() {
+    let ask = |answer: &str, args: &[&str]| {
+        let repo = RepoBuilder::with_commit();
+        let ran = windlass_answering(&repo, args, answer);
+        (ran.code, repo.path().join("windlass.toml").exists(), ran.err.contains("[y/N]"))
+    };
+    assert_eq!(ask("y\n", &["init"]), (0, true, true));
+    assert_eq!(ask("n\n", &["init"]), (4, false, true));
+    assert_eq!(ask("", &["init"]), (4, false, true));
+    assert_eq!(ask("y\n", &["init", "--no-input"]), (2, false, false));
+    assert_eq!(ask("y\n", &["init", "--json"]), (2, false, false));
+    assert_eq!(ask("n\n", &["init", "--yes"]), (0, true, false));
 }
 
 #[test]

@@ -47,6 +47,15 @@ pub fn windlass(repo: &RepoBuilder, args: &[&str]) -> Ran {
 
 /// As [`windlass`], with more environment.
 pub fn windlass_with(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)]) -> Ran {
+    started(repo, args, more, None)
+}
+
+/// As [`windlass`] on a terminal, where somebody types `answer`.
+pub fn windlass_answering(repo: &RepoBuilder, args: &[&str], answer: &str) -> Ran {
+    started(repo, args, &[("NO_COLOR", "1")], Some(answer))
+}
+
+fn started(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)], answer: Option<&str>) -> Ran {
     let (out, err) = (Kept::default(), Kept::default());
     let mut environment = repo.environment();
     environment.insert("PATH".into(), std::env::var("PATH").unwrap());
@@ -57,10 +66,10 @@ pub fn windlass_with(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)]) -
         environment,
         stdout: Box::new(out.clone()),
         stderr: Box::new(err.clone()),
-        stdin: Box::new(std::io::empty()),
-        stdout_is_terminal: false,
-        stderr_is_terminal: false,
-        stdin_is_terminal: false,
+        stdin: Box::new(std::io::Cursor::new(answer.unwrap_or_default().to_owned())),
+        stdout_is_terminal: answer.is_some(),
+        stderr_is_terminal: answer.is_some(),
+        stdin_is_terminal: answer.is_some(),
         hooks: Default::default(),
     };
     let args = std::iter::once("windlass").chain(args.iter().copied()).map(std::ffi::OsString::from);
