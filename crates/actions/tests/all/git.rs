@@ -304,19 +304,30 @@ async fn tags_are_pushed_right_or_not_at_all() {
 
 #[tokio::test]
 async fn somebody_elses_push_in_between_wins() {
-    let setting = published();
-    let repo = &setting.repo;
-    repo.file("x", "1").commit("feat: x");
-    repo.tag("v0.2.0");
-    let clone = repo.clone_of_remote();
-    clone.file("y", "1").commit("feat: y");
-    // Between our look and our push: our own hook lets the colleague push first.
-    let script = format!("unset GIT_DIR\ngit -C '{}' push --quiet origin main", clone.path().display());
-    hook(repo, "pre-push", &script);
-    let message = setting.refusal("git.push", &json!({})).await;
-    assert!(message.contains("changed while we were pushing"), "{message}");
-    assert_eq!(repo.remote_git(&["rev-parse", "main"]), clone.head());
-    assert!(repo.remote_git(&["tag", "--list", "v0.2.0"]).is_empty());
+    for after_looking in [true, false] {
+        let setting = published();
+        let repo = &setting.repo;
+        repo.file("x", "1").commit("feat: x");
+        repo.tag("v0.2.0");
+        let clone = repo.clone_of_remote();
+        clone.file("y", "1").commit("feat: y");
+        let theirs =
+            format!("unset GIT_DIR\ngit -C '{}' push --quiet origin main >&2", clone.path().display());
+        if after_looking {
+            // Between our look and our push: when the remote has told its refs, the colleague pushes.
+            let program = repo.outside().join("upload-pack");
+            std::fs::write(&program, format!("#!/bin/sh\ngit-upload-pack \"$@\"\n{theirs}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            repo.git(&["config", "remote.origin.uploadpack", &program.display().to_string()]);
+        } else {
+            // In the midst of our push.
+            hook(repo, "pre-push", &theirs);
+        }
+        let message = setting.refusal("git.push", &json!({})).await;
+        assert!(message.contains("changed while we were pushing"), "{message}");
+        assert_eq!(repo.remote_git(&["rev-parse", "main"]), clone.head());
+        assert!(repo.remote_git(&["tag", "--list", "v0.2.0"]).is_empty());
+    }
 }
 
 #[tokio::test]
