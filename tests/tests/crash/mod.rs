@@ -74,7 +74,8 @@ fn every_write_is_a_point_of_death() {
     // as the one before it: else one that dies between intent and outcome would do so for ever.
     let stage = Stage::new(&template, "");
     let mut points = BTreeMap::new();
-    let killed = stage.release(|count| Death::Write { point: 1 + count % 5, after: count / 5 % 2 == 1 }, &mut points);
+    let killed =
+        stage.release(|count| Death::Write { point: 1 + count % 5, after: count / 5 % 2 == 1 }, &mut points);
     stage.judge().unwrap();
     assert!(killed >= writes / 2, "{killed} kills for {writes} writes");
     let mut uncovered: Vec<&str> = [
