@@ -52,10 +52,10 @@ pub fn lines(told: &Told, logs: &LogFolder, paint: Paint) -> Vec<String> {
     for (path, result, _) in state.undone.iter().filter(|(_, _, needs_human)| *needs_human) {
         lines.push(format!("  to be taken back by a person: {path}: {}", sanitize_line(result)));
     }
-    let next = next(told);
+    let next = next_lines(told, paint);
     if !next.is_empty() {
         lines.push(String::new());
-        lines.extend(next.iter().map(|(command, what)| format!("  {command:<44} {}", paint.dim(what))));
+        lines.extend(next);
     }
     lines
 }
@@ -74,6 +74,13 @@ pub fn waiting(told: &Told, now: Timestamp) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// The commands to go on with, as lines.
+pub fn next_lines(told: &Told, paint: Paint) -> Vec<String> {
+    let next = next(told);
+    let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    next.iter().map(|(command, what)| format!("  {command:<width$}  {}", paint.dim(what))).collect()
 }
 
 /// The commands to go on with, each with what it is for.

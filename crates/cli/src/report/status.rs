@@ -246,8 +246,7 @@ pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
     if !state.locks.is_empty() && !state.status.is_final() {
         lines.push(format!("holds {}", sanitize_line(&state.locks.join(", "))));
     }
-    let next = ending::next(told);
-    lines.extend(next.iter().map(|(command, what)| format!("  {command:<44} {}", paint.dim(what))));
+    lines.extend(ending::next_lines(told, paint));
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }

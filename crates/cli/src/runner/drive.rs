@@ -2,38 +2,36 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 use windlass_core::plan::StepPath;
-use windlass_core::run::{Recorded, RunEvent, RunId, RunState, RunStatus};
+use windlass_core::run::{RunEvent, RunId, RunState, RunStatus};
 use windlass_core::text::sanitize_line;
-use windlass_engine::context::{LogSink, Stream, SystemClock, World};
+use windlass_engine::context::{SystemClock, World};
 use windlass_engine::drive::drive as walk;
 use windlass_engine::durable::{Stop, Suspension};
-use windlass_engine::embedded::{Embedded, Observer, Session as Taking, Settings};
+use windlass_engine::embedded::{Embedded, Session as Taking, Settings};
 use windlass_engine::interpreter::{Direction, Ending};
 use windlass_engine::journal::{Batch, JournalError};
 use windlass_engine::logs::Tee;
 use windlass_engine::owner::Owner;
 use windlass_engine::process::stop_leftovers;
 
+use super::interrupts::{Interrupt, Listeners};
 use super::keys::Keys;
+use super::news::{Backlog, Events, Lines, News};
 use super::{Runner, Told, journal_error, secrets, worker};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::files;
-use crate::project::counted;
 use crate::report::view::{Asked, View};
 use crate::report::words;
 use crate::session::Session;
 
-/// Log lines that wait to be shown; more are left to the log's file.
-const MOST_LINES: usize = 4096;
 /// How often a live view is drawn.
 const FRAME: Duration = Duration::from_millis(125);
 
@@ -50,12 +48,6 @@ pub struct How {
     pub from_start: bool,
     /// Who answers gates with keys; nobody can when it is not known.
     pub person: Option<String>,
-}
-
-/// What the engine's side tells the terminal's side.
-enum News {
-    Event(Box<Recorded>),
-    Line(String),
 }
 
 /// Works on the run that `told` tells of; gives the exit code that its end leads to.
@@ -141,6 +133,10 @@ async fn work(
         let what = if stopped == 1 { "process" } else { "processes" };
         session.report.progress(&format!("stopped {stopped} {what} that an interrupted run had left"));
     }
+    if let Some(ending) = overtaken(&engine, told) {
+        session.report.progress("somebody else worked on the run in the meantime; nothing was done");
+        return Ok(ending);
+    }
     if let Some((path, by)) = &how.reopen
         && let Err(stop) = engine.reopen(path, by)
     {
@@ -191,6 +187,34 @@ async fn work(
     }))
 }
 
+/// How the run stands when others worked on it after we looked at it: what was asked for was asked of another state.
+fn overtaken(engine: &Embedded, told: &Told) -> Option<Ending> {
+    let history = match engine.history() {
+        Ok(history) => history,
+        Err(stop) => return Some(Ending::from(stop)),
+    };
+    let ours = |event: &RunEvent| matches!(event, RunEvent::Taken { epoch, .. } if *epoch == engine.epoch());
+    let others = |event: &RunEvent| {
+        matches!(
+            event,
+            RunEvent::Taken { .. } | RunEvent::Finished { .. } | RunEvent::RollbackRequested { .. }
+        )
+    };
+    let mut since =
+        history.iter().filter(|recorded| recorded.sequence > told.last() && !ours(&recorded.event));
+    if !since.any(|recorded| others(&recorded.event)) {
+        return None;
+    }
+    let state = RunState::fold(history.iter().filter(|recorded| !ours(&recorded.event)));
+    // Left as it was found; one whose process died at work stays resumable.
+    let status = if state.status == RunStatus::Running { RunStatus::Suspended } else { state.status };
+    let finished = engine.finish(status, state.stopped_at.clone(), state.why.clone());
+    Some(match finished {
+        Ok(()) => Ending { status, path: state.stopped_at, why: state.why, stop: None },
+        Err(stop) => Ending::from(stop),
+    })
+}
+
 async fn pressed(keys: &mut Option<Keys>) -> Option<super::keys::Key> {
     match keys {
         Some(keys) => keys.pressed.recv().await,
@@ -209,15 +233,6 @@ fn show(message: News, view: &mut View, session: &mut Session, state: &mut RunSt
             view.line(session, &text);
         }
     }
-}
-
-/// Who wants us to leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Interrupt {
-    /// The person at the terminal.
-    Person,
-    /// The system.
-    System,
 }
 
 /// Leaves at the next safe point; a person who asks again cancels the run.
@@ -323,92 +338,5 @@ fn taken(told: &Told, error: JournalError) -> CommandError {
             ))
         }
         error => journal_error(error),
-    }
-}
-
-/// Tells the terminal's side what enters the history.
-struct Events {
-    sender: UnboundedSender<News>,
-    after: u64,
-}
-
-impl Observer for Events {
-    fn event(&self, recorded: &Recorded) {
-        if recorded.sequence > self.after {
-            // Nobody listens any more: the history has it.
-            let _ = self.sender.send(News::Event(Box::new(recorded.clone())));
-        }
-    }
-}
-
-/// Log lines on their way to the terminal.
-#[derive(Default)]
-struct Backlog {
-    waiting: AtomicUsize,
-    missed: AtomicUsize,
-}
-
-impl Backlog {
-    /// Says how many lines were not shown, once.
-    fn missed(&self) -> Option<String> {
-        let missed = self.missed.swap(0, Ordering::Relaxed);
-        (missed > 0)
-            .then(|| format!("… {} not shown here: the log has them", counted(missed, "line", "lines")))
-    }
-}
-
-/// Tells the terminal's side what is logged, as long as it keeps up.
-struct Lines {
-    sender: UnboundedSender<News>,
-    backlog: Arc<Backlog>,
-}
-
-impl Lines {
-    fn send(&self, line: String) {
-        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.sender.send(News::Line(line)).is_err() {
-            self.backlog.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl LogSink for Lines {
-    fn line(&self, _: &StepPath, _: Stream, line: &str) {
-        if self.backlog.waiting.load(Ordering::Relaxed) >= MOST_LINES {
-            self.backlog.missed.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        if let Some(missed) = self.backlog.missed() {
-            self.send(missed);
-        }
-        self.send(line.to_owned());
-    }
-}
-
-struct Listeners {
-    interrupt: Listener,
-    terminate: Listener,
-    hang_up: Listener,
-}
-
-impl Listeners {
-    fn new() -> Result<Self> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|error| CommandError::failed(format!("signals cannot be listened to: {error}")))
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Interrupt {
-        tokio::select! {
-            _ = self.interrupt.recv() => Interrupt::Person,
-            _ = self.terminate.recv() => Interrupt::System,
-            _ = self.hang_up.recv() => Interrupt::System,
-        }
     }
 }

@@ -21,8 +21,10 @@ use crate::world::Hooks;
 
 pub mod drive;
 pub mod gates;
+mod interrupts;
 pub mod items;
 pub mod keys;
+mod news;
 pub mod person;
 pub mod secrets;
 

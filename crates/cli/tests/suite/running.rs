@@ -1,5 +1,10 @@
 //! Runs from start to end, answered, mended and taken back, in this process.
 
+use windlass_cli::cli::Global;
+use windlass_cli::runner::drive::{How, drive};
+use windlass_cli::runner::{Runner, Several};
+use windlass_cli::world::Hooks;
+use windlass_cli::{Session, World};
 use windlass_testkit::repo::RepoBuilder;
 
 use crate::support::{Ran, windlass, windlass_with};
@@ -392,4 +397,41 @@ fn a_watch_that_fails_says_what_it_saw() {
     expect(&windlass(&repo, &["status"]), 0, &["bad", "watch watch/watch"]);
     let data = windlass(&repo, &["status", "--json"]).json();
     assert!(data["watches"][0]["bad"].as_u64().unwrap() > 0, "{data}");
+}
+
+#[test]
+fn what_was_asked_of_another_state_is_not_done() {
+    let repo = repo("### A\n\n```sh {id=once}\necho x >> times; test -e ok\n```\n");
+    expect(&windlass(&repo, &["run", "ship"]), 1, &[]);
+    let mut session = Session::new(Global::default(), quiet_world(&repo));
+    let runner = Runner::open(&session).unwrap();
+    let run = runner.find(None, Several::Ask).unwrap().id;
+    let seen = runner.told(&run).unwrap();
+    // A colleague is faster.
+    repo.file("ok", "");
+    expect(&windlass(&repo, &["retry"]), 0, &[]);
+    let how = How {
+        direction: seen.direction(),
+        stay: false,
+        reopen: seen.state.stopped_at.clone().map(|path| (path, "bob@example.com".to_owned())),
+        from_start: false,
+        person: None,
+    };
+    assert_eq!(drive(&mut session, &runner, &seen, &how).unwrap().code(), 0);
+    assert_eq!(repo.read("times"), "x\nx\n", "not a third time");
+    expect(&windlass(&repo, &["status"]), 0, &["succeeded"]);
+}
+
+fn quiet_world(repo: &RepoBuilder) -> World {
+    World {
+        directory: repo.path().to_owned(),
+        environment: repo.environment(),
+        stdout: Box::new(std::io::sink()),
+        stderr: Box::new(std::io::sink()),
+        stdin: Box::new(std::io::empty()),
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+        stdin_is_terminal: false,
+        hooks: Hooks::default(),
+    }
 }
