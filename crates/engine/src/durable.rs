@@ -78,11 +78,15 @@ pub enum WaitFor {
     Time,
 }
 
-/// A lock that is held.
+/// A lock that is held, or that was held by a step that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
+    /// The step that asked for it.
+    pub key: StepPath,
     /// The lock's name and fencing token.
     pub fence: Fence,
+    /// The step was done with it before: a replay only tells so, and holds nothing.
+    pub returned: bool,
 }
 
 /// Why the walk of a plan stopped.
@@ -159,9 +163,9 @@ pub trait Durable: Send + Sync {
     /// The instant at which `key` was first asked for.
     fn now(&self, key: &StepPath) -> impl Future<Output = Result<Timestamp, Stop>> + Send;
 
-    /// Takes a lock, waiting while a living run holds it.
-    fn lock(&self, name: &str) -> impl Future<Output = Result<Guard, Stop>> + Send;
+    /// Takes a lock for the step `key`, waiting while a living run holds it.
+    fn lock(&self, key: &StepPath, name: &str) -> impl Future<Output = Result<Guard, Stop>> + Send;
 
-    /// Gives a lock back.
-    fn unlock(&self, guard: Guard) -> impl Future<Output = Result<(), Stop>> + Send;
+    /// Gives a lock back; for good when the step is `done`, so that no replay asks for it again.
+    fn unlock(&self, guard: Guard, done: bool) -> impl Future<Output = Result<(), Stop>> + Send;
 }

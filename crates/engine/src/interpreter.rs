@@ -148,7 +148,7 @@ impl<D: Durable> Interpreter<'_, D> {
             .environment
             .extend(step.matrix.iter().map(|(name, value)| (matrix_variable(name), value.clone())));
         let guard = match &step.lock {
-            Some(lock) => Some(self.engine.lock(lock).await?),
+            Some(lock) => Some(self.engine.lock(&path, lock).await?),
             None => None,
         };
         if let Some(guard) = &guard {
@@ -165,7 +165,7 @@ impl<D: Durable> Interpreter<'_, D> {
         };
         match (result, guard) {
             (Err(stop @ Stop::Suspend(_)), _) => Err(stop),
-            (result, Some(guard)) => self.engine.unlock(guard).await.and(result),
+            (result, Some(guard)) => self.engine.unlock(guard, result.is_ok()).await.and(result),
             (result, None) => result,
         }
     }

@@ -188,6 +188,9 @@ impl Plain {
             RunEvent::Retried { path, by } => {
                 format!("  {} asked for {} to be run again", sanitize_line(by), self.title(path))
             }
+            RunEvent::LockAwaited { lock, holder } => {
+                format!("  waits for {}, which {holder} holds", sanitize_line(lock))
+            }
             RunEvent::Locked { lock, .. } => format!("  holds {}", sanitize_line(lock)),
             RunEvent::Unlocked { lock, .. } => format!("  gave {} back", sanitize_line(lock)),
             RunEvent::Routed { path, to } => {

@@ -180,6 +180,13 @@ pub enum RunEvent {
         /// Who.
         by: String,
     },
+    /// Another run holds the environment; this one waits for it.
+    LockAwaited {
+        /// The lock's name.
+        lock: String,
+        /// Who holds it.
+        holder: RunId,
+    },
     /// The run holds an environment.
     Locked {
         /// The lock's name.
@@ -247,6 +254,7 @@ impl RunEvent {
             Self::WaitStarted { path, .. } => Some(format!("wait-started {path}")),
             Self::Sampled { path, round, .. } => Some(format!("sampled {path} {round}")),
             Self::Judged { path, .. } => Some(format!("judged {path}")),
+            Self::LockAwaited { lock, holder } => Some(format!("lock-awaited {lock} {holder}")),
             Self::Locked { lock, token } => Some(format!("locked {lock} {token}")),
             Self::Unlocked { lock, token } => Some(format!("unlocked {lock} {token}")),
             Self::Routed { path, to } => Some(format!("routed {path} {to}")),

@@ -254,7 +254,10 @@ impl RunState {
                     self.gates.clear();
                 }
             }
-            RunEvent::Decided { .. } | RunEvent::Routed { .. } | RunEvent::RollbackRequested { .. } => {}
+            RunEvent::LockAwaited { .. }
+            | RunEvent::Decided { .. }
+            | RunEvent::Routed { .. }
+            | RunEvent::RollbackRequested { .. } => {}
         }
     }
 

@@ -44,6 +44,7 @@ pub async fn all(journals: Journals<'_>) {
     watches_judge(journals).await;
     waivers_and_retries(journals).await;
     locks_exclude(journals).await;
+    finished_steps_ask_for_no_lock(journals).await;
     leaving_is_no_failure(journals).await;
     effects_are_taken_back(journals).await;
 }
@@ -375,25 +376,44 @@ pub async fn locks_exclude(journals: Journals<'_>) {
     let second = Scene::named("second", journal.clone(), make::approval(None));
     let holder = first.open(Scene::living()).unwrap();
     let other = second.open(Scene::living()).unwrap();
-    let guard = holder.lock("production").await.unwrap();
-    assert_eq!(holder.lock("production").await.unwrap(), guard, "asked again, the same token");
-    let wait = tokio::time::timeout(Duration::from_secs(5), other.lock("production")).await;
+    let step = StepPath::new("deploy");
+    let guard = holder.lock(&step, "production").await.unwrap();
+    assert_eq!(holder.lock(&step, "production").await.unwrap(), guard, "asked again, the same token");
+    let wait = tokio::time::timeout(Duration::from_secs(5), other.lock(&step, "production")).await;
     assert!(wait.is_err(), "it waits while the holder lives");
-    holder.unlock(guard.clone()).await.unwrap();
-    let next = other.lock("production").await.unwrap();
+    holder.unlock(guard.clone(), false).await.unwrap();
+    let next = other.lock(&step, "production").await.unwrap();
     assert!(next.fence.token > guard.fence.token, "tokens rise");
     drop(other);
     second.clock.skip(Duration::from_secs(60));
     first.clock.skip(Duration::from_secs(60));
-    let refused = holder.lock("production").await;
+    let refused = holder.lock(&step, "production").await;
     assert!(
         matches!(refused, Err(Stop::Suspend(Suspension::Locked { .. }))),
         "nobody works on the holder: {refused:?}"
     );
     let other = second.open(Scene::living()).unwrap();
-    assert_eq!(other.lock("production").await.unwrap(), next, "a resumed run still has it");
+    assert_eq!(other.lock(&step, "production").await.unwrap(), next, "a resumed run still has it");
     other.finish(RunStatus::Failed, None, None).unwrap();
-    assert!(holder.lock("production").await.unwrap().fence.token > next.fence.token);
+    assert!(holder.lock(&step, "production").await.unwrap().fence.token > next.fence.token);
+}
+
+/// A step that is done gave its lock back for good: a run resumed later does not ask for it again.
+pub async fn finished_steps_ask_for_no_lock(journals: Journals<'_>) {
+    let journal = journals();
+    let mut scene = Scene::named("first", journal.clone(), make::locked_then_asked());
+    scene.settings.leave_for_people = true;
+    assert_eq!(scene.drive().await.status, RunStatus::Waiting);
+    let other = Scene::named("second", journal, make::approval(None)).open(Scene::living()).unwrap();
+    let held = other.lock(&StepPath::new("deploy"), "production").await.unwrap();
+    scene.approve("gate/approval");
+    let ending = tokio::time::timeout(Duration::from_secs(600), scene.drive()).await;
+    assert_eq!(ending.unwrap().status, RunStatus::Succeeded, "it waits for nobody");
+    assert_eq!(
+        other.lock(&StepPath::new("deploy"), "production").await.unwrap(),
+        held,
+        "and takes it from nobody"
+    );
 }
 
 /// A person leaves the terminal, the store fails: the run stops half-way and can be resumed as it is.

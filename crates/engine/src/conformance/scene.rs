@@ -585,6 +585,15 @@ pub mod plans {
         ])
     }
 
+    /// An effect under a lock, then a gate.
+    pub fn locked_then_asked() -> Plan {
+        let deploy = step("deploy", vec![Node::Action(append("deploy", "locked"))]);
+        plan(vec![
+            PlannedStep { lock: Some("production".into()), ..deploy },
+            step("gate", vec![gate("gate", None, None)]),
+        ])
+    }
+
     /// A watch of ten seconds that sees good.
     pub fn long_watch() -> Plan {
         plan(vec![

@@ -391,7 +391,21 @@ impl Durable for Embedded {
         Ok(now)
     }
 
-    async fn lock(&self, name: &str) -> Result<Guard, Stop> {
+    async fn lock(&self, key: &StepPath, name: &str) -> Result<Guard, Stop> {
+        let guard = |token, returned| Guard {
+            key: key.clone(),
+            fence: Fence { lock: name.to_owned(), token },
+            returned,
+        };
+        let returned = match self.shared.memory().entries.get(&key.child("unlocked")) {
+            Some(Entry { state: EntryState::Done(token), .. }) => token.as_u64(),
+            _ => None,
+        };
+        if let Some(token) = returned {
+            // A crash may have come between saying so and doing so.
+            self.shared.journal.unlock(name, &self.shared.run, token).map_err(trouble)?;
+            return Ok(guard(token, true));
+        }
         self.flush()?;
         loop {
             if let Some(stop) = self.interrupted() {
@@ -402,7 +416,7 @@ impl Durable for Embedded {
             match self.shared.journal.lock(name, &self.shared.run, self.epoch, now).map_err(trouble)? {
                 LockAnswer::Held(token) => {
                     self.record(RunEvent::Locked { lock: name.to_owned(), token }).await?;
-                    return Ok(Guard { fence: Fence { lock: name.to_owned(), token } });
+                    return Ok(guard(token, false));
                 }
                 LockAnswer::Busy(holder) => {
                     let record = self.shared.journal.run(&holder).map_err(trouble)?;
@@ -411,6 +425,8 @@ impl Durable for Embedded {
                     if !works {
                         return Err(Stop::Suspend(Suspension::Locked { lock: name.to_owned(), holder }));
                     }
+                    self.record(RunEvent::LockAwaited { lock: name.to_owned(), holder }).await?;
+                    self.flush()?;
                     tokio::select! {
                         () = changed => {}
                         () = tokio::time::sleep(self.settings.lease / 2) => {}
@@ -422,10 +438,18 @@ impl Durable for Embedded {
         }
     }
 
-    async fn unlock(&self, guard: Guard) -> Result<(), Stop> {
+    async fn unlock(&self, guard: Guard, done: bool) -> Result<(), Stop> {
+        if guard.returned {
+            return Ok(());
+        }
         let Fence { lock, token } = guard.fence;
-        self.record(RunEvent::Unlocked { lock: lock.clone(), token }).await?;
-        self.flush()?;
+        let key = guard.key.child("unlocked");
+        let entry = done.then(|| self.entry(&key, EntryState::Done(Value::from(token)), 1));
+        self.commit(Batch {
+            entries: entry.into_iter().collect(),
+            events: vec![RunEvent::Unlocked { lock: lock.clone(), token }],
+            ..Batch::default()
+        })?;
         self.shared.journal.unlock(&lock, &self.shared.run, token).map_err(trouble)
     }
 }
