@@ -55,6 +55,10 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             "probe": "test -e done && echo URL=https://x >> $WINDLASS_OUTPUT",
             "undo": "rm -f done",
         }),
+        "file.stamp" => {
+            repo.file("STAMP", "").commit("chore: make room for a stamp");
+            json!({ "path": "STAMP" })
+        }
         "http.check" => {
             blind = true;
             json!({ "url": server.url("/ok") })
@@ -72,7 +76,7 @@ fn sorted(mut effects: Vec<Effect>) -> Vec<Effect> {
 #[tokio::test]
 async fn every_action_keeps_its_promises() {
     let server = Server::start().await;
-    for action in windlass_actions::all().iter() {
+    for action in windlass_actions::all().with(crate::example::Stamp).iter() {
         let name = action.name();
         let Fixture { setting, params, by_hand, blind } = fixture(name, &server).await;
         let before = setting.snapshot();

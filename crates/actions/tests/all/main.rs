@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod conformance;
+mod example;
 mod files;
 mod git;
 mod http;
@@ -20,4 +21,10 @@ fn no_file_is_forgotten() {
         let module = name.strip_suffix(".rs").unwrap();
         assert!(module == "main" || listed.contains(&format!("mod {module};")), "{name} is not in main.rs");
     }
+}
+
+#[test]
+fn contributing_shows_the_example_as_it_is() {
+    let contributing = include_str!("../../../../CONTRIBUTING.md");
+    assert!(contributing.contains(include_str!("example.rs")), "CONTRIBUTING.md shows another example.rs");
 }
