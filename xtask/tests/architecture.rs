@@ -131,3 +131,18 @@ fn visit(folder: &Path, look: &mut dyn FnMut(&Path, &str)) {
         }
     }
 }
+
+#[test]
+fn requirements_name_tests_that_exist() {
+    let page = std::fs::read_to_string(root().join("docs/requirements.md")).unwrap();
+    let mut count = 0;
+    for row in page.lines().filter(|line| line.starts_with("| R") || line.starts_with("| C")) {
+        for shown in row.split(['|', ';']).filter(|part| part.contains("` in ")) {
+            let (test, file) = shown.trim().trim_start_matches('`').split_once("` in ").unwrap();
+            let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+            assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test}: {row}");
+            count += 1;
+        }
+    }
+    assert!(count > 60, "only {count} tests are named");
+}
