@@ -19,6 +19,7 @@ fn crates_depend_in_one_direction() {
         ("windlass-actions", &["windlass-core", "windlass-engine"]),
         ("windlass-cli", &["windlass-core", "windlass-engine", "windlass-actions"]),
         ("windlass-testkit", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
+        ("windlass-e2e", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
         ("xtask", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
     ];
     for package in &metadata.packages {
