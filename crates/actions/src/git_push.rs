@@ -116,7 +116,13 @@ impl Action for Push {
         };
         match (finished.success(), after) {
             (_, Ok(after)) if arrived(&after) => {}
-            (false, _) => return Err(ActionError::Failed(refusal(&repository, &params.remote, &finished))),
+            (false, after) => {
+                // What the remote holds tells it surely; its words differ between versions and hosts of git.
+                let changed = after
+                    .is_ok_and(|after| wanted.iter().any(|one| after.get(&one.full) != one.remote.as_ref()));
+                let refusal = refusal(&repository, &params.remote, &finished, changed);
+                return Err(ActionError::Failed(refusal));
+            }
             (true, Err(error)) => return Err(error),
             (true, Ok(_)) => {
                 return Err(ActionError::Failed(format!(
@@ -354,7 +360,7 @@ async fn standing(git: &Git, remote: &str, full: &str, local: &str, held: Option
 }
 
 /// Why the remote did not take it: its own words.
-fn refusal(git: &Git, remote: &str, finished: &Finished) -> String {
+fn refusal(git: &Git, remote: &str, finished: &Finished, changed: bool) -> String {
     let stdout = String::from_utf8_lossy(&finished.stdout);
     // `!<TAB>FROM:TO<TAB>[remote rejected] (why)`, git-push(1). The others of an atomic push only follow the first.
     let mut refused: Vec<String> = stdout
@@ -377,7 +383,7 @@ fn refusal(git: &Git, remote: &str, finished: &Finished) -> String {
     if !words.is_empty() {
         told = if told.is_empty() { words } else { format!("{told}: {words}") };
     }
-    if told.contains("stale info") || told.contains("cannot lock ref") {
+    if changed || told.contains("stale info") || told.contains("cannot lock ref") {
         return format!("{remote} changed while we were pushing: {told}");
     }
     format!("{remote} refused the push, and took nothing: {told}")

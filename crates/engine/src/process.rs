@@ -28,9 +28,9 @@ pub const STDOUT_KEPT: usize = 16 << 20;
 pub const STDERR_KEPT: usize = 64 << 10;
 
 /// How long a process that is told to stop may take before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = if cfg!(test) { Duration::from_millis(800) } else { Duration::from_secs(5) };
 /// How long output is read after the process ended: something it started may hold the pipe open for ever.
-const DRAIN: Duration = Duration::from_secs(1);
+const DRAIN: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(1) };
 
 /// A process to run. There is no way to give it a shell string.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -331,6 +331,22 @@ async fn somebody_elses_push_in_between_wins() {
 }
 
 #[tokio::test]
+async fn a_remote_that_changed_is_told_whatever_words_it_refuses_with() {
+    let setting = published();
+    let repo = &setting.repo;
+    repo.file("x", "1").commit("feat: x");
+    repo.tag("v0.2.0");
+    let clone = repo.clone_of_remote();
+    clone.file("y", "1").commit("feat: y");
+    clone.git(&["push", "--quiet", "origin", "main:theirs"]);
+    repo.remote_hook("update", "git update-ref refs/heads/main refs/heads/theirs\necho 'not today' >&2\nexit 1");
+    let message = setting.refusal("git.push", &json!({})).await;
+    assert!(message.starts_with("origin changed while we were pushing: "), "{message}");
+    assert!(message.contains("not today"), "{message}");
+    assert_eq!(repo.remote_git(&["rev-parse", "main"]), clone.head());
+}
+
+#[tokio::test]
 async fn what_was_stopped_in_the_middle_is_done_the_next_time() {
     let setting = published();
     let repo = &setting.repo;

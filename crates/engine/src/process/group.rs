@@ -59,7 +59,7 @@ impl Drop for Group {
 /// called before the run starts processes of its own. Only Linux tells what it needs; elsewhere it finds nothing.
 pub fn stop_leftovers(run: &RunId) -> usize {
     #[cfg(target_os = "linux")]
-    return leftovers::stop(run);
+    return leftovers::stop(run, leftovers::GRACE);
     #[cfg(not(target_os = "linux"))]
     {
         let _ = run;
@@ -79,7 +79,7 @@ fn is_alive(group: Pid) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-mod leftovers {
+pub(super) mod leftovers {
     //! What `/proc` tells, proc(5).
 
     use std::collections::BTreeSet;
@@ -93,20 +93,20 @@ mod leftovers {
     use super::POLL;
 
     /// How long a process may take to end by itself.
-    const GRACE: Duration = Duration::from_secs(3);
+    pub(super) const GRACE: Duration = Duration::from_secs(3);
     /// How long a killed process is waited for: one in an uninterruptible state may stay.
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    pub(super) fn stop(run: &RunId) -> usize {
+    pub(in super::super) fn stop(run: &RunId, grace: Duration) -> usize {
         let mark = format!("WINDLASS_RUN_ID={run}").into_bytes();
         let mut seen = BTreeSet::new();
         let start = Instant::now();
         loop {
             let found = find(&mark);
-            if found.is_empty() || start.elapsed() > GRACE + PATIENCE {
+            if found.is_empty() || start.elapsed() > grace + PATIENCE {
                 return seen.len();
             }
-            let kill_now = start.elapsed() > GRACE;
+            let kill_now = start.elapsed() > grace;
             for process in found {
                 // Asked once, however long it takes: a second SIGTERM makes some programs leave in a hurry.
                 if seen.insert((process.number, process.started)) && !kill_now {
