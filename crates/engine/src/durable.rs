@@ -34,6 +34,8 @@ pub struct EffectRequest<'a> {
     pub fence: Option<&'a Fence>,
     /// Outputs of earlier steps as environment.
     pub outputs: &'a BTreeMap<String, String>,
+    /// The step's matrix values as environment.
+    pub matrix: &'a BTreeMap<String, String>,
     /// It only looks (a watch's sample): no events, and a failure is a result.
     pub quiet: bool,
 }

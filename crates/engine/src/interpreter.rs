@@ -5,7 +5,7 @@
 //! happened before instead of doing it again.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt, join_all};
 use jiff::{SignedDuration, Timestamp};
@@ -52,7 +52,7 @@ pub async fn walk<D: Durable>(
     starter: &str,
     direction: Direction,
 ) -> Ending {
-    let interpreter = Interpreter { engine, plan, digest, starter, outputs: Mutex::new(Outputs::default()) };
+    let interpreter = Interpreter { engine, plan, digest, starter, outputs: Mutex::default() };
     let result = match direction {
         Direction::Forward => interpreter.steps(&plan.steps, None, &Scope::default()).await,
         Direction::Rollback => interpreter.steps(&plan.rollback, None, &Scope::default()).await,
@@ -96,7 +96,8 @@ struct Interpreter<'a, D> {
     plan: &'a Plan,
     digest: &'a Digest,
     starter: &'a str,
-    outputs: Mutex<Outputs>,
+    /// Shared, because every item reads it and few add to it.
+    outputs: Mutex<Arc<Outputs>>,
 }
 
 /// What holds around an item.
@@ -245,7 +246,7 @@ impl<D: Durable> Interpreter<'_, D> {
         scope: &Scope,
     ) -> Result<(), Stop> {
         let call = self.rendered(&node.call, path)?;
-        let environment = self.environment(scope);
+        let outputs = self.outputs();
         let completion = self
             .engine
             .effect(EffectRequest {
@@ -255,12 +256,16 @@ impl<D: Durable> Interpreter<'_, D> {
                 effects: &node.effects,
                 deadline: scope.deadline,
                 fence: scope.fence.as_ref(),
-                outputs: &environment,
+                outputs: outputs.environment(),
+                matrix: &scope.environment,
                 quiet: false,
             })
             .await?;
+        // Given back before it is added to: else the addition would copy all of it.
+        drop(outputs);
         if let Completion::Output(output) = completion {
-            self.outputs.lock().unwrap_or_else(PoisonError::into_inner).add(step, path, &output);
+            let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::make_mut(&mut outputs).add(step, path, &output);
         }
         Ok(())
     }
@@ -425,10 +430,10 @@ impl<D: Durable> Interpreter<'_, D> {
         if u64::try_from(missed).is_ok_and(|missed| missed > node.rule.every.as_millis().max(1000)) {
             return Ok(Vec::new());
         }
-        let environment = self.environment(scope);
+        let outputs = self.outputs();
         let taken = join_all(node.probes.iter().enumerate().map(|(index, probe)| {
             let key = key.child(index);
-            let environment = &environment;
+            let outputs = &outputs;
             async move {
                 let call = self.rendered(&probe.call, &key)?;
                 let policy = Policy { timeout: Some(probe.timeout), ..Policy::default() };
@@ -441,7 +446,8 @@ impl<D: Durable> Interpreter<'_, D> {
                         effects: &[],
                         deadline: None,
                         fence: scope.fence.as_ref(),
-                        outputs: environment,
+                        outputs: outputs.environment(),
+                        matrix: &scope.environment,
                         quiet: true,
                     })
                     .await;
@@ -503,14 +509,8 @@ impl<D: Durable> Interpreter<'_, D> {
         People { roles: &self.plan.roles, authors: &self.plan.authors, starter: self.starter }
     }
 
-    fn outputs(&self) -> Outputs {
+    fn outputs(&self) -> Arc<Outputs> {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn environment(&self, scope: &Scope) -> BTreeMap<String, String> {
-        let mut environment = self.outputs().environment();
-        environment.extend(scope.environment.clone());
-        environment
     }
 
     fn rendered(&self, call: &ActionCall, path: &StepPath) -> Result<ActionCall, Stop> {

@@ -1,5 +1,7 @@
 //! Takes back what a run did, last first, for runbooks without a rollback section.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use windlass_core::plan::{ActionNode, Found, Node, Outputs, Plan, StepPath, render_deferred};
@@ -68,7 +70,7 @@ async fn attempt(
 ) -> Result<Undone, String> {
     let action = engine.actions().get(&node.call.action).ok_or("this Windlass does not know the action")?;
     let params = render_deferred(&node.call.params, outputs)?;
-    let environment = outputs.environment();
+    let matrix = BTreeMap::new();
     let request = EffectRequest {
         key,
         call: &node.call,
@@ -76,7 +78,8 @@ async fn attempt(
         effects: &node.effects,
         deadline: None,
         fence: None,
-        outputs: &environment,
+        outputs: outputs.environment(),
+        matrix: &matrix,
         quiet: false,
     };
     let context = engine.context(&request, 1, CancellationToken::new());

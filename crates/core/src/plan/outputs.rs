@@ -10,7 +10,10 @@ use super::StepPath;
 
 /// Outputs of items, by the name of the step and of the item.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outputs(BTreeMap<String, Map<String, Value>>);
+pub struct Outputs {
+    fields: BTreeMap<String, Map<String, Value>>,
+    environment: BTreeMap<String, String>,
+}
 
 impl Outputs {
     /// Keeps what the item at `path`, of the step at `step`, gave. A script's own outputs stand beside what every
@@ -28,24 +31,27 @@ impl Outputs {
         }
         let last = |path: &StepPath| path.0.rsplit('/').next().unwrap_or_default().to_owned();
         for name in [last(step), last(path)] {
-            self.0.entry(name).or_default().extend(flat.clone());
+            let texts = flat.iter().filter_map(|(key, value)| Some((key, as_text(value)?)));
+            self.environment.extend(
+                texts.map(|(key, text)| {
+                    (format!("WINDLASS_OUTPUT_{}_{}", variable(&name), variable(key)), text)
+                }),
+            );
+            self.fields.entry(name).or_default().extend(flat.clone());
         }
     }
 
     /// As environment variables: `WINDLASS_OUTPUT_STEP_KEY`, for values that are text, numbers or booleans.
-    pub fn environment(&self) -> BTreeMap<String, String> {
-        let mut environment = BTreeMap::new();
-        for (name, fields) in &self.0 {
-            for (key, value) in fields {
-                let text = match value {
-                    Value::String(text) => text.clone(),
-                    Value::Number(_) | Value::Bool(_) => value.to_string(),
-                    _ => continue,
-                };
-                environment.insert(format!("WINDLASS_OUTPUT_{}_{}", variable(name), variable(key)), text);
-            }
-        }
-        environment
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
     }
 }
 
@@ -89,7 +95,7 @@ pub fn evaluate_guard(
             Some((name.strip_prefix("WINDLASS_")?.to_lowercase(), Dynamic::from(value.clone())))
         })
         .collect();
-    known.insert("outputs".to_owned(), Dynamic::from(Serde(&outputs.0)));
+    known.insert("outputs".to_owned(), Dynamic::from(Serde(&outputs.fields)));
     let environment = environment();
     let expression = environment
         .compile_expression(when)
@@ -105,7 +111,7 @@ fn environment() -> Environment<'static> {
 }
 
 fn context(outputs: &Outputs) -> Dynamic {
-    Dynamic::from(Serde(BTreeMap::from([("outputs", &outputs.0)])))
+    Dynamic::from(Serde(BTreeMap::from([("outputs", &outputs.fields)])))
 }
 
 fn variable(name: &str) -> String {
@@ -145,7 +151,8 @@ mod tests {
 
     #[test]
     fn outputs_reach_scripts_as_environment() {
-        let environment = outputs().environment();
+        let outputs = outputs();
+        let environment = outputs.environment();
         assert_eq!(environment.get("WINDLASS_OUTPUT_BUILD_DIGEST").map(String::as_str), Some("sha256:1"));
         assert_eq!(environment.get("WINDLASS_OUTPUT_IMAGE_CODE").map(String::as_str), Some("0"));
     }

@@ -194,7 +194,9 @@ impl Embedded {
             cancel,
         );
         context.fence = request.fence.cloned();
-        context.outputs = Arc::new(request.outputs.clone());
+        let mut outputs = request.outputs.clone();
+        outputs.extend(request.matrix.iter().map(|(name, value)| (name.clone(), value.clone())));
+        context.outputs = Arc::new(outputs);
         context
     }
 
