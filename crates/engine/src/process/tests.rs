@@ -199,7 +199,7 @@ fn leftovers_of_a_run_are_stopped_and_nothing_else() {
         std::thread::yield_now();
     }
     // The deaf one has to be killed: a short grace is enough to see it.
-    assert!(super::group::leftovers::stop(&run, Duration::from_millis(300)) >= 2);
+    assert!(group::leftovers::stop(&run, Duration::from_millis(300)) >= 2);
     assert_eq!(stop_leftovers(&run), 0);
     assert!(!left.wait().unwrap().success());
     assert!(!deaf.wait().unwrap().success());
