@@ -339,7 +339,10 @@ async fn a_remote_that_changed_is_told_whatever_words_it_refuses_with() {
     let clone = repo.clone_of_remote();
     clone.file("y", "1").commit("feat: y");
     clone.git(&["push", "--quiet", "origin", "main:theirs"]);
-    repo.remote_hook("update", "git update-ref refs/heads/main refs/heads/theirs\necho 'not today' >&2\nexit 1");
+    repo.remote_hook(
+        "update",
+        "git update-ref refs/heads/main refs/heads/theirs\necho 'not today' >&2\nexit 1",
+    );
     let message = setting.refusal("git.push", &json!({})).await;
     assert!(message.starts_with("origin changed while we were pushing: "), "{message}");
     assert!(message.contains("not today"), "{message}");
