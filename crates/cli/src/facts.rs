@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::holders;
 use crate::project::Project;
+use crate::withdrawn;
 
 /// More commits than this in one release are not read.
 const MOST_COMMITS: usize = 5000;
@@ -53,6 +54,8 @@ pub struct Repository {
     pub person: Option<String>,
     /// The remote that releases go to.
     pub remote: Option<String>,
+    /// All remotes.
+    pub remotes: Vec<String>,
 }
 
 impl Repository {
@@ -90,6 +93,7 @@ impl Repository {
                 shallow: shallow.map_err(failed)?,
                 person: person.map_err(failed)?.map(|person| person.email),
                 remote,
+                remotes,
             })
         })?
     }
@@ -168,12 +172,21 @@ pub fn next(
     repository.require_history()?;
     let policy = policy(project)?;
     let (asked, channel) = read_request(request)?;
-    let baseline = released(repository, &policy);
+    let withdrawn = withdrawn::read(project, repository, &policy)?;
+    let versions = withdrawn::versions(&withdrawn);
+    let baseline = released(repository, &policy, &versions);
     let read = read_commits(project, repository, &baseline)?;
     let commits: Vec<Commit> = read.commits.iter().map(commit).collect();
-    let input =
-        NextInput { commits: &commits, stated, request: &asked, channel, policy: &policy, withdrawn: &[] };
+    let input = NextInput {
+        commits: &commits,
+        stated,
+        request: &asked,
+        channel,
+        policy: &policy,
+        withdrawn: &versions,
+    };
     let mut decision = decide(&baseline, &input).map_err(refused)?;
+    decision.reasons.extend(withdrawn::reasons(&withdrawn, &decision));
     if read.truncated {
         decision.reasons.push(format!("only the newest {MOST_COMMITS} commits were read"));
     }
@@ -189,11 +202,12 @@ pub fn commits_since_release(
     repository: &Repository,
     policy: &Policy,
 ) -> Result<Vec<Commit>> {
-    let read = read_commits(project, repository, &released(repository, policy))?;
+    let withdrawn = withdrawn::versions(&withdrawn::read(project, repository, policy)?);
+    let read = read_commits(project, repository, &released(repository, policy, &withdrawn))?;
     Ok(read.commits.iter().map(commit).collect())
 }
 
-fn released(repository: &Repository, policy: &Policy) -> Baseline {
+fn released(repository: &Repository, policy: &Policy, withdrawn: &[Version]) -> Baseline {
     let tags: Vec<TagFact> = repository
         .tags
         .iter()
@@ -203,7 +217,7 @@ fn released(repository: &Repository, policy: &Policy) -> Baseline {
             commits_since: (Some(&tag.commit) == repository.head.as_ref()).then_some(0),
         })
         .collect();
-    baseline(&tags, policy, &[])
+    baseline(&tags, policy, withdrawn)
 }
 
 fn read_commits(project: &Project, repository: &Repository, baseline: &Baseline) -> Result<Commits> {

@@ -27,6 +27,7 @@ pub mod report;
 pub mod runner;
 pub mod session;
 pub mod starter;
+mod withdrawn;
 pub mod world;
 
 pub use session::Session;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use windlass_core::config::Secret;
 use windlass_core::diagnostic::{Severity, nearest};
 use windlass_core::plan::bind::{self, BindInput, Document};
-use windlass_core::plan::{Facts, Plan, SecretSource, StepPath, sha256_hex};
+use windlass_core::plan::{Facts, Plan, SecretSource, sha256_hex};
 
 use crate::catalogue::Actions;
 use crate::error::{CommandError, Located, Result};
@@ -101,7 +101,13 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
             .with_diagnostics(findings, sources.clone())
     })?;
     plan.preflight = preflight::findings(project, &plan, &sources)?;
-    plan.preflight.extend(dirty(&facts, &plan));
+    plan.preflight.extend(preflight::repository::findings(
+        project,
+        &repository,
+        &facts,
+        &request.version,
+        &plan,
+    ));
     Ok((plan, Warnings { located: warnings, sources }))
 }
 
@@ -264,24 +270,4 @@ fn pinned_files(
 fn hash(project: &Project, path: &str) -> Result<Option<String>> {
     let text = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
     Ok(text.map(|text| sha256_hex(text.as_bytes())))
-}
-
-/// Changes that nobody committed would ride along, or stop the release half-way.
-fn dirty(facts: &Facts, plan: &Plan) -> Option<windlass_core::plan::Finding> {
-    if facts.dirty.is_empty() || plan.release.is_none() {
-        return None;
-    }
-    let shown: Vec<&str> = facts.dirty.iter().take(5).map(String::as_str).collect();
-    let more = facts.dirty.len().saturating_sub(shown.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(windlass_core::plan::Finding {
-        path: plan.steps.first().map_or_else(|| StepPath::new("release"), |step| step.path.clone()),
-        kind: "dirty".into(),
-        message: format!(
-            "{} not committed: {}{more}; commit or stash them",
-            counted(facts.dirty.len(), "change is", "changes are"),
-            shown.join(", ")
-        ),
-        place: String::new(),
-    })
 }

@@ -62,3 +62,52 @@ fn two_open_quotes_do_not_close_each_other() {
     let found = findings(&repo, &[]);
     assert_eq!(found.iter().filter(|finding| finding.starts_with("syntax")).count(), 2, "{found:?}");
 }
+
+#[test]
+fn a_remote_that_is_not_there_is_told_and_refused() {
+    let repo = RepoBuilder::with_commit();
+    runbook(
+        &repo,
+        "r",
+        "### A\n\n```yaml\nuses: git.push\n```\n\n```yaml\nuses: git.push\nwith: { remote: mirror, refs: [main] }\n```\n\n\
+         ### B\n- When: 1 == 2\n\n```yaml\nuses: git.push\nwith: { remote: never }\n```",
+    );
+    assert_eq!(
+        findings(&repo, &[]),
+        [
+            "remote a/git.push : there is no remote `origin`; add it with `git remote add origin URL`",
+            "remote a/git.push-2 : there is no remote `mirror`; add it with `git remote add mirror URL`",
+        ]
+    );
+    let ran = windlass(&repo, &["run", "r"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("git remote add origin URL"), "{}", ran.err);
+    repo.git(&["remote", "add", "origin", "/nowhere"]);
+    assert_eq!(findings(&repo, &[]).len(), 1);
+}
+
+#[test]
+fn a_release_from_another_branch_is_told() {
+    let repo = RepoBuilder::with_commit();
+    repo.tag("v1.0.0");
+    repo.file("windlass.toml", "[git]\nbranch = \"main\"\n");
+    runbook(&repo, "release", "### A\n\n```sh\necho $WINDLASS_VERSION\n```");
+    repo.commit("fix: a leak");
+    let check = |branch: &str, args: &[&str], expect: bool| {
+        repo.git(&["switch", "--quiet", "-C", branch]);
+        let ran = windlass(&repo, &[&["plan", "--json"], args].concat()).json();
+        let found = ran["plan"]["preflight"].as_array().unwrap().clone();
+        assert_eq!(found.iter().any(|finding| finding["kind"] == "branch"), expect, "{branch} {args:?}");
+        found.first().map(|finding| finding["message"].as_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    check("main", &[], false);
+    let message = check("topic", &[], true);
+    assert_eq!(
+        message,
+        "1.0.1 would be released from the branch topic, not from main; switch with `git switch main`"
+    );
+    check("topic", &["--channel", "rc"], false);
+    check("topic", &["--hotfix"], false);
+    check("release/1.0", &[], false);
+    check("1.x", &[], false);
+}

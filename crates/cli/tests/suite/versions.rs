@@ -1,6 +1,8 @@
 //! next, bump, changelog, notes.
 
-use crate::support::{package, windlass};
+use windlass_testkit::repo::RepoBuilder;
+
+use crate::support::{package, runbook, windlass};
 
 #[test]
 fn the_next_version_and_why() {
@@ -81,4 +83,36 @@ fn notes_are_those_of_the_version() {
     assert_eq!(std::fs::read_to_string(output).unwrap(), "### Fixed\n\n- A leak\n");
     let ran = windlass(&repo, &["notes", "9.9.9"]);
     assert!(ran.code == 2 && ran.err.contains("it has: 1.2.0"), "{}", ran.err);
+}
+
+#[test]
+fn a_release_that_was_rolled_back_spends_its_number() {
+    let repo = RepoBuilder::with_commit();
+    repo.tag("v1.0.0");
+    repo.file("x", "1").commit("feat: x");
+    runbook(
+        &repo,
+        "release",
+        "### Tag\n\n```sh {in-doubt=rerun}\ngit tag $WINDLASS_TAG\n```\n\n### Fail\n\n```sh\nexit 1\n```",
+    );
+    assert_eq!(windlass(&repo, &["run"]).code, 1);
+    let ran = windlass(&repo, &["rollback"]);
+    assert_eq!(ran.code, 6, "{}", ran.err);
+    repo.commit("fix: x");
+    let ran = windlass(&repo, &["next", "--explain"]);
+    assert!(ran.out.starts_with("1.1.1\n"), "{}{}", ran.out, ran.err);
+    let reason = "1.1.0 was rolled back, so its number is spent, and the release counts from 1.0.0";
+    assert!(ran.out.contains(reason), "{}", ran.out);
+    let plan = windlass(&repo, &["plan", "--json"]).json();
+    assert_eq!(plan["plan"]["release"]["previous"], "1.0.0");
+    // What never got its tag was never out.
+    repo.git(&["tag", "--delete", "v1.1.0"]);
+    assert_eq!(windlass(&repo, &["next"]).out, "1.1.0\n");
+    repo.file("windlass.toml", "[version]\nwithdrawn = [\"1.1.0\"]\n");
+    let ran = windlass(&repo, &["next", "--explain"]);
+    assert!(
+        ran.out.starts_with("1.1.1\n") && ran.out.contains("withdrawn in the configuration"),
+        "{}",
+        ran.out
+    );
 }

@@ -59,6 +59,9 @@ pub struct Version {
     pub hotfix_suffix: bool,
     /// What each type of commit raises: `major`, `minor`, `patch` or `none`, over the built-in rules.
     pub rules: BTreeMap<String, String>,
+    /// Versions taken back: nothing counts from them, and their numbers are never used again. Those that Windlass
+    /// itself rolled back here need not be listed.
+    pub withdrawn: Vec<String>,
 }
 
 impl Default for Version {
@@ -69,6 +72,7 @@ impl Default for Version {
             initial_development: true,
             hotfix_suffix: false,
             rules: BTreeMap::new(),
+            withdrawn: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     Version,
 };
 use crate::diagnostic::{Diagnostic, Span};
+use crate::version::parse_version;
 
 /// A source longer than this many bytes is refused whole.
 const LONGEST_SOURCE: usize = 1 << 20;
@@ -106,7 +107,8 @@ impl Reader {
     }
 
     fn version(&mut self, entry: &Entry<'_>, version: &mut Version) {
-        const KEYS: &[&str] = &["tag", "holders", "initial_development", "hotfix_suffix", "rules"];
+        const KEYS: &[&str] =
+            &["tag", "holders", "initial_development", "hotfix_suffix", "rules", "withdrawn"];
         for entry in self.table(entry) {
             match entry.key {
                 "tag" => {
@@ -130,9 +132,24 @@ impl Reader {
                         version.rules.extend(bump.map(|bump| (entry.key.to_owned(), bump)));
                     }
                 }
+                "withdrawn" => version.withdrawn = self.versions(&entry),
                 _ => self.unknown(&entry, KEYS),
             }
         }
+    }
+
+    fn versions(&mut self, entry: &Entry<'_>) -> Vec<String> {
+        let versions = self.texts(entry);
+        versions
+            .into_iter()
+            .filter(|text| match parse_version(text) {
+                Ok(_) => true,
+                Err(error) => {
+                    self.bad(entry, &format!("`{}`: {error}", entry.path), "such as [\"1.1.0\"]");
+                    false
+                }
+            })
+            .collect()
     }
 
     fn holders(&mut self, entry: &Entry<'_>) -> Vec<Holder> {
@@ -410,6 +427,7 @@ holders = ["Cargo.toml", { path = "doc/x.md", pattern = 'Version: (.*)' }]
 initial_development = false
 hotfix_suffix = true
 rules = { feat = "minor", docs = "none" }
+withdrawn = ["v1.1.0", "1.2.0-rc.1"]
 [git]
 remote = "upstream"
 branch = "trunk"
@@ -435,6 +453,7 @@ KEY = { file = "~/.keys/release" }
         assert_eq!(holders, [("Cargo.toml", None), ("doc/x.md", Some("Version: (.*)"))]);
         assert!(!config.version.initial_development && config.version.hotfix_suffix && !config.git.annotate);
         assert_eq!(config.version.rules["docs"], "none");
+        assert_eq!(config.version.withdrawn, ["v1.1.0", "1.2.0-rc.1"]);
         assert_eq!((config.git.remote.as_str(), config.git.sign), ("upstream", Sign::Ssh));
         assert_eq!(config.changelog.path, "docs/CHANGELOG.md");
         assert_eq!(config.roles["release-manager"], ["alice@example.com", "bob"]);
@@ -459,6 +478,7 @@ tag = 3
 holders = ["/etc/passwd", 4, { pattern = "(" }, { path = "a", patern = "x" }]
 rules = { feat = "minr" }
 initial_development = "yes"
+withdrawn = ["1.1"]
 [git]
 sign = "gpgg"
 remote = "--upload-pack=x"
@@ -492,12 +512,13 @@ OTHER = {}
                 "5:63 unknown-key patern did you mean `pattern`?",
                 "6:18 bad-value \"minr\" did you mean `minor`?",
                 "7:23 wrong-type \"yes\" ",
-                "9:8 bad-value \"gpgg\" did you mean `gpg`?",
-                "10:10 bad-value \"--upload-pack=x\" ",
-                "12:10 wrong-type \"alice\" ",
-                "14:1 unknown-key urll did you mean `url`?",
-                "16:9 wrong-type \"hunter2\" ",
-                "17:9 bad-value {} ",
+                "8:13 bad-value [\"1.1\"] ",
+                "10:8 bad-value \"gpgg\" did you mean `gpg`?",
+                "11:10 bad-value \"--upload-pack=x\" ",
+                "13:10 wrong-type \"alice\" ",
+                "15:1 unknown-key urll did you mean `url`?",
+                "17:9 wrong-type \"hunter2\" ",
+                "18:9 bad-value {} ",
             ]
         );
         assert!(findings.iter().all(|finding| !finding.message.contains("hunter2")));

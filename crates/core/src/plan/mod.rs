@@ -145,7 +145,7 @@ pub enum SecretSource {
 pub struct Finding {
     /// The item that needs it.
     pub path: StepPath,
-    /// `syntax`, `command`, `file`, `make-target`, `secret`.
+    /// `syntax`, `command`, `file`, `make-target`, `secret`, `remote`, `branch`, `dirty`.
     pub kind: String,
     /// What is missing, in a sentence.
     pub message: String,
