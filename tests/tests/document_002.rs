@@ -125,7 +125,10 @@ fn it_is_planned_and_what_is_missing_stops_its_run() {
 /// The document with its release commands on this repository's tools, and owners: what differs is listed here.
 fn on_these_tools() -> String {
     let changes = [
-        ("git tag -a v1.2.0 -m \"Release v1.2.0\n", "git tag -a \"$WINDLASS_TAG\" -m \"Release $WINDLASS_TAG\n"),
+        (
+            "git tag -a v1.2.0 -m \"Release v1.2.0\n",
+            "git tag -a \"$WINDLASS_TAG\" -m \"Release $WINDLASS_TAG\n",
+        ),
         ("git push origin v1.2.0\n", "git push origin \"$WINDLASS_TAG\"\n"),
         ("gh workflow run deploy.yml --ref v1.2.0\n", "./deploy staging \"$WINDLASS_TAG\"\n"),
         (

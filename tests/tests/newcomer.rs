@@ -156,7 +156,8 @@ fn judge(repo: &RepoBuilder, kind: &Kind, versions: &[&str], notes: &[&str]) {
     // The remote saw each reference change once a release; its branch was there before.
     let changes = |name: &str| {
         let log = std::fs::read_to_string(repo.remote_path().join("logs").join(name)).unwrap_or_default();
-        let changes: std::collections::BTreeSet<&str> = log.lines().filter_map(|line| line.get(..81)).collect();
+        let changes: std::collections::BTreeSet<&str> =
+            log.lines().filter_map(|line| line.get(..81)).collect();
         changes.len()
     };
     assert_eq!(changes(&format!("refs/tags/{tag}")), 1);
