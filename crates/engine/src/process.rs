@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 
 use crate::action::{ActionError, Result};
@@ -143,13 +143,6 @@ pub async fn run(context: &Context, command: &Command) -> Result<Finished> {
     }
     let mut child = spawn(context, command)?;
     let group = Group::of(child.id());
-    if let (Some(mut stdin), Some(bytes)) = (child.stdin.take(), command.stdin.clone()) {
-        // A program that does not read its input is not at fault.
-        tokio::spawn(async move {
-            let _ = stdin.write_all(&bytes).await;
-            let _ = stdin.shutdown().await;
-        });
-    }
     let mut out =
         Intake::start(child.stdout.take(), Keep::First(command.keep), context, command, Stream::Out);
     let mut err = Intake::start(child.stderr.take(), Keep::Last(STDERR_KEPT), context, command, Stream::Err);
@@ -192,12 +185,15 @@ fn spawn(context: &Context, command: &Command) -> Result<Child> {
             windlass_core::text::sanitize_line(name)
         )));
     }
+    let stdin = input(command).map_err(|error| {
+        ActionError::Failed(format!("the input of `{program}` cannot be kept in a temporary file: {error}"))
+    })?;
     tokio::process::Command::new(&command.program)
         .args(&command.args)
         .env_clear()
         .envs(environment)
         .current_dir(folder)
-        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -218,6 +214,16 @@ fn spawn(context: &Context, command: &Command) -> Result<Child> {
             }
             _ => ActionError::Failed(format!("`{program}` cannot be started: {error}")),
         })
+}
+
+/// A file, not a pipe: a program whose starter is killed would read the half that came through a pipe as the whole,
+/// and git would make a tag with half a message, or none.
+fn input(command: &Command) -> std::io::Result<Stdio> {
+    let Some(bytes) = &command.stdin else { return Ok(Stdio::null()) };
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 fn as_bytes(value: &OsString) -> &[u8] {

@@ -94,6 +94,8 @@ fn head(plan: &Plan, paint: Paint, text: &mut String) {
 }
 
 fn steps(steps: &[PlannedStep], paint: Paint, text: &mut String) {
+    // Preconditions are no step of the document, and what follows them has the numbers that it has there.
+    let before = usize::from(steps.first().is_some_and(is_preconditions));
     for (index, step) in steps.iter().enumerate() {
         let mut facts = Vec::new();
         if let Some(owner) = &step.owner {
@@ -114,7 +116,10 @@ fn steps(steps: &[PlannedStep], paint: Paint, text: &mut String) {
             false => format!("{} [{}]", sanitize_line(&step.title), sanitize_line(&matrix.join(", "))),
         };
         let facts = sanitize_line(&facts.join(", "));
-        let number = format!("{:>3}.", index + 1);
+        let number = match (index + 1).checked_sub(before) {
+            Some(number) if number > 0 => format!("{number:>3}."),
+            _ => " ".repeat(4),
+        };
         match &step.skipped {
             Some(why) => {
                 let why = format!("left out: {}", sanitize_line(why));
@@ -130,6 +135,11 @@ fn steps(steps: &[PlannedStep], paint: Paint, text: &mut String) {
         }
         nodes(&step.nodes, "     ", paint, text);
     }
+}
+
+/// Binding puts them first, under this title, whatever the document's language.
+fn is_preconditions(step: &PlannedStep) -> bool {
+    step.title == "Preconditions" && step.path.0.starts_with("preconditions")
 }
 
 fn nodes(nodes: &[Node], indent: &str, paint: Paint, text: &mut String) {

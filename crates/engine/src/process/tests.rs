@@ -46,6 +46,16 @@ fn bash(script: &str) -> Command {
 }
 
 #[tokio::test]
+async fn input_is_there_whole_before_the_program_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (context, _) = context(folder.path());
+    // Longer than a pipe holds; nobody has to live to write the rest.
+    let text = "notes\n".repeat(100_000);
+    let finished = run(&context, &bash("test -f /dev/stdin && wc -c").stdin(text)).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&finished.stdout).trim(), "600000");
+}
+
+#[tokio::test]
 async fn output_is_captured_logged_and_masked() {
     let folder = tempfile::tempdir().unwrap();
     let (context, log) = context(folder.path());
