@@ -101,17 +101,9 @@ fn every_write_is_a_point_of_death() {
         }
     });
     let points = points.into_inner().unwrap();
-    let mut uncovered: Vec<&str> = [
-        "taken",
-        "step-started",
-        "action-started",
-        "action-finished",
-        "gate-opened",
-        "sampled",
-        "locked",
-        "unlocked",
-    ]
-    .into();
+    let mut uncovered: Vec<&str> =
+        ["taken", "step-started", "action-started", "action-finished", "gate-opened", "sampled", "unlocked"]
+            .into();
     uncovered.retain(|kind| !points.keys().any(|point| point.starts_with(kind)));
     assert!(uncovered.is_empty(), "never killed after {uncovered:?}: {points:?}");
     println!("killed before and after each of {writes} writes");
