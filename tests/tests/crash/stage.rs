@@ -319,7 +319,8 @@ impl Stage {
     }
 }
 
-fn run_git(folder: &Path, arguments: &[&str]) -> String {
+/// What git says, without the last newline.
+pub fn run_git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(folder)
@@ -336,7 +337,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-fn shown(output: &Output) -> String {
+/// What a process said, and how it ended.
+pub fn shown(output: &Output) -> String {
     format!(
         "{}\n{}\n{}",
         output.status,

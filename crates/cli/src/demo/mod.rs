@@ -15,8 +15,8 @@ use crate::report::Report;
 use crate::session::Session;
 
 mod ending;
-mod production;
-mod sample;
+pub mod production;
+pub mod sample;
 pub mod service;
 mod shell;
 

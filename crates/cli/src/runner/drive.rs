@@ -337,6 +337,8 @@ fn taken(told: &Told, error: JournalError) -> CommandError {
                 run = told.run()
             ))
         }
+        // The run is as it was, and can be resumed when there is room or the file can be written again.
+        error @ JournalError::Store { .. } => CommandError { exit: Exit::Resumable, ..journal_error(error) },
         error => journal_error(error),
     }
 }

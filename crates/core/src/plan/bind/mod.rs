@@ -118,6 +118,7 @@ pub fn bind(input: &BindInput<'_>, catalogue: &dyn Catalogue) -> Result<Plan, Ve
     let steps = binder.steps(&frame);
     let rollback = binder.rollback(&frame, &steps);
     binder.declared_roles(runbook);
+    binder.declared_skills(document);
     if !binder.findings.is_empty() {
         return Err(binder.findings);
     }
@@ -287,7 +288,7 @@ impl<'a> Binder<'a> {
             let circle = self.stack.iter().skip_while(|open| *open != name).cloned().collect::<Vec<_>>();
             let diagnostic = Diagnostic::error(
                 "call-cycle",
-                format!("this call never ends: {} -> {name}", circle.join(" -> ")),
+                format!("this call never ends: {} → {name}", circle.join(" → ")),
                 span,
             );
             return self
@@ -322,6 +323,7 @@ impl<'a> Binder<'a> {
         let frame = Frame { document: called, scope: scope.with_group("env", &known), environment };
         let steps = self.steps(&frame);
         self.declared_roles(called.runbook);
+        self.declared_skills(called);
         self.stack.pop();
         self.routines.insert(name.to_owned(), Routine { runbook: pin(called), steps });
     }
@@ -341,6 +343,20 @@ impl<'a> Binder<'a> {
             self.routine(frame.document, name, on_failure.span);
         }
         on_failure.value.clone()
+    }
+
+    /// A skill is what actions' names have before the dot; one without any action is a mistake.
+    fn declared_skills(&mut self, document: Document<'_>) {
+        let names = self.catalogue.names();
+        let known: std::collections::BTreeSet<&str> =
+            names.iter().filter_map(|name| name.split_once('.')).map(|(skill, _)| skill).collect();
+        for skill in document.runbook.skills.iter().flatten() {
+            if !known.contains(skill.value.as_str()) {
+                let message = format!("there is no skill `{}`", skill.value);
+                let finding = Diagnostic::error("unknown-skill", message, skill.span);
+                self.report(document, finding.suggest(&skill.value, known.iter().copied()));
+            }
+        }
     }
 
     /// Roles that the runbook names and nobody was put in: anyone may take them, and the plan shows so.

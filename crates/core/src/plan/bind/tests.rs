@@ -282,7 +282,7 @@ fn what_cannot_be_bound_is_said_at_its_place() {
     check(
         "### A\n→ **workflow**: `other`\n",
         &[
-            "call-cycle: this call never ends: r -> other -> r (a runbook cannot call itself, not even through others) @elsewhere",
+            "call-cycle: this call never ends: r → other → r (a runbook cannot call itself, not even through others) @elsewhere",
         ],
     );
     check(
