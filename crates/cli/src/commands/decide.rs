@@ -11,7 +11,7 @@ use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::runner::gates::{self, Answer};
 use crate::runner::person::person;
-use crate::runner::{Runner, Several, worker};
+use crate::runner::{Runner, Several, items, worker};
 use crate::session::Session;
 
 /// What is said.
@@ -93,7 +93,9 @@ pub fn run(arguments: &Arguments, verb: Verb, session: &mut Session) -> Result<E
                 Verb::Reject => "rejected",
                 Verb::Confirm => "confirmed",
             };
-            session.report.line(&format!("{by} {said} {path} of {run}, plan {}", told.digest.short()));
+            let place = items::place(&told.plan, &told.state, path);
+            session.report.line(&format!("{by} {said}: {place}"));
+            session.report.line(&format!("in {run}, plan {}", told.digest.short()));
             session.report.line(&next);
         }
     }

@@ -28,7 +28,7 @@ pub struct Arguments {
 /// What to plan and how: shared with `run`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PlanOptions {
-    /// A runbook's name or path [default: release]
+    /// A runbook's name or path; for `run` also a plan's file (.json) [default: release]
     #[arg(value_name = "RUNBOOK")]
     pub runbook: Option<String>,
     /// A value for an input of the runbook

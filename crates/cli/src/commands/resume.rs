@@ -48,7 +48,9 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         stay: arguments.wait.stay(session),
         reopen: waived
             .filter(|path| !is_action(&told, path))
-            .zip(person.clone().or(Some(told.state.by.clone()))),
+            .zip(person.clone().or(Some(told.state.by.clone())))
+            .into_iter()
+            .collect(),
         from_start: false,
         person,
     };

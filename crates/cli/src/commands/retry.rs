@@ -15,7 +15,7 @@ use crate::session::Session;
 /// Run a failed item again, and go on
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The run [default: the only unfinished one], then the item [default: the one that failed]
+    /// The run [default: the only unfinished one], then the item [default: what failed]
     #[arg(value_name = "RUN|ITEM", num_args = 0..=2)]
     pub target: Vec<String>,
     /// Whether to stay at gates.
@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let mut how = How {
         direction: told.direction(),
         stay: arguments.wait.stay(session),
-        reopen: None,
+        reopen: Vec::new(),
         from_start: false,
         person: Some(by.clone()),
     };
@@ -77,9 +77,14 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         })
         .map(|item| (item.path, item.title))
         .collect();
-    let path = match (wanted.first(), &told.state.stopped_at) {
-        (Some(wanted), _) => items::find(&failed, wanted, "failed item")?,
-        (None, Some(path)) => path.clone(),
+    let paths = match (wanted.first(), &told.state.stopped_at) {
+        (Some(wanted), _) => vec![items::find(&failed, wanted, "failed item")?],
+        (None, Some(path)) => {
+            let beside = items::beside(&told.plan, &told.state, path);
+            let mut paths = vec![path.clone()];
+            paths.extend(failed.into_iter().map(|(path, _)| path).filter(|path| beside(path)));
+            paths
+        }
         (None, None) => {
             return Err(CommandError::invalid(format!(
                 "it is not known which item of {} failed",
@@ -88,6 +93,6 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
             .hint("name the item"));
         }
     };
-    how.reopen = Some((path, by));
+    how.reopen = paths.into_iter().map(|path| (path, by.clone())).collect();
     drive(session, &runner, &told, &how)
 }

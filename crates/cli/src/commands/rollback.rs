@@ -58,7 +58,8 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     // An item of an earlier rollback that failed is tried again.
     let before = runner.told(run)?;
     let failed = before.direction() == Direction::Rollback && before.state.status == RunStatus::Failed;
-    let reopen = before.state.stopped_at.clone().filter(|_| failed).map(|path| (path, by.clone()));
+    let stopped = before.state.stopped_at.clone().filter(|_| failed);
+    let reopen = stopped.map(|path| (path, by.clone())).into_iter().collect();
     post(&RunEvent::RollbackRequested { by: by.clone(), reason })?;
     let how = How {
         direction: Direction::Rollback,

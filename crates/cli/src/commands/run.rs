@@ -29,7 +29,7 @@ const NONCE: usize = 4;
 /// Execute a runbook, or a plan that was written to a file
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// What to plan and how; RUNBOOK may be a plan's file (`plan.json`).
+    /// What to plan and how.
     #[command(flatten)]
     pub options: PlanOptions,
     /// Start although preflight found something missing; that is kept
@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let how = How {
         direction: Direction::Forward,
         stay: arguments.wait.stay(session),
-        reopen: None,
+        reopen: Vec::new(),
         from_start: true,
         person: Some(by),
     };

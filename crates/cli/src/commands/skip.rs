@@ -65,7 +65,8 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         let object = json!({ "run": run, "path": path, "by": by, "reason": reason, "next": next });
         session.report.object("waiver", &object);
     } else {
-        session.report.line(&format!("{path} is waived by {by}: {reason}"));
+        let place = items::place(&told.plan, &told.state, &path);
+        session.report.line(&format!("{place}: waived by {by}: {reason}"));
         session.report.line(&next);
     }
     Ok(Exit::Done)

@@ -1,7 +1,7 @@
 //! What is said when a process leaves a run: how it stands, why, and the commands to go on with.
 
 use jiff::Timestamp;
-use windlass_core::plan::{Found, Node, StepPath};
+use windlass_core::plan::{Found, Node};
 use windlass_core::run::{GateKind, RunEvent, RunStatus};
 use windlass_core::runbook::OnFailure;
 use windlass_core::text::sanitize_line;
@@ -12,6 +12,7 @@ use windlass_engine::logs::LogFolder;
 use super::{Paint, words};
 use crate::runner::Told;
 use crate::runner::gates;
+use crate::runner::items::place;
 
 /// Log lines that a failure shows.
 const LINES: usize = 10;
@@ -46,10 +47,11 @@ pub fn lines(told: &Told, logs: &LogFolder, paint: Paint) -> Vec<String> {
         lines.extend(waiting(told, Timestamp::now()));
     }
     for (path, by, reason) in &state.waivers {
-        let (path, by, reason) = (sanitize_line(&path.0), sanitize_line(by), sanitize_line(reason));
+        let (path, by, reason) = (place(&told.plan, state, path), sanitize_line(by), sanitize_line(reason));
         lines.push(format!("  waived: {path}, by {by}: {reason}"));
     }
     for (path, result, _) in state.undone.iter().filter(|(_, _, needs_human)| *needs_human) {
+        let path = place(&told.plan, state, path);
         lines.push(format!("  to be taken back by a person: {path}: {}", sanitize_line(result)));
     }
     let next = next_lines(told, paint);
@@ -65,11 +67,15 @@ pub fn waiting(told: &Told, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     for gate in &told.state.gates {
         let mut line = format!("  waits for {}: {}", words::asked(&gate.who), sanitize_line(&gate.question));
-        if let Some(missing) = gates::missing(told, &gate.path) {
-            line.push_str(&format!(" (still needed: {})", sanitize_line(&missing)));
-        }
-        if let Some(deadline) = gate.deadline {
-            line.push_str(&format!(", until {}", words::moment(deadline, now)));
+        let missing = gates::missing(told, &gate.path);
+        let missing = missing.map(|missing| format!("still needed: {}", sanitize_line(&missing)));
+        let until = gate.deadline.map(|deadline| format!("until {}", words::moment(deadline, now)));
+        for more in missing.into_iter().chain(until) {
+            if line.chars().count() + 2 + more.chars().count() > words::WIDTH {
+                lines.push(std::mem::replace(&mut line, format!("    {more}")));
+            } else {
+                line.push_str(&format!(", {more}"));
+            }
         }
         lines.push(line);
     }
@@ -80,7 +86,17 @@ pub fn waiting(told: &Told, now: Timestamp) -> Vec<String> {
 pub fn next_lines(told: &Told, paint: Paint) -> Vec<String> {
     let next = next(told);
     let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
-    next.iter().map(|(command, what)| format!("  {command:<width$}  {}", paint.dim(what))).collect()
+    let words = next.iter().map(|(_, what)| what.chars().count()).max().unwrap_or_default();
+    if width + words + 4 <= words::WIDTH {
+        return next
+            .iter()
+            .map(|(command, what)| format!("  {command:<width$}  {}", paint.dim(what)))
+            .collect();
+    }
+    // A command is copied whole: it is never broken, but has a line of its own.
+    next.iter()
+        .flat_map(|(command, what)| [format!("  {}:", paint.dim(what)), format!("    {command}")])
+        .collect()
 }
 
 /// The commands to go on with, each with what it is for.
@@ -125,10 +141,10 @@ fn did_something(told: &Told) -> bool {
 }
 
 fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) {
-    let why = sanitize_line(told.state.why.as_deref().unwrap_or("it failed"));
+    let why = words::why(told.state.why.as_deref().unwrap_or("it failed"));
     let mut seen = why.clone();
     if let Some(path) = &told.state.stopped_at {
-        lines.push(format!("  {} {}", paint.bad("✗"), place(told, path)));
+        lines.push(format!("  {} {}", paint.bad("✗"), place(&told.plan, &told.state, path)));
         lines.push(format!("    {why}"));
         let samples = told.state.samples.get(path).into_iter().flatten();
         for sample in samples.filter(|sample| sample.seen == Seen::Bad).take(LINES) {
@@ -180,7 +196,7 @@ fn refused(told: &Told, lines: &mut Vec<String>) {
         lines.push(format!("  {why}"));
         return;
     };
-    lines.push(format!("  {}: {why}", place(told, path)));
+    lines.push(format!("  {}: {why}", place(&told.plan, &told.state, path)));
     let Some(found) = told.plan.find(path) else { return };
     let (Found::Step(step) | Found::Node(step, _)) = found;
     let named = match found {
@@ -199,17 +215,6 @@ fn refused(told: &Told, lines: &mut Vec<String>) {
             .any(|recorded| matches!(&recorded.event, RunEvent::Routed { to, .. } if *to == route));
         let route = sanitize_line(&route);
         lines.push(if ran { format!("  `{route}` was run") } else { format!("  what now: {route}") });
-    }
-}
-
-/// The step and the item, in words.
-fn place(told: &Told, path: &StepPath) -> String {
-    match told.plan.find(path) {
-        Some(Found::Step(step)) => format!("{} [{path}]", sanitize_line(&step.title)),
-        Some(Found::Node(step, node)) => {
-            format!("{} › {} [{path}]", sanitize_line(&step.title), sanitize_line(node.label()))
-        }
-        None => sanitize_line(&path.0),
     }
 }
 

@@ -10,7 +10,7 @@ use windlass_engine::interpreter::Direction;
 
 use super::{Paint, words};
 use crate::runner::Told;
-use crate::runner::items::items;
+use crate::runner::items::{items, place};
 
 /// How wide the bar of a watch is.
 const BAR: u64 = 20;
@@ -158,7 +158,7 @@ pub fn steps(told: &Told, now: Timestamp) -> Vec<Line> {
     }
     for (path, result, needs_human) in &told.state.undone {
         let (tone, mark) = if *needs_human { (Tone::Warn, "! ") } else { (Tone::Good, "↶ ") };
-        let what = format!("{}: {}", sanitize_line(&path.0), sanitize_line(result));
+        let what = format!("{}: {}", place(&told.plan, &told.state, path), sanitize_line(result));
         lines.push(Line { current: true, ..Line::of(tone, mark).with(Tone::Plain, what) });
     }
     lines

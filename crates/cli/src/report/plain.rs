@@ -1,11 +1,12 @@
 //! A run as plain lines, one per event: for logs of CI, files and pipes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use windlass_core::gate::Choice;
-use windlass_core::plan::StepPath;
-use windlass_core::run::{Outcome, Recorded, RunEvent, RunId, StepStatus};
+use windlass_core::plan::{Plan, StepPath};
+use windlass_core::run::{Outcome, Recorded, RunEvent, RunId, RunState, StepStatus};
 use windlass_core::text::{sanitize, sanitize_line};
 
 use super::{Paint, Report, words};
@@ -17,9 +18,12 @@ use crate::runner::items::items;
 pub struct Plain {
     began: Timestamp,
     github: bool,
+    plan: Arc<Plan>,
     titles: BTreeMap<StepPath, String>,
     steps: BTreeSet<StepPath>,
     grouped: bool,
+    /// Why the last item failed.
+    failure: Option<String>,
     /// The run, when this process stays at gates: then whoever reads must learn how they are answered.
     stays: Option<RunId>,
 }
@@ -31,28 +35,46 @@ impl Plain {
         Self {
             began: Timestamp::now(),
             github,
+            plan: told.plan.clone(),
             steps: all.iter().filter(|item| item.step.is_some()).map(|item| item.path.clone()).collect(),
             titles: all.into_iter().map(|item| (item.path, item.title)).collect(),
             grouped: false,
+            failure: None,
             stays: stays.then(|| told.run().clone()),
         }
     }
 
     /// Writes one event.
-    pub fn event(&mut self, report: &mut Report, recorded: &Recorded) {
+    pub fn event(&mut self, report: &mut Report, recorded: &Recorded, state: &RunState) {
+        if let Some(path) = subject(&recorded.event)
+            && !self.titles.contains_key(path)
+        {
+            // A route the run has taken just now.
+            let all = items(&self.plan, state, true);
+            self.titles.extend(all.into_iter().map(|item| (item.path, item.title)));
+        }
         if let RunEvent::StepStarted { path, title } = &recorded.event {
             self.titles.insert(path.clone(), sanitize_line(title));
             self.steps.insert(path.clone());
         }
         let Some(text) = self.words(&recorded.event, report.err_paint) else { return };
+        if let RunEvent::ActionFinished { outcome: Outcome::Failed(why), .. } = &recorded.event {
+            self.failure = Some(why.clone());
+        }
         if self.github {
             self.github(report, &recorded.event, &text);
         }
         let elapsed = words::span(self.began, recorded.at);
         let line = format!("{} {text}", report.err_paint.dim(&format!("[{elapsed:>6}]")));
         report.progress(&line);
-        if let (RunEvent::GateOpened { path, gate, .. }, Some(run)) = (&recorded.event, &self.stays) {
-            report.progress(&format!("           answer with: {}", words::answer(run, *gate, path)));
+        if let RunEvent::GateOpened { path, gate, deadline, .. } = &recorded.event {
+            if let Some(deadline) = deadline {
+                let until = words::moment(*deadline, Timestamp::now());
+                report.progress(&format!("           until {until}"));
+            }
+            if let Some(run) = &self.stays {
+                report.progress(&format!("           answer with: {}", words::answer(run, *gate, path)));
+            }
         }
     }
 
@@ -98,7 +120,7 @@ impl Plain {
             let status = StepStatus::Ended(outcome.clone());
             let mark = words::mark(Some(&status), paint);
             let (word, why) = words::outcome(Some(&status));
-            let why = why.map(|why| format!(": {}", sanitize_line(why))).unwrap_or_default();
+            let why = why.map(|why| format!(": {}", words::why(why))).unwrap_or_default();
             (mark, if word == "done" { String::new() } else { format!(" {word}{why}") })
         };
         Some(match event {
@@ -122,7 +144,13 @@ impl Plain {
                 )
             }
             RunEvent::StepFinished { path, outcome } => {
-                let (mark, how) = ended(outcome);
+                let (mark, how) = match outcome {
+                    // The item above has said why.
+                    Outcome::Failed(why) if self.failure.as_ref() == Some(why) => {
+                        (ended(outcome).0, " failed".to_owned())
+                    }
+                    outcome => ended(outcome),
+                };
                 let indent = if self.steps.contains(path) { "" } else { "  " };
                 format!("{indent}{mark} {}{how}", self.title(path))
             }
@@ -135,16 +163,12 @@ impl Plain {
                 let found = if *recovered { " (found done after an interruption)" } else { "" };
                 format!("  {mark} {}{how}{found}", self.title(path))
             }
-            RunEvent::GateOpened { question, who, deadline, path, .. } => {
-                let until = deadline.map(|at| format!(", until {}", words::moment(at, Timestamp::now())));
-                format!(
-                    "  {} waits for {}: {} [{path}]{}",
-                    words::mark(Some(&StepStatus::Waiting), paint),
-                    words::asked(who),
-                    sanitize_line(question),
-                    until.unwrap_or_default()
-                )
-            }
+            RunEvent::GateOpened { question, who, .. } => format!(
+                "  {} waits for {}: {}",
+                words::mark(Some(&StepStatus::Waiting), paint),
+                words::asked(who),
+                sanitize_line(question)
+            ),
             RunEvent::Decided { path, decision } => {
                 let said = match decision.choice {
                     Choice::Approve => "yes",
@@ -208,6 +232,25 @@ impl Plain {
             // The summary says it.
             RunEvent::Finished { .. } => return None,
         })
+    }
+}
+
+/// The item an event is about, where its title is shown.
+fn subject(event: &RunEvent) -> Option<&StepPath> {
+    match event {
+        RunEvent::StepFinished { path, .. }
+        | RunEvent::ActionStarted { path, .. }
+        | RunEvent::ActionFinished { path, .. }
+        | RunEvent::Decided { path, .. }
+        | RunEvent::GateClosed { path, .. }
+        | RunEvent::WaitStarted { path, .. }
+        | RunEvent::Sampled { path, .. }
+        | RunEvent::Judged { path, .. }
+        | RunEvent::Waived { path, .. }
+        | RunEvent::Retried { path, .. }
+        | RunEvent::Routed { path, .. }
+        | RunEvent::Undone { path, .. } => Some(path),
+        _ => None,
     }
 }
 

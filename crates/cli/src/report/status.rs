@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use windlass_core::plan::Node;
+use windlass_core::plan::{Node, StepPath};
 use windlass_core::run::{Gate, Outcome, RunEvent, RunStatus, StepState, StepStatus};
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::{Judgement, Seen};
 
 use super::{Paint, ending, words};
-use crate::runner::items::{Item, items};
+use crate::runner::items::{Item, items, place};
 use crate::runner::{Told, worker};
 
 /// A run as data.
@@ -178,7 +178,7 @@ fn watches(told: &Told) -> Vec<Watch> {
         .collect()
 }
 
-fn until(told: &Told, path: &windlass_core::plan::StepPath) -> Option<Timestamp> {
+fn until(told: &Told, path: &StepPath) -> Option<Timestamp> {
     told.history.iter().rev().find_map(|recorded| match &recorded.event {
         RunEvent::WaitStarted { path: at, until } if at == path => Some(*until),
         _ => None,
@@ -219,28 +219,33 @@ pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
     lines.extend(step_lines(told, rollback, now, paint));
     lines.push(String::new());
     if let (Some(why), false) = (&state.why, state.status == RunStatus::Waiting) {
-        let at = state.stopped_at.as_ref().map(|path| format!(" [{path}]")).unwrap_or_default();
-        lines.push(format!("{}{at}: {}", words::status(state.status), sanitize_line(why)));
+        let at = state.stopped_at.as_ref().map(|path| format!(" at {}", place(&told.plan, state, path)));
+        lines.push(format!("{}{}", words::status(state.status), at.unwrap_or_default()));
+        lines.push(format!("  {}", words::why(why)));
     }
     for watch in watches(told) {
         let verdict = watch.verdict.as_ref().map(|judgement| format!(": {}", sanitize_line(&judgement.why)));
         let until = watch.until.filter(|_| watch.verdict.is_none());
         let until = until.map(|at| format!(", until {}", words::moment(at, now))).unwrap_or_default();
         lines.push(format!(
-            "watch {}: {} good, {} bad, {} without data{}{until}",
-            watch.path,
+            "{}: {} good, {} bad, {} without data{}{until}",
+            place(&told.plan, state, &StepPath::new(&watch.path)),
             watch.good,
             watch.bad,
             watch.nothing,
             verdict.unwrap_or_default()
         ));
     }
-    lines.extend(ending::waiting(told, now).iter().map(|line| line.trim_start().to_owned()));
+    lines.extend(
+        ending::waiting(told, now).iter().map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned()),
+    );
     for (path, by, reason) in &state.waivers {
+        let path = place(&told.plan, state, path);
         lines.push(format!("waived: {path}, by {}: {}", sanitize_line(by), sanitize_line(reason)));
     }
     for (path, result, needs_human) in &state.undone {
         let who = if *needs_human { "to be taken back by a person" } else { "taken back" };
+        let path = place(&told.plan, state, path);
         lines.push(format!("{who}: {path}: {}", sanitize_line(result)));
     }
     if !state.locks.is_empty() && !state.status.is_final() {
@@ -298,7 +303,7 @@ fn line(
         }
     }
     if !matches!(word, "done" | "pending" | "running") {
-        let why = why.map(|why| format!(": {}", sanitize_line(why))).unwrap_or_default();
+        let why = why.map(|why| format!(": {}", words::why(why))).unwrap_or_default();
         line.push_str(&format!("  {word}{why}"));
     }
     line

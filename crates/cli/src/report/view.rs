@@ -72,7 +72,7 @@ impl View {
                 let text = serde_json::to_string(recorded).unwrap_or_default();
                 session.report.line(&text);
             }
-            Self::Plain(plain) => plain.event(&mut session.report, recorded),
+            Self::Plain(plain) => plain.event(&mut session.report, recorded, state),
             Self::Live(live) => live.event(recorded, state),
         }
     }

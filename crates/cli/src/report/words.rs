@@ -103,6 +103,15 @@ pub fn outcome(status: Option<&StepStatus>) -> (&'static str, Option<&str>) {
     }
 }
 
+/// Why something failed, to be shown after the word that says it did, and after its name.
+pub fn why(text: &str) -> String {
+    let text = sanitize_line(text);
+    text.strip_prefix("the watch failed: ").map_or(text.clone(), str::to_owned)
+}
+
+/// The widest line that is made where a line can be broken: terminals have at least this many columns.
+pub const WIDTH: usize = 80;
+
 /// How the step or item at `path` stands: what was let pass counts as such, whatever its step says of itself.
 pub fn standing(state: &RunState, path: &StepPath) -> Option<StepStatus> {
     let known = state.steps.get(path).map(|step| step.status.clone());

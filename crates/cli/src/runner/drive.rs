@@ -43,7 +43,7 @@ pub struct How {
     /// Stay while people are waited for.
     pub stay: bool,
     /// An item that is made new first, and who asks for it.
-    pub reopen: Option<(StepPath, String)>,
+    pub reopen: Vec<(StepPath, String)>,
     /// Show the events that were written before, too: whoever reads what follows must see how it began.
     pub from_start: bool,
     /// Who answers gates with keys; nobody can when it is not known.
@@ -137,10 +137,10 @@ async fn work(
         session.report.progress("somebody else worked on the run in the meantime; nothing was done");
         return Ok(ending);
     }
-    if let Some((path, by)) = &how.reopen
-        && let Err(stop) = engine.reopen(path, by)
-    {
-        return Ok(Ending::from(stop));
+    for (path, by) in &how.reopen {
+        if let Err(stop) = engine.reopen(path, by) {
+            return Ok(Ending::from(stop));
+        }
     }
     let (plan, digest, starter) = (told.plan.clone(), told.digest.clone(), told.state.by.clone());
     let direction = how.direction;

@@ -1,7 +1,7 @@
 //! The items of a plan in the order they are walked, and finding one by what a person calls it.
 
 use windlass_core::plan::{Node, Plan, PlannedStep, StepPath};
-use windlass_core::run::RunState;
+use windlass_core::run::{Outcome, RunState, StepStatus};
 use windlass_core::text::sanitize_line;
 
 use crate::error::{CommandError, Result};
@@ -65,6 +65,53 @@ pub fn find(items: &[(StepPath, String)], wanted: &str, what: &str) -> Result<St
     }
 }
 
+/// Whether an item failed on its own in the parallel group that the run stopped in: within another step of the group.
+pub fn beside(plan: &Plan, state: &RunState, stopped: &StepPath) -> impl Fn(&StepPath) -> bool {
+    let all = items(plan, state, true);
+    let own = all.iter().rposition(|item| item.step.is_some() && stopped.is_within(&item.path));
+    let mut group = Vec::new();
+    if let Some(own) = own
+        && let Some(parallel) = all[own].step.and_then(|step| step.parallel.as_ref())
+    {
+        let depth = all[own].depth;
+        let in_group = |item: &&Item<'_>| {
+            item.depth > depth || item.step.is_some_and(|step| step.parallel.as_ref() == Some(parallel))
+        };
+        let before = all[..own].iter().rev().take_while(|item| item.depth >= depth).take_while(in_group);
+        let after = all[own + 1..].iter().take_while(|item| item.depth >= depth).take_while(in_group);
+        let steps = before.chain(after).filter(|item| item.depth == depth && item.step.is_some());
+        group.extend(steps.map(|item| item.path.clone()));
+    }
+    // Of a failed call only what failed in it: the rest of it is done, and stays so.
+    let failed: Vec<StepPath> = state
+        .steps
+        .iter()
+        .filter(|(_, step)| matches!(step.status, StepStatus::Ended(Outcome::Failed(_))))
+        .map(|(path, _)| path.clone())
+        .collect();
+    let steps: Vec<StepPath> =
+        all.iter().filter(|item| item.step.is_some()).map(|item| item.path.clone()).collect();
+    move |path| {
+        let within = |step: &StepPath| path.is_within(step) && path != step;
+        group.iter().any(within)
+            && !steps.contains(path)
+            && !failed.iter().any(|other| other != path && other.is_within(path))
+    }
+}
+
+/// The step and the item at `path` in words, such as `Deploy › copy the files`; the path where the plan has none.
+pub fn place(plan: &Plan, state: &RunState, path: &StepPath) -> String {
+    let all = items(plan, state, true);
+    let Some(at) = all.iter().position(|item| item.path == *path) else { return sanitize_line(&path.0) };
+    let item = &all[at];
+    // The same text twice tells nothing: an item that is all of its step has its words.
+    let step = all[..at].iter().rev().find(|other| other.step.is_some() && other.depth < item.depth);
+    match step.filter(|step| item.step.is_none() && step.title != item.title) {
+        Some(step) => format!("{} › {}", step.title, item.title),
+        None => item.title.clone(),
+    }
+}
+
 struct Walk<'a, 'b> {
     plan: &'a Plan,
     state: &'b RunState,
@@ -77,7 +124,7 @@ impl<'a> Walk<'a, '_> {
             return;
         }
         for step in steps {
-            let path = place(under, &step.path);
+            let path = under_path(under, &step.path);
             self.items.push(Item {
                 path: path.clone(),
                 title: sanitize_line(&step.title),
@@ -107,7 +154,7 @@ impl<'a> Walk<'a, '_> {
 
     fn nodes(&mut self, nodes: &'a [Node], under: Option<&StepPath>, depth: usize) {
         for node in nodes {
-            let path = place(under, node.path());
+            let path = under_path(under, node.path());
             self.items.push(Item {
                 path: path.clone(),
                 title: sanitize_line(node.label()),
@@ -124,6 +171,6 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-fn place(under: Option<&StepPath>, path: &StepPath) -> StepPath {
+fn under_path(under: Option<&StepPath>, path: &StepPath) -> StepPath {
     under.map_or_else(|| path.clone(), |under| under.child(path))
 }

@@ -143,7 +143,7 @@ fn a_failure_says_where_why_and_how_to_go_on() {
         &ran,
         1,
         &[
-            "[build/make]",
+            "✗ Build › test -e ok",
             "│ pods crash: no ok file",
             "build.make.log",
             "known error: Pods crash",
@@ -171,7 +171,7 @@ fn what_is_skipped_is_kept_with_its_reason() {
         0,
         &["waived by ada@example.com: known"],
     );
-    expect(&windlass(&repo, &["resume"]), 0, &["after", "waived: build/make, by ada@example.com: known"]);
+    expect(&windlass(&repo, &["resume"]), 0, &["after", "waived: Build › test -e ok || { echo 'pods crash: no ok file' >&2; exit 3; }, by ada@example.com: known"]);
     expect(&windlass(&repo, &["run", "ship", "--skip", "build"]), 2, &["--reason"]);
     expect(
         &windlass(&repo, &["run", "ship", "--skip", "nope", "--reason", "x"]),
@@ -192,7 +192,7 @@ fn a_rejected_confirmation_can_be_retried_or_skipped() {
     expect(&windlass(&repo, &["reject", "--comment", "ugly"]), 0, &[]);
     expect(&windlass(&repo, &["resume"]), 1, &["said no: ugly"]);
     expect(&windlass(&repo, &["skip", "check-1", "--reason", "taste"]), 0, &[]);
-    expect(&windlass(&repo, &["resume"]), 0, &["waived: look/check-1"]);
+    expect(&windlass(&repo, &["resume"]), 0, &["waived: Look › It looks good, by ada@example.com: taste"]);
 }
 
 #[test]
@@ -393,8 +393,8 @@ fn a_watch_that_fails_says_what_it_saw() {
     let repo = repo(
         "### Watch\n\n```yaml\nuses: watch\nwith: { for: 1s, every: 1s, probes: [{ name: front, script: \"echo down; exit 1\" }] }\n```\n",
     );
-    expect(&windlass(&repo, &["run", "ship"]), 1, &["the watch failed", "front: "]);
-    expect(&windlass(&repo, &["status"]), 0, &["bad", "watch watch/watch"]);
+    expect(&windlass(&repo, &["run", "ship"]), 1, &["✗ Watch › watch 1s, every 1s\n", "front: "]);
+    expect(&windlass(&repo, &["status"]), 0, &["1 bad", "Watch › watch 1s, every 1s: "]);
     let data = windlass(&repo, &["status", "--json"]).json();
     assert!(data["watches"][0]["bad"].as_u64().unwrap() > 0, "{data}");
 }
@@ -413,7 +413,12 @@ fn what_was_asked_of_another_state_is_not_done() {
     let how = How {
         direction: seen.direction(),
         stay: false,
-        reopen: seen.state.stopped_at.clone().map(|path| (path, "bob@example.com".to_owned())),
+        reopen: seen
+            .state
+            .stopped_at
+            .iter()
+            .map(|path| (path.clone(), "bob@example.com".to_owned()))
+            .collect(),
         from_start: false,
         person: None,
     };
@@ -433,5 +438,53 @@ fn quiet_world(repo: &RepoBuilder) -> World {
         stderr_is_terminal: false,
         stdin_is_terminal: false,
         hooks: Hooks::default(),
+    }
+}
+
+#[test]
+fn a_retry_takes_all_that_failed_side_by_side() {
+    let failing = |name: &str| {
+        format!(
+            "### {name}\n- Parallel: checks\n\n```sh\necho done >> {name}-1\n```\n\n```sh\ntest -e ok\n```\n\n"
+        )
+    };
+    let repo = repo(&format!("{}{}### Last\n\n```sh\necho last\n```\n", failing("one"), failing("two")));
+    expect(&windlass(&repo, &["run", "ship"]), 1, &["failed"]);
+    expect(&windlass(&repo, &["retry"]), 1, &["one", "two"]);
+    repo.file("ok", "");
+    let ran = windlass(&repo, &["retry"]);
+    expect(&ran, 0, &["succeeded"]);
+    for name in ["one-1", "two-1"] {
+        assert_eq!(repo.read(name), "done\n", "what was done is not done again");
+    }
+}
+
+#[test]
+fn a_route_is_told_in_the_words_of_its_runbook() {
+    let repo = repo("### Deploy\n- On failure: [back](back.md)\n\n```sh\nexit 3\n```\n");
+    let ship = repo.read("runbooks/ship.md").replace("roles: [qa]", "roles: [qa]\ncalls: [back]");
+    repo.file("runbooks/ship.md", ship);
+    repo.file(
+        "runbooks/back.md",
+        "---\nname: back\n---\n# Back\n\n## Steps\n\n### Put it back\n\n```sh {id=put}\necho back; exit 4\n```\n",
+    );
+    repo.commit("feat: a way back");
+    let ran = windlass(&repo, &["run", "ship"]);
+    expect(&ran, 1, &["  ▸ echo back; exit 4\n", "  ✗ Put it back › echo back; exit 4\n"]);
+    for line in ran.err.lines().filter(|line| line.contains("on-failure/")) {
+        assert!(line.contains("windlass skip"), "{line}");
+    }
+    let status = windlass(&repo, &["status"]);
+    expect(&status, 0, &["failed at Put it back › echo back; exit 4\n"]);
+}
+
+#[test]
+fn what_is_waited_for_fits_a_narrow_terminal() {
+    let gate = "### Approve the deployment of everything to production\n\n```yaml\nuses: approval\nwith: { role: qa, count: 2, within: 24h }\n```\n";
+    let repo = repo(gate);
+    let ran = windlass(&repo, &["run", "ship"]);
+    expect(&ran, 4, &["still needed: 2 of qa", "until ", "to approve:\n"]);
+    for line in ran.err.lines().filter(|line| !line.contains("windlass ")) {
+        assert!(line.chars().count() <= 80, "{line}");
     }
 }
