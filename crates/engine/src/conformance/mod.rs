@@ -15,7 +15,7 @@ use windlass_core::verdict::Verdict;
 use crate::action::ActionSet;
 use crate::durable::{Durable, Signal, Stop, Suspension};
 use crate::interpreter::{Direction, Ending};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Batch, Committed, EntryState, Journal, JournalError};
 
 mod faults;
 pub mod planted;
@@ -37,6 +37,7 @@ pub async fn all(journals: Journals<'_>) {
     cancel_anywhere(journals).await;
     double_start_and_two_processes(journals).await;
     deadlines_hold_across_downtime(journals).await;
+    a_signal_beats_its_deadline_for_good(journals).await;
     a_stale_owner_changes_nothing(journals).await;
     doubt_is_settled(journals).await;
     failures_take_their_route(journals).await;
@@ -159,7 +160,10 @@ pub async fn deadlines_hold_across_downtime(journals: Journals<'_>) {
             scene.approve("gate/approval");
         }
         scene.clock.skip(Duration::from_secs(1801));
-        assert_eq!(scene.drive().await.status, expect);
+        if !approved_in_time {
+            scene.approve("gate/approval");
+        }
+        assert_eq!(scene.drive().await.status, expect, "what comes after the deadline does not count");
         if !approved_in_time {
             scene.approve("gate/approval");
             assert_eq!(scene.drive().await.status, RunStatus::Refused, "too late stays too late");
@@ -174,6 +178,22 @@ pub async fn deadlines_hold_across_downtime(journals: Journals<'_>) {
     assert_eq!(ending.status, RunStatus::Failed);
     assert!(ending.why.as_deref().unwrap().contains("took longer than 1m"), "{ending:?}");
     assert_eq!(scene.ledger.order(), ["slow began", "slow was stopped"]);
+}
+
+/// A deadline that lost against a signal was never reached: no later write may say that it was.
+pub async fn a_signal_beats_its_deadline_for_good(journals: Journals<'_>) {
+    let scene = Scene::new(journals(), make::approval(None));
+    let engine = scene.open(Scene::living()).unwrap();
+    let (gate, passed) = (StepPath::new("gate/approval"), StepPath::new("gate/approval/until@1"));
+    scene.approve(&gate.0);
+    let batch = Batch {
+        entries: vec![engine.entry(&passed, EntryState::Done(serde_json::Value::Null), 1)],
+        unless_signal: Some((gate, 0)),
+        ..Batch::default()
+    };
+    assert_eq!(engine.commit(batch).unwrap(), Committed::Preempted);
+    engine.commit(Batch::default()).unwrap();
+    assert_eq!(scene.journal.entry(&scene.run, &passed).unwrap(), None);
 }
 
 /// A process that slept through its lease writes nothing and starts no effect.

@@ -205,29 +205,27 @@ impl Embedded {
         let now = self.world.clock.now();
         let mut memory = self.shared.memory();
         let mut events = std::mem::take(&mut memory.pending_events);
+        let mut entries = std::mem::take(&mut memory.pending_entries);
+        let waiting = (events.len(), entries.len());
         events.append(&mut batch.events);
         batch.events = events;
-        let mut entries = std::mem::take(&mut memory.pending_entries);
         entries.append(&mut batch.entries);
         batch.entries = entries;
         let committed = self.shared.journal.commit(&self.shared.run, self.epoch, &batch, now);
-        match committed {
-            Ok(Committed::Written(recorded)) => {
-                for entry in batch.entries {
-                    memory.entries.insert(entry.key.clone(), entry);
-                }
-                drop(memory);
-                self.shared.refresh().map_err(trouble)?;
-                Ok(Committed::Written(recorded))
+        if let Ok(Committed::Written(recorded)) = committed {
+            for entry in batch.entries {
+                memory.entries.insert(entry.key.clone(), entry);
             }
-            Ok(Committed::Preempted) => {
-                // Nothing was written: what waited goes on waiting.
-                memory.pending_events = batch.events;
-                memory.pending_entries = batch.entries;
-                Ok(Committed::Preempted)
-            }
-            Err(error) => Err(trouble(error)),
+            drop(memory);
+            self.shared.refresh().map_err(trouble)?;
+            return Ok(Committed::Written(recorded));
         }
+        // Nothing was written: what waited goes on waiting, and the batch's own is the caller's to write or not.
+        batch.events.truncate(waiting.0);
+        memory.pending_events = batch.events;
+        batch.entries.truncate(waiting.1);
+        memory.pending_entries = batch.entries;
+        committed.map_err(trouble)
     }
 
     pub(crate) fn entry(&self, key: &StepPath, state: EntryState, attempt: u32) -> Entry {
@@ -315,13 +313,10 @@ impl Durable for Embedded {
         loop {
             let changed = self.shared.changed.notified();
             let cursor = self.shared.memory().cursor(key);
-            let next = self
-                .shared
-                .journal
-                .signals(&self.shared.run, key, cursor)
-                .map_err(trouble)?
-                .into_iter()
-                .next();
+            let signals = self.shared.journal.signals(&self.shared.run, key, cursor).map_err(trouble)?;
+            let seen = signals.last().map_or(cursor, |received| received.sequence);
+            // What came after the deadline came too late, also when nobody was there to see it pass.
+            let next = signals.into_iter().find(|received| until.is_none_or(|until| received.at <= until));
             if let Some(received) = next {
                 self.shared.memory().cursors.insert(key.clone(), received.sequence);
                 return Ok(Some(received.signal));
@@ -338,7 +333,7 @@ impl Durable for Embedded {
             {
                 let batch = Batch {
                     entries: vec![self.entry(timeout_key, EntryState::Done(Value::Null), 1)],
-                    unless_signal: Some((key.clone(), cursor)),
+                    unless_signal: Some((key.clone(), seen)),
                     ..Batch::default()
                 };
                 match self.commit(batch)? {
