@@ -40,6 +40,7 @@ pub async fn all(journals: Journals<'_>) {
     a_signal_beats_its_deadline_for_good(journals).await;
     a_stale_owner_changes_nothing(journals).await;
     doubt_is_settled(journals).await;
+    each_doubt_is_asked_anew(journals).await;
     failures_take_their_route(journals).await;
     attempts_are_limited(journals).await;
     watches_judge(journals).await;
@@ -249,6 +250,34 @@ pub async fn doubt_is_settled(journals: Journals<'_>) {
             assert_eq!(scene.ledger.counts()["first"], count, "{answer}");
         }
     }
+}
+
+/// An answer settles one interruption: an effect that is interrupted again is asked about again.
+pub async fn each_doubt_is_asked_anew(journals: Journals<'_>) {
+    let faulty = Arc::new(FaultyJournal::new(journals()));
+    let mut scene = Scene::new(faulty.clone(), make::blind(InDoubt::Ask));
+    scene.settings.leave_for_people = true;
+    let path = StepPath::new("one/first");
+    faulty.die_at(2, Moment::Before);
+    assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
+    faulty.revive();
+    assert_eq!(scene.drive().await.status, RunStatus::Waiting);
+    let retried = RunEvent::Retried { path: path.clone(), by: "ann".into() };
+    scene.send(Some(&path), Some(&Signal::Retry { by: "ann".into() }), &retried);
+    // Writes are: take, the gate, reopened, intent, outcome.
+    faulty.die_at(4, Moment::Before);
+    assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
+    faulty.revive();
+    assert_eq!(scene.ledger.counts()["first"], 2);
+    let ending = scene.drive().await;
+    assert_eq!(ending.status, RunStatus::Waiting, "asked again, not run again: {ending:?}");
+    assert_eq!(scene.ledger.counts()["first"], 2);
+    scene.approve("one/first");
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    assert_eq!(scene.ledger.counts()["first"], 2);
+    let closed = |event: &RunEvent| matches!(event, RunEvent::GateClosed { .. });
+    let history = scene.journal.history(&scene.run, 1).unwrap();
+    assert_eq!(history.iter().filter(|recorded| closed(&recorded.event)).count(), 2);
 }
 
 /// A failed step stops the run, is passed over, or leads to a runbook; a refusal too.

@@ -105,6 +105,11 @@ impl Shared {
                 RunEvent::CancelRequested { .. } => cancelled = true,
                 // Whoever asks for a rollback after a cancellation does not want that cancelled.
                 RunEvent::RollbackRequested { .. } => cancelled = false,
+                // A new attempt that is interrupted is a new doubt, with a gate of its own.
+                RunEvent::ActionStarted { path, .. } => {
+                    memory.told.remove(&format!("gate-opened {path}"));
+                    memory.told.remove(&format!("gate-closed {path}"));
+                }
                 RunEvent::Retried { path, .. } => memory
                     .told
                     .retain(|identity| !identity.split(' ').any(|word| StepPath::new(word).is_within(path))),
