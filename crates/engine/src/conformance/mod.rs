@@ -46,6 +46,7 @@ pub async fn all(journals: Journals<'_>) {
     watches_judge(journals).await;
     waivers_and_retries(journals).await;
     locks_exclude(journals).await;
+    a_lock_is_held_until_its_last_step_is_done(journals).await;
     finished_steps_ask_for_no_lock(journals).await;
     leaving_is_no_failure(journals).await;
     effects_are_taken_back(journals).await;
@@ -445,6 +446,30 @@ pub async fn locks_exclude(journals: Journals<'_>) {
     assert_eq!(other.lock(&step, "production").await.unwrap(), next, "a resumed run still has it");
     other.finish(RunStatus::Failed, None, None).unwrap();
     assert!(holder.lock(&step, "production").await.unwrap().fence.token > next.fence.token);
+}
+
+/// A step and the runbook it leads to may want the same lock: the inner one does not give it away.
+pub async fn a_lock_is_held_until_its_last_step_is_done(journals: Journals<'_>) {
+    let journal = journals();
+    let first = Scene::named("first", journal.clone(), make::approval(None));
+    let other = Scene::named("second", journal, make::approval(None)).open(Scene::living()).unwrap();
+    let (outer, inner) = (StepPath::new("deploy"), StepPath::new("deploy/on-failure/rollback/back"));
+    let is_free = async || {
+        let asked = other.lock(&outer, "production");
+        tokio::time::timeout(Duration::from_secs(1), asked).await.is_ok_and(|guard| guard.is_ok())
+    };
+    let holder = first.open(Scene::gone()).unwrap();
+    let guard = holder.lock(&outer, "production").await.unwrap();
+    let within = holder.lock(&inner, "production").await.unwrap();
+    holder.unlock(within, true).await.unwrap();
+    assert!(!is_free().await, "the outer step is not done");
+    drop((guard, holder));
+    let holder = first.open(Scene::living()).unwrap();
+    let guard = holder.lock(&outer, "production").await.unwrap();
+    assert!(holder.lock(&inner, "production").await.unwrap().returned, "it was done with it before");
+    assert!(!is_free().await, "and telling so gives nothing away");
+    holder.unlock(guard, true).await.unwrap();
+    assert!(is_free().await);
 }
 
 /// A step that is done gave its lock back for good: a run resumed later does not ask for it again.

@@ -399,6 +399,10 @@ impl Durable for Embedded {
             _ => None,
         };
         if let Some(token) = returned {
+            if self.shared.memory().held.contains_key(name) {
+                // A step around this one has it still.
+                return Ok(guard(token, true));
+            }
             // A crash may have come between saying so and doing so.
             self.shared.journal.unlock(name, &self.shared.run, token).map_err(trouble)?;
             return Ok(guard(token, true));
@@ -412,6 +416,7 @@ impl Durable for Embedded {
             let now = self.world.clock.now();
             match self.shared.journal.lock(name, &self.shared.run, self.epoch, now).map_err(trouble)? {
                 LockAnswer::Held(token) => {
+                    self.shared.memory().held.entry(name.to_owned()).or_default().insert(key.clone());
                     self.record(RunEvent::Locked { lock: name.to_owned(), token }).await?;
                     return Ok(guard(token, false));
                 }
@@ -442,11 +447,26 @@ impl Durable for Embedded {
         let Fence { lock, token } = guard.fence;
         let key = guard.key.child("unlocked");
         let entry = done.then(|| self.entry(&key, EntryState::Done(Value::from(token)), 1));
+        let is_last = {
+            let mut memory = self.shared.memory();
+            let others = memory.held.get_mut(&lock).is_some_and(|steps| {
+                steps.remove(&guard.key);
+                !steps.is_empty()
+            });
+            if !others {
+                memory.held.remove(&lock);
+            }
+            !others
+        };
+        let unlocked = RunEvent::Unlocked { lock: lock.clone(), token };
         self.commit(Batch {
             entries: entry.into_iter().collect(),
-            events: vec![RunEvent::Unlocked { lock: lock.clone(), token }],
+            events: is_last.then_some(unlocked).into_iter().collect(),
             ..Batch::default()
         })?;
+        if !is_last {
+            return Ok(());
+        }
         self.shared.journal.unlock(&lock, &self.shared.run, token).map_err(trouble)
     }
 }

@@ -1,6 +1,6 @@
 //! What an embedded engine knows of its run, kept up to date with what other processes write.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) pending_entries: Vec<Entry>,
     pub(super) waivers: Vec<(StepPath, String)>,
     pub(super) cursors: BTreeMap<StepPath, u64>,
+    /// The steps that are under each lock now: a step's runbook may ask for what the step holds.
+    pub(super) held: BTreeMap<String, BTreeSet<StepPath>>,
     pub(super) last_event: u64,
     pub(super) last_generation: Option<u64>,
 }
