@@ -39,6 +39,7 @@ pub async fn all(journals: Journals<'_>) {
     deadlines_hold_across_downtime(journals).await;
     a_signal_beats_its_deadline_for_good(journals).await;
     a_stale_owner_changes_nothing(journals).await;
+    an_overtaken_owner_stops_what_runs(journals).await;
     doubt_is_settled(journals).await;
     each_doubt_is_asked_anew(journals).await;
     failures_take_their_route(journals).await;
@@ -209,6 +210,21 @@ pub async fn a_stale_owner_changes_nothing(journals: Journals<'_>) {
     assert!(scene.ledger.counts().is_empty(), "no effect without an intent of the current epoch");
     let ending = crate::drive::drive(&awake, &scene.plan, &scene.digest, "starter", Direction::Forward).await;
     assert_eq!(ending.status, RunStatus::Succeeded);
+}
+
+/// A process that learns in the middle of an action that it was overtaken stops the action, and writes nothing.
+pub async fn an_overtaken_owner_stops_what_runs(journals: Journals<'_>) {
+    let scene = Scene::new(journals(), make::slow());
+    let overtake = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        scene.open(Scene::living()).unwrap()
+    };
+    let both = async { tokio::join!(scene.drive(), overtake) };
+    let (ending, awake) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(ending.stop, Some(Stop::Suspend(Suspension::Superseded)), "{ending:?}");
+    assert_eq!(scene.ledger.order(), ["slow began", "slow was stopped"]);
+    assert_eq!(scene.journal.run(&scene.run).unwrap().epoch, awake.epoch());
+    assert_eq!(scene.state().status, RunStatus::Running, "the run is the other's");
 }
 
 /// An effect whose outcome a crash hid is asked of its probe, run again where that is allowed, or asked of a person.

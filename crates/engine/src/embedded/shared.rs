@@ -93,7 +93,6 @@ impl Shared {
         if memory.last_generation == Some(generation) {
             return Ok(());
         }
-        memory.last_generation = Some(generation);
         let mut cancelled = false;
         for recorded in self.journal.history(&self.run, memory.last_event + 1)? {
             memory.last_event = recorded.sequence;
@@ -119,6 +118,8 @@ impl Shared {
             }
             self.observer.event(&recorded);
         }
+        // Only now: what could not be read is looked for again.
+        memory.last_generation = Some(generation);
         if cancelled {
             self.cancel.cancel();
         }
@@ -148,6 +149,8 @@ pub(super) async fn keep_lease(shared: Arc<Shared>, clock: Arc<dyn Clock>, lease
             shared.journal.renew(&shared.run, epoch, after(clock.now(), lease))
         {
             shared.superseded.cancel();
+            // What runs must not go on beside the process that has the run now.
+            shared.cancel.cancel();
             shared.changed.notify_waiters();
             return;
         }
