@@ -51,6 +51,8 @@ pub async fn all(journals: Journals<'_>) {
     finished_steps_ask_for_no_lock(journals).await;
     leaving_is_no_failure(journals).await;
     effects_are_taken_back(journals).await;
+    interrupted_effects_are_taken_back(journals).await;
+    a_rollback_reads_what_the_steps_gave(journals).await;
 }
 
 /// A plan with every kind of node runs to its end, each effect once, outputs passed on, the history whole.
@@ -552,6 +554,47 @@ pub async fn effects_are_taken_back(journals: Journals<'_>) {
             break;
         }
     }
+}
+
+/// An effect whose outcome a crash hid is looked for: taken back when it happened, left to a person when nobody knows.
+pub async fn interrupted_effects_are_taken_back(journals: Journals<'_>) {
+    let with_braces = || {
+        let mut node = make::append("one", "first");
+        node.call.params["text"] = "docker ps --format '{{.Names}}'".into();
+        make::plan(vec![PlannedStep {
+            lock: Some("production".into()),
+            ..make::step("one", vec![Node::Action(node)])
+        }])
+    };
+    for (plan, is_known) in [(with_braces(), true), (make::blind(InDoubt::Ask), false)] {
+        let faulty = Arc::new(FaultyJournal::new(journals()));
+        let scene = Scene::new(faulty.clone(), plan);
+        // Killed at its outcome, the effect has happened.
+        faulty.die_at(if is_known { 4 } else { 2 }, Moment::Before);
+        assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
+        faulty.revive();
+        assert_eq!(scene.ledger.counts()["first"], 1);
+        let ending = scene.drive_towards(Direction::Rollback).await;
+        assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
+        assert_eq!(scene.ledger.counts().is_empty(), is_known);
+        let (path, result, needs_human) = scene.state().undone[0].clone();
+        assert_eq!((path.0.as_str(), needs_human), ("one/first", !is_known), "{result}");
+        assert!(scene.state().locks.is_empty());
+    }
+}
+
+/// A rollback section has the outputs of the steps that were done.
+pub async fn a_rollback_reads_what_the_steps_gave(journals: Journals<'_>) {
+    let mut back = make::append("rollback", "back");
+    back.call =
+        make::call("test.append", serde_json::json!({ "name": "back", "text": "{{ outputs.one.text }}" }));
+    let mut plan = make::plan(vec![make::step("one", vec![Node::Action(make::append("one", "first"))])]);
+    plan.rollback = vec![make::step("rollback", vec![Node::Action(back)])];
+    let scene = Scene::new(journals(), plan);
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    let ending = scene.drive_towards(Direction::Rollback).await;
+    assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
+    assert_eq!(scene.ledger.seen("back"), "from first");
 }
 
 /// An action that always fails, under a name of its own.

@@ -232,7 +232,18 @@ impl Embedded {
         Entry { key: key.clone(), state, attempt, epoch: self.epoch, at: self.world.clock.now() }
     }
 
-    fn interrupted(&self) -> Option<Stop> {
+    /// What is known of an item.
+    pub(crate) fn state(&self, key: &StepPath) -> Option<EntryState> {
+        self.shared.memory().entries.get(key).map(|entry| entry.state.clone())
+    }
+
+    /// Fires when what runs must stop.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.shared.cancel.child_token()
+    }
+
+    /// Why the run goes no further now.
+    pub(crate) fn interrupted(&self) -> Option<Stop> {
         if self.shared.superseded.is_cancelled() {
             Some(Stop::Suspend(Suspension::Superseded))
         } else if self.shared.cancel.is_cancelled() {
