@@ -240,14 +240,16 @@ fn seat(
 }
 
 fn is_member(person: &str, role: &str, people: People<'_>) -> bool {
-    if role == "anyone" || same(role, person) {
+    if role == "anyone" {
         return true;
     }
-    match people.roles.get(role) {
+    match people.roles.get(role).map_or(&[][..], Vec::as_slice) {
+        // Not a role but a person's own address.
+        [] if role.contains('@') => same(role, person),
         // A role nobody was put in cannot be checked; refusing everybody would only teach people to lie.
-        None => true,
-        Some(members) if members.is_empty() => true,
-        Some(members) => members.iter().any(|member| same(member, person)),
+        [] => true,
+        // Nobody becomes a member by calling themselves as the role is called.
+        members => members.iter().any(|member| same(member, person)),
     }
 }
 
@@ -304,6 +306,9 @@ mod tests {
         check(&one, &[("ann@x", Approve, "p1")], "granted");
         check(&one, &[("ANN@x ", Approve, "p1")], "granted");
         check(&one, &[("ann@x", Approve, "p0")], "1 release-manager");
+        check(&one, &[("release-manager", Approve, "p1")], "1 release-manager");
+        check(&rule(&[("zoe@x", 1)], &[]), &[("ann@x", Approve, "p1")], "1 zoe@x");
+        check(&rule(&[("zoe@x", 1)], &[]), &[("Zoe@x", Approve, "p1")], "granted");
         check(&one, &[("eve@x", Approve, "p1")], "1 release-manager");
         check(&one, &[("eve@x", Reject, "p1")], "1 release-manager");
         check(&one, &[("bob@x", Reject, "p1"), ("ann@x", Approve, "p1")], "refused by bob@x");

@@ -181,6 +181,7 @@ fn scripts() {
         &["3:8 unknown-attribute |idd| did you mean `id`?", "3:20 bad-attribute |lots|"],
     );
     check_step("```sh {id=\"x timeout=5}\n```\n", &["3:11 bad-attribute |\"x timeout=5|"]);
+    check_step("```sh title=x run=false\nx\n```\n", &["3:15 bad-attribute |run=false|"]);
     check_step("```sh {id=x\n```\n", &["3:7 bad-attribute |{id=x|"]);
     check_step(
         "```sh {id=x id=y effects=some in-doubt=maybe run=no env=A secrets=1}\n```\n",

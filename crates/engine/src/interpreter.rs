@@ -45,14 +45,16 @@ pub struct Ending {
 }
 
 /// Walks `plan` and says how the run stands afterwards. Does not write the ending: the engine that owns the run does.
+/// `outputs` is what items outside this walk gave: a rollback reads what the steps left.
 pub async fn walk<D: Durable>(
     engine: &D,
     plan: &Plan,
     digest: &Digest,
     starter: &str,
     direction: Direction,
+    outputs: Outputs,
 ) -> Ending {
-    let interpreter = Interpreter { engine, plan, digest, starter, outputs: Mutex::default() };
+    let interpreter = Interpreter { engine, plan, digest, starter, outputs: Mutex::new(Arc::new(outputs)) };
     let result = match direction {
         Direction::Forward => interpreter.steps(&plan.steps, None, &Scope::default()).await,
         Direction::Rollback => interpreter.steps(&plan.rollback, None, &Scope::default()).await,

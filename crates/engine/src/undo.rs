@@ -3,20 +3,50 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use windlass_core::plan::{ActionNode, Found, Node, Outputs, Plan, StepPath, render_deferred};
 use windlass_core::run::{Outcome, Recorded, RunEvent};
 
-use crate::action::Undone;
+use crate::action::{ActionError, Probe, Undone};
+use crate::context::Fence;
 use crate::durable::{Durable, EffectRequest, Stop};
 use crate::embedded::Embedded;
 use crate::journal::{Batch, EntryState};
 
-/// Takes back every effect of the run that happened, last first. What cannot be taken back is left to people and said.
+/// Takes back every effect of the run that happened, last first. What cannot be taken back is left to people and
+/// said, and so is what may have happened.
 ///
 /// # Errors
-/// [`Stop::Suspend`] for the engine's own trouble; what an action cannot undo is no error but an event.
+/// [`Stop::Suspend`] for the engine's own trouble, [`Stop::Cancelled`]; what an action cannot undo is no error but an
+/// event.
 pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
+    let outputs = outputs_so_far(engine, plan)?;
+    for path in begun(&engine.history()?).into_iter().rev() {
+        let Some(Found::Node(step, Node::Action(node))) = plan.find(&path) else { continue };
+        let key = StepPath::new("undo").child(&path);
+        if node.effects.is_empty() || engine.done().contains_key(&key) {
+            continue;
+        }
+        if let Some(stop) = engine.interrupted() {
+            return Err(stop);
+        }
+        let guard = match &step.lock {
+            Some(lock) => Some(engine.lock(&key, lock).await?),
+            None => None,
+        };
+        let fence = guard.as_ref().map(|guard| guard.fence.clone());
+        Undo { engine, node, path: &path, key: &key, outputs: &outputs, fence }.once().await?;
+        if let Some(guard) = guard {
+            engine.unlock(guard, true).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the items that are done gave, as at the end of the walk that did them.
+///
+/// # Errors
+/// [`Stop::Suspend`] when the history cannot be read.
+pub fn outputs_so_far(engine: &Embedded, plan: &Plan) -> Result<Outputs, Stop> {
     let done = engine.done();
     let mut outputs = Outputs::default();
     for path in happened(&engine.history()?) {
@@ -25,77 +55,117 @@ pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
         };
         outputs.add(&step.path, &path, output);
     }
-    for path in happened(&engine.history()?).into_iter().rev() {
-        let Some(Found::Node(_, Node::Action(node))) = plan.find(&path) else { continue };
-        let Some(output) = done.get(&path) else { continue };
-        if !node.effects.is_empty() {
-            undo(engine, node, &path, output, &outputs).await?;
-        }
-    }
-    Ok(())
+    Ok(outputs)
 }
 
-async fn undo(
-    engine: &Embedded,
-    node: &ActionNode,
-    path: &StepPath,
-    output: &Value,
-    outputs: &Outputs,
-) -> Result<(), Stop> {
-    let key = StepPath::new("undo").child(path);
-    if engine.done().contains_key(&key) {
-        return Ok(());
-    }
-    engine.commit(Batch { entries: vec![engine.entry(&key, EntryState::Intent, 1)], ..Batch::default() })?;
-    let (result, needs_human) = match attempt(engine, node, &key, output, outputs).await {
-        Ok(Undone::Reverted(what)) => (what, false),
-        Ok(Undone::NothingToDo) => ("nothing to take back".to_owned(), false),
-        Ok(Undone::NeedsHuman(what)) => (what, true),
-        Err(why) => (format!("it could not be taken back: {why}"), true),
-    };
-    engine.commit(Batch {
-        entries: vec![engine.entry(&key, EntryState::Done(Value::Null), 1)],
-        events: vec![RunEvent::Undone { path: path.clone(), result, needs_human }],
-        ..Batch::default()
-    })?;
-    Ok(())
+/// One effect to take back.
+struct Undo<'a> {
+    engine: &'a Embedded,
+    node: &'a ActionNode,
+    path: &'a StepPath,
+    key: &'a StepPath,
+    outputs: &'a Outputs,
+    fence: Option<Fence>,
 }
 
-async fn attempt(
-    engine: &Embedded,
-    node: &ActionNode,
-    key: &StepPath,
-    output: &Value,
-    outputs: &Outputs,
-) -> Result<Undone, String> {
-    let action = engine.actions().get(&node.call.action).ok_or("this Windlass does not know the action")?;
-    let params = render_deferred(&node.call.params, outputs)?;
-    let matrix = BTreeMap::new();
-    let request = EffectRequest {
-        key,
-        call: &node.call,
-        policy: &node.policy,
-        effects: &node.effects,
-        deadline: None,
-        fence: None,
-        outputs: outputs.environment(),
-        matrix: &matrix,
-        quiet: false,
-    };
-    let context = engine.context(&request, 1, CancellationToken::new());
-    action.undo(&params, output, &context).await.map_err(|error| error.to_string())
+impl Undo<'_> {
+    async fn once(&self) -> Result<(), Stop> {
+        let Self { engine, key, path, .. } = self;
+        engine
+            .commit(Batch { entries: vec![engine.entry(key, EntryState::Intent, 1)], ..Batch::default() })?;
+        let told = match self.attempt().await {
+            Ok(told) => told,
+            Err(ActionError::Cancelled) => return Err(engine.interrupted().unwrap_or(Stop::Cancelled)),
+            Err(why) => Some(Undone::NeedsHuman(format!("it could not be taken back: {why}"))),
+        };
+        let told = told.map(|undone| match undone {
+            Undone::Reverted(what) => (what, false),
+            Undone::NothingToDo => ("nothing to take back".to_owned(), false),
+            Undone::NeedsHuman(what) => (what, true),
+        });
+        let event =
+            told.map(|(result, needs_human)| RunEvent::Undone { path: (*path).clone(), result, needs_human });
+        engine.commit(Batch {
+            entries: vec![engine.entry(key, EntryState::Done(Value::Null), 1)],
+            events: event.into_iter().collect(),
+            ..Batch::default()
+        })?;
+        Ok(())
+    }
+
+    /// What came of it; nothing when there was no effect.
+    async fn attempt(&self) -> Result<Option<Undone>, ActionError> {
+        let Self { engine, node, .. } = self;
+        let unknown = || ActionError::Final("this Windlass does not know the action".into());
+        let action = engine.actions().get(&node.call.action).ok_or_else(unknown)?;
+        let params = match node.call.deferred {
+            true => render_deferred(&node.call.params, self.outputs).map_err(ActionError::Final)?,
+            // A script may well hold braces of its own.
+            false => node.call.params.clone(),
+        };
+        // A script's matrix values are among its parameters.
+        let matrix = BTreeMap::new();
+        let request = EffectRequest {
+            key: self.key,
+            call: &node.call,
+            policy: &node.policy,
+            effects: &node.effects,
+            deadline: None,
+            fence: self.fence.as_ref(),
+            outputs: self.outputs.environment(),
+            matrix: &matrix,
+            quiet: false,
+        };
+        let context = engine.context(&request, 1, engine.stopping());
+        let output = match engine.state(self.path) {
+            Some(EntryState::Done(output)) => output,
+            Some(state) => match (action.probe(&params, &context).await, state) {
+                (Ok(Probe::Done(output)), _) => output,
+                (Ok(Probe::Absent), _) => return Ok(None),
+                // It failed because something else stands there, and that is not ours to take back.
+                (Ok(Probe::Conflict(_)), EntryState::Failed(_)) => return Ok(None),
+                (Err(ActionError::Cancelled), _) => return Err(ActionError::Cancelled),
+                (Ok(Probe::Conflict(why)), _) => return Ok(Some(doubtful(&why))),
+                (Ok(Probe::Unknown), _) => return Ok(Some(doubtful("look yourself"))),
+                (Err(error), _) => return Ok(Some(doubtful(&error.to_string()))),
+            },
+            None => return Ok(None),
+        };
+        action.undo(&params, &output, &context).await.map(Some)
+    }
+}
+
+fn doubtful(why: &str) -> Undone {
+    Undone::NeedsHuman(format!(
+        "it did not end as it should, and what it had done by then is not known: {why}"
+    ))
+}
+
+/// The items that began to take effect, in the order they did, each once.
+fn begun(history: &[Recorded]) -> Vec<StepPath> {
+    let begun = history.iter().filter_map(|recorded| match &recorded.event {
+        RunEvent::ActionStarted { path, .. } => Some(path),
+        _ => None,
+    });
+    last_of_each(begun)
 }
 
 /// The items that took effect, in the order they did, each once.
 fn happened(history: &[Recorded]) -> Vec<StepPath> {
-    let mut paths: Vec<StepPath> = Vec::new();
-    for recorded in history {
-        if let RunEvent::ActionFinished { path, outcome: Outcome::Done, .. } = &recorded.event {
-            paths.retain(|known| known != path);
-            paths.push(path.clone());
-        }
+    let done = history.iter().filter_map(|recorded| match &recorded.event {
+        RunEvent::ActionFinished { path, outcome: Outcome::Done, .. } => Some(path),
+        _ => None,
+    });
+    last_of_each(done)
+}
+
+fn last_of_each<'a>(paths: impl Iterator<Item = &'a StepPath>) -> Vec<StepPath> {
+    let mut known: Vec<StepPath> = Vec::new();
+    for path in paths {
+        known.retain(|earlier| earlier != path);
+        known.push(path.clone());
     }
-    paths
+    known
 }
 
 /// Runs the rollback of a plan that has none of its own, and tells whether people must finish it.

@@ -11,6 +11,7 @@ use super::{Runner, Told, items, journal_error};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::report::view::KeyAnswer;
+use crate::report::words;
 
 /// What a person says at a gate.
 #[derive(Debug, Clone)]
@@ -113,6 +114,14 @@ fn check(told: &Told, path: &StepPath, decision: &Decision) -> Result<()> {
     let ended = told.state.steps.get(path).map(|step| &step.status);
     if let (None, Some(StepStatus::Ended(_))) = (open, ended) {
         return Err(refused(format!("`{path}` is decided already")));
+    }
+    if let Some(deadline) = open.and_then(|gate| gate.deadline).filter(|deadline| *deadline < decision.at) {
+        let run = told.run();
+        return Err(refused(format!(
+            "`{path}` could be answered until {}",
+            words::moment(deadline, decision.at)
+        ))
+        .hint(format!("nobody did in time, which `windlass resume {run}` finds")));
     }
     let people = people(told);
     if open.is_some_and(|gate| gate.kind == GateKind::Doubt) {

@@ -40,8 +40,21 @@ pub fn read(project: &Project, plan: &Plan) -> Result<Secrets> {
             _ => {}
         }
     }
-    let masker = Masker::new(&values).map_err(|error| CommandError::invalid(error.to_string()))?;
+    let hidden: BTreeMap<String, String> = credentials(project)
+        .map(|(name, value)| (format!("${name}"), value.clone()))
+        .chain(values.clone())
+        .collect();
+    let masker = Masker::new(&hidden).map_err(|error| CommandError::invalid(error.to_string()))?;
     Ok(Secrets { values, masker, missing })
+}
+
+/// What tools take from the environment by themselves (`GITHUB_TOKEN`, `CARGO_REGISTRY_TOKEN`): processes may see it,
+/// logs must not.
+fn credentials(project: &Project) -> impl Iterator<Item = (&String, &String)> {
+    const ENDS: [&str; 4] = ["TOKEN", "PASSWORD", "PASSWD", "SECRET"];
+    project.environment.iter().filter(|(name, value)| {
+        ENDS.iter().any(|end| name.ends_with(end)) && value.trim().chars().count() >= SHORTEST
+    })
 }
 
 fn value(project: &Project, source: &SecretSource) -> std::result::Result<String, String> {

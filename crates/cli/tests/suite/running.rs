@@ -69,11 +69,12 @@ fn a_run_goes_to_its_end_and_hides_secrets() {
 #[test]
 fn no_secret_gets_into_what_a_failure_says_or_the_journal_keeps() {
     let configuration = "[secrets]\nTOKEN = { env = \"MY_TOKEN\" }\n";
-    let steps = "## Steps\n\n### Build\n\n```sh {secrets=TOKEN}\necho \"TOKEN=$TOKEN\"; echo \"bad: $TOKEN\" >&2; exit 1\n```\n";
+    let steps = "## Steps\n\n### Build\n\n```sh {secrets=TOKEN}\necho \"TOKEN=$TOKEN\"; echo \"gh: octo-cat-in-the-clear\"; echo \"bad: $TOKEN\" >&2; exit 1\n```\n";
     let repo = with(steps, configuration);
     let secret = [("MY_TOKEN", "correct-horse-battery")];
-    let ran = windlass_with(&repo, &["run", "ship"], &secret);
-    expect(&ran, 1, &["bad: ***"]);
+    let known = [secret[0], ("GITHUB_TOKEN", "octo-cat-in-the-clear")];
+    let ran = windlass_with(&repo, &["run", "ship"], &known);
+    expect(&ran, 1, &["bad: ***", "gh: ***"]);
     assert!(!ran.err.contains("correct-horse"), "{}", ran.err);
     let state = repo.path().join(".git/windlass");
     let kept = repo.command("grep").args(["-r", "correct-horse"]).arg(state).output().unwrap();
@@ -111,6 +112,20 @@ fn gates_are_left_off_a_terminal_and_answered_by_those_who_may() {
     expect(&windlass(&repo, &["confirm", "It looks good"]), 0, &["kept until the run gets there"]);
     expect(&windlass(&repo, &["resume", "--json"]), 0, &["\"status\":\"succeeded\"", "windlass/run/1"]);
     expect(&bob(&["approve", &run, "approval"]), 4, &["has ended"]);
+}
+
+#[test]
+fn an_answer_after_the_deadline_does_not_count() {
+    let steps = "## Steps\n\n### Sign\n\n```yaml\nuses: approval\nwith: { role: qa, within: 1s }\n```\n";
+    let repo = with(steps, PEOPLE);
+    expect(&windlass(&repo, &["run", "ship"]), 4, &["waits for qa"]);
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    expect(
+        &windlass(&repo, &["approve"]),
+        4,
+        &["`sign/approval` could be answered until", "windlass resume"],
+    );
+    expect(&windlass(&repo, &["resume"]), 4, &["nobody decided in time"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use windlass_core::verdict::Verdict;
 use crate::action::ActionSet;
 use crate::durable::{Durable, Signal, Stop, Suspension};
 use crate::interpreter::{Direction, Ending};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Batch, Committed, EntryState, Journal, JournalError};
 
 mod faults;
 pub mod planted;
@@ -37,16 +37,22 @@ pub async fn all(journals: Journals<'_>) {
     cancel_anywhere(journals).await;
     double_start_and_two_processes(journals).await;
     deadlines_hold_across_downtime(journals).await;
+    a_signal_beats_its_deadline_for_good(journals).await;
     a_stale_owner_changes_nothing(journals).await;
+    an_overtaken_owner_stops_what_runs(journals).await;
     doubt_is_settled(journals).await;
+    each_doubt_is_asked_anew(journals).await;
     failures_take_their_route(journals).await;
     attempts_are_limited(journals).await;
     watches_judge(journals).await;
     waivers_and_retries(journals).await;
     locks_exclude(journals).await;
+    a_lock_is_held_until_its_last_step_is_done(journals).await;
     finished_steps_ask_for_no_lock(journals).await;
     leaving_is_no_failure(journals).await;
     effects_are_taken_back(journals).await;
+    interrupted_effects_are_taken_back(journals).await;
+    a_rollback_reads_what_the_steps_gave(journals).await;
 }
 
 /// A plan with every kind of node runs to its end, each effect once, outputs passed on, the history whole.
@@ -159,7 +165,10 @@ pub async fn deadlines_hold_across_downtime(journals: Journals<'_>) {
             scene.approve("gate/approval");
         }
         scene.clock.skip(Duration::from_secs(1801));
-        assert_eq!(scene.drive().await.status, expect);
+        if !approved_in_time {
+            scene.approve("gate/approval");
+        }
+        assert_eq!(scene.drive().await.status, expect, "what comes after the deadline does not count");
         if !approved_in_time {
             scene.approve("gate/approval");
             assert_eq!(scene.drive().await.status, RunStatus::Refused, "too late stays too late");
@@ -176,6 +185,22 @@ pub async fn deadlines_hold_across_downtime(journals: Journals<'_>) {
     assert_eq!(scene.ledger.order(), ["slow began", "slow was stopped"]);
 }
 
+/// A deadline that lost against a signal was never reached: no later write may say that it was.
+pub async fn a_signal_beats_its_deadline_for_good(journals: Journals<'_>) {
+    let scene = Scene::new(journals(), make::approval(None));
+    let engine = scene.open(Scene::living()).unwrap();
+    let (gate, passed) = (StepPath::new("gate/approval"), StepPath::new("gate/approval/until@1"));
+    scene.approve(&gate.0);
+    let batch = Batch {
+        entries: vec![engine.entry(&passed, EntryState::Done(serde_json::Value::Null), 1)],
+        unless_signal: Some((gate, 0)),
+        ..Batch::default()
+    };
+    assert_eq!(engine.commit(batch).unwrap(), Committed::Preempted);
+    engine.commit(Batch::default()).unwrap();
+    assert_eq!(scene.journal.entry(&scene.run, &passed).unwrap(), None);
+}
+
 /// A process that slept through its lease writes nothing and starts no effect.
 pub async fn a_stale_owner_changes_nothing(journals: Journals<'_>) {
     let scene = Scene::new(journals(), make::long_watch());
@@ -187,6 +212,21 @@ pub async fn a_stale_owner_changes_nothing(journals: Journals<'_>) {
     assert!(scene.ledger.counts().is_empty(), "no effect without an intent of the current epoch");
     let ending = crate::drive::drive(&awake, &scene.plan, &scene.digest, "starter", Direction::Forward).await;
     assert_eq!(ending.status, RunStatus::Succeeded);
+}
+
+/// A process that learns in the middle of an action that it was overtaken stops the action, and writes nothing.
+pub async fn an_overtaken_owner_stops_what_runs(journals: Journals<'_>) {
+    let scene = Scene::new(journals(), make::slow());
+    let overtake = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        scene.open(Scene::living()).unwrap()
+    };
+    let both = async { tokio::join!(scene.drive(), overtake) };
+    let (ending, awake) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(ending.stop, Some(Stop::Suspend(Suspension::Superseded)), "{ending:?}");
+    assert_eq!(scene.ledger.order(), ["slow began", "slow was stopped"]);
+    assert_eq!(scene.journal.run(&scene.run).unwrap().epoch, awake.epoch());
+    assert_eq!(scene.state().status, RunStatus::Running, "the run is the other's");
 }
 
 /// An effect whose outcome a crash hid is asked of its probe, run again where that is allowed, or asked of a person.
@@ -229,6 +269,34 @@ pub async fn doubt_is_settled(journals: Journals<'_>) {
             assert_eq!(scene.ledger.counts()["first"], count, "{answer}");
         }
     }
+}
+
+/// An answer settles one interruption: an effect that is interrupted again is asked about again.
+pub async fn each_doubt_is_asked_anew(journals: Journals<'_>) {
+    let faulty = Arc::new(FaultyJournal::new(journals()));
+    let mut scene = Scene::new(faulty.clone(), make::blind(InDoubt::Ask));
+    scene.settings.leave_for_people = true;
+    let path = StepPath::new("one/first");
+    faulty.die_at(2, Moment::Before);
+    assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
+    faulty.revive();
+    assert_eq!(scene.drive().await.status, RunStatus::Waiting);
+    let retried = RunEvent::Retried { path: path.clone(), by: "ann".into() };
+    scene.send(Some(&path), Some(&Signal::Retry { by: "ann".into() }), &retried);
+    // Writes are: take, the gate, reopened, intent, outcome.
+    faulty.die_at(4, Moment::Before);
+    assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
+    faulty.revive();
+    assert_eq!(scene.ledger.counts()["first"], 2);
+    let ending = scene.drive().await;
+    assert_eq!(ending.status, RunStatus::Waiting, "asked again, not run again: {ending:?}");
+    assert_eq!(scene.ledger.counts()["first"], 2);
+    scene.approve("one/first");
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    assert_eq!(scene.ledger.counts()["first"], 2);
+    let closed = |event: &RunEvent| matches!(event, RunEvent::GateClosed { .. });
+    let history = scene.journal.history(&scene.run, 1).unwrap();
+    assert_eq!(history.iter().filter(|recorded| closed(&recorded.event)).count(), 2);
 }
 
 /// A failed step stops the run, is passed over, or leads to a runbook; a refusal too.
@@ -398,6 +466,30 @@ pub async fn locks_exclude(journals: Journals<'_>) {
     assert!(holder.lock(&step, "production").await.unwrap().fence.token > next.fence.token);
 }
 
+/// A step and the runbook it leads to may want the same lock: the inner one does not give it away.
+pub async fn a_lock_is_held_until_its_last_step_is_done(journals: Journals<'_>) {
+    let journal = journals();
+    let first = Scene::named("first", journal.clone(), make::approval(None));
+    let other = Scene::named("second", journal, make::approval(None)).open(Scene::living()).unwrap();
+    let (outer, inner) = (StepPath::new("deploy"), StepPath::new("deploy/on-failure/rollback/back"));
+    let is_free = async || {
+        let asked = other.lock(&outer, "production");
+        tokio::time::timeout(Duration::from_secs(1), asked).await.is_ok_and(|guard| guard.is_ok())
+    };
+    let holder = first.open(Scene::gone()).unwrap();
+    let guard = holder.lock(&outer, "production").await.unwrap();
+    let within = holder.lock(&inner, "production").await.unwrap();
+    holder.unlock(within, true).await.unwrap();
+    assert!(!is_free().await, "the outer step is not done");
+    drop((guard, holder));
+    let holder = first.open(Scene::living()).unwrap();
+    let guard = holder.lock(&outer, "production").await.unwrap();
+    assert!(holder.lock(&inner, "production").await.unwrap().returned, "it was done with it before");
+    assert!(!is_free().await, "and telling so gives nothing away");
+    holder.unlock(guard, true).await.unwrap();
+    assert!(is_free().await);
+}
+
 /// A step that is done gave its lock back for good: a run resumed later does not ask for it again.
 pub async fn finished_steps_ask_for_no_lock(journals: Journals<'_>) {
     let journal = journals();
@@ -462,6 +554,47 @@ pub async fn effects_are_taken_back(journals: Journals<'_>) {
             break;
         }
     }
+}
+
+/// An effect whose outcome a crash hid is looked for: taken back when it happened, left to a person when nobody knows.
+pub async fn interrupted_effects_are_taken_back(journals: Journals<'_>) {
+    let with_braces = || {
+        let mut node = make::append("one", "first");
+        node.call.params["text"] = "docker ps --format '{{.Names}}'".into();
+        make::plan(vec![PlannedStep {
+            lock: Some("production".into()),
+            ..make::step("one", vec![Node::Action(node)])
+        }])
+    };
+    for (plan, is_known) in [(with_braces(), true), (make::blind(InDoubt::Ask), false)] {
+        let faulty = Arc::new(FaultyJournal::new(journals()));
+        let scene = Scene::new(faulty.clone(), plan);
+        // Killed at its outcome, the effect has happened.
+        faulty.die_at(if is_known { 4 } else { 2 }, Moment::Before);
+        assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
+        faulty.revive();
+        assert_eq!(scene.ledger.counts()["first"], 1);
+        let ending = scene.drive_towards(Direction::Rollback).await;
+        assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
+        assert_eq!(scene.ledger.counts().is_empty(), is_known);
+        let (path, result, needs_human) = scene.state().undone[0].clone();
+        assert_eq!((path.0.as_str(), needs_human), ("one/first", !is_known), "{result}");
+        assert!(scene.state().locks.is_empty());
+    }
+}
+
+/// A rollback section has the outputs of the steps that were done.
+pub async fn a_rollback_reads_what_the_steps_gave(journals: Journals<'_>) {
+    let mut back = make::append("rollback", "back");
+    back.call =
+        make::call("test.append", serde_json::json!({ "name": "back", "text": "{{ outputs.one.text }}" }));
+    let mut plan = make::plan(vec![make::step("one", vec![Node::Action(make::append("one", "first"))])]);
+    plan.rollback = vec![make::step("rollback", vec![Node::Action(back)])];
+    let scene = Scene::new(journals(), plan);
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    let ending = scene.drive_towards(Direction::Rollback).await;
+    assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
+    assert_eq!(scene.ledger.seen("back"), "from first");
 }
 
 /// An action that always fails, under a name of its own.

@@ -88,12 +88,15 @@ impl Embedded {
             })
             .await?;
             match &state {
-                EntryState::Reopened => self
-                    .commit(Batch {
-                        entries: vec![self.entry(request.key, EntryState::Reopened, attempt)],
-                        ..Batch::default()
-                    })
-                    .map(drop)?,
+                EntryState::Reopened => {
+                    // The answer is spent: should this attempt be interrupted too, it is asked for anew.
+                    let since = Value::from(self.shared.memory().cursor(request.key));
+                    let entries = vec![
+                        self.entry(request.key, EntryState::Reopened, attempt),
+                        self.entry(&request.key.child("since"), EntryState::Done(since), 1),
+                    ];
+                    self.commit(Batch { entries, ..Batch::default() }).map(drop)?;
+                }
                 _ => self.conclude(request, attempt, state.clone(), true)?,
             }
             return Ok(state);

@@ -205,36 +205,45 @@ impl Embedded {
         let now = self.world.clock.now();
         let mut memory = self.shared.memory();
         let mut events = std::mem::take(&mut memory.pending_events);
+        let mut entries = std::mem::take(&mut memory.pending_entries);
+        let waiting = (events.len(), entries.len());
         events.append(&mut batch.events);
         batch.events = events;
-        let mut entries = std::mem::take(&mut memory.pending_entries);
         entries.append(&mut batch.entries);
         batch.entries = entries;
         let committed = self.shared.journal.commit(&self.shared.run, self.epoch, &batch, now);
-        match committed {
-            Ok(Committed::Written(recorded)) => {
-                for entry in batch.entries {
-                    memory.entries.insert(entry.key.clone(), entry);
-                }
-                drop(memory);
-                self.shared.refresh().map_err(trouble)?;
-                Ok(Committed::Written(recorded))
+        if let Ok(Committed::Written(recorded)) = committed {
+            for entry in batch.entries {
+                memory.entries.insert(entry.key.clone(), entry);
             }
-            Ok(Committed::Preempted) => {
-                // Nothing was written: what waited goes on waiting.
-                memory.pending_events = batch.events;
-                memory.pending_entries = batch.entries;
-                Ok(Committed::Preempted)
-            }
-            Err(error) => Err(trouble(error)),
+            drop(memory);
+            self.shared.refresh().map_err(trouble)?;
+            return Ok(Committed::Written(recorded));
         }
+        // Nothing was written: what waited goes on waiting, and the batch's own is the caller's to write or not.
+        batch.events.truncate(waiting.0);
+        memory.pending_events = batch.events;
+        batch.entries.truncate(waiting.1);
+        memory.pending_entries = batch.entries;
+        committed.map_err(trouble)
     }
 
     pub(crate) fn entry(&self, key: &StepPath, state: EntryState, attempt: u32) -> Entry {
         Entry { key: key.clone(), state, attempt, epoch: self.epoch, at: self.world.clock.now() }
     }
 
-    fn interrupted(&self) -> Option<Stop> {
+    /// What is known of an item.
+    pub(crate) fn state(&self, key: &StepPath) -> Option<EntryState> {
+        self.shared.memory().entries.get(key).map(|entry| entry.state.clone())
+    }
+
+    /// Fires when what runs must stop.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.shared.cancel.child_token()
+    }
+
+    /// Why the run goes no further now.
+    pub(crate) fn interrupted(&self) -> Option<Stop> {
         if self.shared.superseded.is_cancelled() {
             Some(Stop::Suspend(Suspension::Superseded))
         } else if self.shared.cancel.is_cancelled() {
@@ -315,13 +324,10 @@ impl Durable for Embedded {
         loop {
             let changed = self.shared.changed.notified();
             let cursor = self.shared.memory().cursor(key);
-            let next = self
-                .shared
-                .journal
-                .signals(&self.shared.run, key, cursor)
-                .map_err(trouble)?
-                .into_iter()
-                .next();
+            let signals = self.shared.journal.signals(&self.shared.run, key, cursor).map_err(trouble)?;
+            let seen = signals.last().map_or(cursor, |received| received.sequence);
+            // What came after the deadline came too late, also when nobody was there to see it pass.
+            let next = signals.into_iter().find(|received| until.is_none_or(|until| received.at <= until));
             if let Some(received) = next {
                 self.shared.memory().cursors.insert(key.clone(), received.sequence);
                 return Ok(Some(received.signal));
@@ -338,7 +344,7 @@ impl Durable for Embedded {
             {
                 let batch = Batch {
                     entries: vec![self.entry(timeout_key, EntryState::Done(Value::Null), 1)],
-                    unless_signal: Some((key.clone(), cursor)),
+                    unless_signal: Some((key.clone(), seen)),
                     ..Batch::default()
                 };
                 match self.commit(batch)? {
@@ -404,6 +410,10 @@ impl Durable for Embedded {
             _ => None,
         };
         if let Some(token) = returned {
+            if self.shared.memory().held.contains_key(name) {
+                // A step around this one has it still.
+                return Ok(guard(token, true));
+            }
             // A crash may have come between saying so and doing so.
             self.shared.journal.unlock(name, &self.shared.run, token).map_err(trouble)?;
             return Ok(guard(token, true));
@@ -417,6 +427,7 @@ impl Durable for Embedded {
             let now = self.world.clock.now();
             match self.shared.journal.lock(name, &self.shared.run, self.epoch, now).map_err(trouble)? {
                 LockAnswer::Held(token) => {
+                    self.shared.memory().held.entry(name.to_owned()).or_default().insert(key.clone());
                     self.record(RunEvent::Locked { lock: name.to_owned(), token }).await?;
                     return Ok(guard(token, false));
                 }
@@ -447,11 +458,26 @@ impl Durable for Embedded {
         let Fence { lock, token } = guard.fence;
         let key = guard.key.child("unlocked");
         let entry = done.then(|| self.entry(&key, EntryState::Done(Value::from(token)), 1));
+        let is_last = {
+            let mut memory = self.shared.memory();
+            let others = memory.held.get_mut(&lock).is_some_and(|steps| {
+                steps.remove(&guard.key);
+                !steps.is_empty()
+            });
+            if !others {
+                memory.held.remove(&lock);
+            }
+            !others
+        };
+        let unlocked = RunEvent::Unlocked { lock: lock.clone(), token };
         self.commit(Batch {
             entries: entry.into_iter().collect(),
-            events: vec![RunEvent::Unlocked { lock: lock.clone(), token }],
+            events: is_last.then_some(unlocked).into_iter().collect(),
             ..Batch::default()
         })?;
+        if !is_last {
+            return Ok(());
+        }
         self.shared.journal.unlock(&lock, &self.shared.run, token).map_err(trouble)
     }
 }

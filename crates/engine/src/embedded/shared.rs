@@ -1,6 +1,6 @@
 //! What an embedded engine knows of its run, kept up to date with what other processes write.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) pending_entries: Vec<Entry>,
     pub(super) waivers: Vec<(StepPath, String)>,
     pub(super) cursors: BTreeMap<StepPath, u64>,
+    /// The steps that are under each lock now: a step's runbook may ask for what the step holds.
+    pub(super) held: BTreeMap<String, BTreeSet<StepPath>>,
     pub(super) last_event: u64,
     pub(super) last_generation: Option<u64>,
 }
@@ -91,7 +93,6 @@ impl Shared {
         if memory.last_generation == Some(generation) {
             return Ok(());
         }
-        memory.last_generation = Some(generation);
         let mut cancelled = false;
         for recorded in self.journal.history(&self.run, memory.last_event + 1)? {
             memory.last_event = recorded.sequence;
@@ -105,6 +106,11 @@ impl Shared {
                 RunEvent::CancelRequested { .. } => cancelled = true,
                 // Whoever asks for a rollback after a cancellation does not want that cancelled.
                 RunEvent::RollbackRequested { .. } => cancelled = false,
+                // A new attempt that is interrupted is a new doubt, with a gate of its own.
+                RunEvent::ActionStarted { path, .. } => {
+                    memory.told.remove(&format!("gate-opened {path}"));
+                    memory.told.remove(&format!("gate-closed {path}"));
+                }
                 RunEvent::Retried { path, .. } => memory
                     .told
                     .retain(|identity| !identity.split(' ').any(|word| StepPath::new(word).is_within(path))),
@@ -112,6 +118,8 @@ impl Shared {
             }
             self.observer.event(&recorded);
         }
+        // Only now: what could not be read is looked for again.
+        memory.last_generation = Some(generation);
         if cancelled {
             self.cancel.cancel();
         }
@@ -141,6 +149,8 @@ pub(super) async fn keep_lease(shared: Arc<Shared>, clock: Arc<dyn Clock>, lease
             shared.journal.renew(&shared.run, epoch, after(clock.now(), lease))
         {
             shared.superseded.cancel();
+            // What runs must not go on beside the process that has the run now.
+            shared.cancel.cancel();
             shared.changed.notify_waiters();
             return;
         }

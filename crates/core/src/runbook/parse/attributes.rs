@@ -103,6 +103,11 @@ const SCRIPT_KEYS: &[&str] =
     &["id", "retry", "timeout", "env", "secrets", "in-doubt", "probe", "undo", "effects", "optional", "run"];
 const ACTION_KEYS: &[&str] = &["id", "retry", "timeout", "in-doubt", "optional", "run"];
 
+/// Whether `word` is `key=value` with a key that means something in braces.
+pub(super) fn is_meant(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(key, _)| SCRIPT_KEYS.contains(&key))
+}
+
 /// More attempts than this is a mistake, not a wish.
 const MOST_RETRIES: u32 = 1000;
 

@@ -13,6 +13,8 @@ struct Info<'a> {
     attributes: Option<(&'a str, usize)>,
     /// Braces never closed.
     unclosed: Option<Span>,
+    /// What looks like an attribute, but stands outside braces.
+    bare: Option<Span>,
 }
 
 fn info<'a>(source: &'a str, fence: &Fence) -> Info<'a> {
@@ -23,7 +25,7 @@ fn info<'a>(source: &'a str, fence: &Fence) -> Info<'a> {
         rest.find(|character: char| character.is_whitespace() || character == '{').unwrap_or(rest.len());
     let language = &rest[..length];
     let after = &rest[length..];
-    let mut info = Info { language, attributes: None, unclosed: None };
+    let mut info = Info { language, attributes: None, unclosed: None, bare: None };
     let trimmed = after.trim();
     if let Some(inside) = trimmed.strip_prefix('{') {
         let open = fence.info.start + start + length + (after.len() - after.trim_start().len());
@@ -31,6 +33,9 @@ fn info<'a>(source: &'a str, fence: &Fence) -> Info<'a> {
             Some(inside) => info.attributes = Some((inside, open + 1)),
             None => info.unclosed = Some(Span::new(open, open + trimmed.len())),
         }
+    } else if let Some(word) = trimmed.split_whitespace().find(|word| attributes::is_meant(word)) {
+        let at = fence.info.start + text.find(word).unwrap_or_default();
+        info.bare = Some(Span::new(at, at + word.len()));
     }
     info
 }
@@ -89,6 +94,16 @@ pub(super) fn item(source: &str, fence: &Fence, findings: &mut Findings) -> Opti
         findings.push(
             Diagnostic::error("bad-attribute", "these braces are never closed", place)
                 .help("close them on the same line: {id=build}"),
+        );
+    }
+    if let Some(place) = info.bare {
+        findings.push(
+            Diagnostic::error(
+                "bad-attribute",
+                "this attribute stands outside braces, and would not count",
+                place,
+            )
+            .help("write them in braces after the language: {run=false}"),
         );
     }
     let attributes = match info.attributes {
