@@ -171,7 +171,14 @@ fn what_is_skipped_is_kept_with_its_reason() {
         0,
         &["waived by ada@example.com: known"],
     );
-    expect(&windlass(&repo, &["resume"]), 0, &["after", "waived: Build › test -e ok || { echo 'pods crash: no ok file' >&2; exit 3; }, by ada@example.com: known"]);
+    expect(
+        &windlass(&repo, &["resume"]),
+        0,
+        &[
+            "after",
+            "waived: Build › test -e ok || { echo 'pods crash: no ok file' >&2; exit 3; }, by ada@example.com: known",
+        ],
+    );
     expect(&windlass(&repo, &["run", "ship", "--skip", "build"]), 2, &["--reason"]);
     expect(
         &windlass(&repo, &["run", "ship", "--skip", "nope", "--reason", "x"]),
