@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use windlass_core::diagnostic::Severity;
 use windlass_core::runbook::{Check as RunbookCheck, Item, Language};
+use windlass_core::text::sanitize_line;
 
 use crate::error::Result;
 use crate::exit::Exit;
@@ -154,12 +155,9 @@ fn history(repository: &Repository) -> Check {
 
 fn remote(project: &Project, repository: &Repository, offline: bool) -> Result<Option<Check>> {
     let Some(remote) = &repository.remote else {
-        let help = "add it: git remote add origin URL";
-        return Ok(Some(warning(
-            "remote",
-            format!("there is no remote `{}`", project.config.git.remote),
-            help,
-        )));
+        let wanted = sanitize_line(&project.config.git.remote);
+        let help = format!("add it: git remote add {wanted} URL");
+        return Ok(Some(warning("remote", format!("there is no remote `{wanted}`"), &help)));
     };
     if offline {
         return Ok(None);
