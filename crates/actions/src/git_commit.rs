@@ -59,6 +59,11 @@ impl Action for Commit {
             return Ok(Probe::Absent);
         }
         let Some(commit) = git.head().await? else { return Ok(Probe::Absent) };
+        let release = context.world.release.as_deref();
+        if release.is_some_and(|release| release.commits.iter().any(|known| known.id == commit)) {
+            // It was there when the release was planned, whatever its message: it is not this run's to take back.
+            return Ok(Probe::Absent);
+        }
         Ok(match normal(&git.message(&commit).await?) == normal(&params.message) {
             true => Probe::Done(Output { commit }),
             false => Probe::Absent,

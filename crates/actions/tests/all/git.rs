@@ -38,6 +38,25 @@ async fn conflict(setting: &Setting, name: &str, params: &Value) -> String {
 }
 
 #[tokio::test]
+async fn a_commit_of_the_release_is_not_taken_for_the_runs_own() {
+    let mut setting = published();
+    setting.repo.file("a", "1").commit("chore: release");
+    let params = json!({ "message": "chore: release" });
+    assert!(matches!(setting.probe("git.commit", &params).await, Ok(Probe::Done(_))));
+    let mut release = setting.world.release.as_deref().cloned().unwrap();
+    let id = setting.repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    release.commits = vec![
+        serde_json::from_value(json!({
+            "id": id, "subject": "", "author": "", "message": "", "author_name": ""
+        }))
+        .unwrap(),
+    ];
+    setting.world.release = Some(std::sync::Arc::new(release));
+    assert!(matches!(setting.probe("git.commit", &params).await, Ok(Probe::Absent)));
+    assert!(setting.final_refusal("git.commit", &params).await.contains("nothing to commit"));
+}
+
+#[tokio::test]
 async fn hostile_names_are_data_or_refused() {
     let setting = published();
     let before = setting.snapshot();
