@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use windlass_core::plan::{ActionNode, Found, Node, Outputs, Plan, StepPath, render_deferred};
+use windlass_core::plan::{ActionNode, Found, Node, Outputs, Plan, Reversibility, StepPath, render_deferred};
 use windlass_core::run::{Outcome, Recorded, RunEvent};
 
 use crate::action::{ActionError, Probe, Undone};
@@ -34,12 +34,27 @@ pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
             None => None,
         };
         let fence = guard.as_ref().map(|guard| guard.fence.clone());
-        Undo { engine, node, path: &path, key: &key, outputs: &outputs, fence }.once().await?;
+        let under = stands_under(engine, plan, node)?;
+        Undo { engine, node, path: &path, key: &key, outputs: &outputs, fence, under }.once().await?;
         if let Some(guard) = guard {
             engine.unlock(guard, true).await?;
         }
     }
     Ok(())
+}
+
+/// The effect above `node` that only a person can take back. What can be taken back exactly, such as a commit and the
+/// files in it, is left under a push that stands: taking it back would only leave the checkout between two versions.
+fn stands_under(engine: &Embedded, plan: &Plan, node: &ActionNode) -> Result<Option<String>, Stop> {
+    if node.effects.iter().any(|effect| effect.reversibility != Reversibility::Reversible) {
+        return Ok(None);
+    }
+    Ok(engine.history()?.iter().find_map(|recorded| {
+        let RunEvent::Undone { path, needs_human: true, .. } = &recorded.event else { return None };
+        let Some(Found::Node(_, Node::Action(above))) = plan.find(path) else { return None };
+        let is_known = above.effects.iter().any(|effect| effect.reversibility != Reversibility::Unknown);
+        is_known.then(|| above.label.clone())
+    }))
 }
 
 /// What the items that are done gave, as at the end of the walk that did them.
@@ -66,6 +81,8 @@ struct Undo<'a> {
     key: &'a StepPath,
     outputs: &'a Outputs,
     fence: Option<Fence>,
+    /// What stands on it and must be taken back by a person first.
+    under: Option<String>,
 }
 
 impl Undo<'_> {
@@ -96,6 +113,10 @@ impl Undo<'_> {
     /// What came of it; nothing when there was no effect.
     async fn attempt(&self) -> Result<Option<Undone>, ActionError> {
         let Self { engine, node, .. } = self;
+        if let Some(above) = &self.under {
+            let why = format!("left as it is, because this stands on it: {above}");
+            return Ok(Some(Undone::NeedsHuman(why)));
+        }
         let unknown = || ActionError::Final("this Windlass does not know the action".into());
         let action = engine.actions().get(&node.call.action).ok_or_else(unknown)?;
         let params = match node.call.deferred {

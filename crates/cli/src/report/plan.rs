@@ -10,9 +10,6 @@ use windlass_core::text::{sanitize, sanitize_line};
 use super::Paint;
 use crate::project::counted;
 
-/// More lines of one script than this are counted, not shown.
-const LINES: usize = 8;
-
 /// The whole plan.
 pub fn plan(plan: &Plan, digest: &str, paint: Paint) -> String {
     let mut text = String::new();
@@ -208,12 +205,10 @@ fn action(node: &ActionNode, indent: &str, paint: Paint, text: &mut String) {
         if !lines.iter().any(|line| line.trim() == node.label) && !node.label.is_empty() {
             let _ = writeln!(text, "{indent}[ ] {}{facts}", sanitize_line(&node.label));
         }
-        for line in lines.iter().take(LINES) {
-            let _ = writeln!(text, "{indent}{} {}", paint.dim("$"), sanitize(line));
-        }
-        if lines.len() > LINES {
-            let more = counted(lines.len() - LINES, "more line", "more lines");
-            let _ = writeln!(text, "{indent}{}", paint.dim(&format!("  and {more}")));
+        // All of them: what is not shown is not approved. A shell goes on with `>` where a command goes on.
+        for (number, line) in lines.iter().enumerate() {
+            let mark = if number == 0 { "$" } else { ">" };
+            let _ = writeln!(text, "{indent}{} {}", paint.dim(mark), sanitize(line));
         }
         return;
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::plan::{Node, PlannedStep, StepPath};
+use windlass_core::plan::{Node, PlannedStep, Reversibility, StepPath};
 use windlass_core::run::{GateKind, RunEvent, RunStatus, StepStatus, verify_chain};
 use windlass_core::runbook::{InDoubt, OnFailure};
 use windlass_core::verdict::Verdict;
@@ -51,6 +51,7 @@ pub async fn all(journals: Journals<'_>) {
     finished_steps_ask_for_no_lock(journals).await;
     leaving_is_no_failure(journals).await;
     effects_are_taken_back(journals).await;
+    nothing_is_pulled_from_under_what_stays(journals).await;
     interrupted_effects_are_taken_back(journals).await;
     a_rollback_reads_what_the_steps_gave(journals).await;
 }
@@ -595,6 +596,24 @@ pub async fn a_rollback_reads_what_the_steps_gave(journals: Journals<'_>) {
     let ending = scene.drive_towards(Direction::Rollback).await;
     assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
     assert_eq!(scene.ledger.seen("back"), "from first");
+}
+
+/// What can be taken back exactly is left under an effect that only a person can take back.
+pub async fn nothing_is_pulled_from_under_what_stays(journals: Journals<'_>) {
+    let mut published = make::append("one", "published");
+    published.call.params["stays"] = true.into();
+    published.effects[0].reversibility = Reversibility::Permanent;
+    let nodes = vec![
+        Node::Action(make::append("one", "first")),
+        Node::Action(published),
+        Node::Action(make::append("one", "later")),
+    ];
+    let scene = Scene::new(journals(), make::plan(vec![make::step("one", nodes)]));
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    let ending = scene.drive_towards(Direction::Rollback).await;
+    assert_eq!(ending.status, RunStatus::RolledBack);
+    assert!(ending.why.unwrap().contains('2'), "two effects are left to a person");
+    assert_eq!(scene.ledger.order(), ["first", "published"]);
 }
 
 /// An action that always fails, under a name of its own.

@@ -286,6 +286,9 @@ pub struct Line {
     /// The probe does not know.
     #[serde(default)]
     blind: bool,
+    /// Only a person can take it back.
+    #[serde(default)]
+    stays: bool,
 }
 
 /// What the stage's actions give.
@@ -326,6 +329,9 @@ impl Action for Append {
     }
 
     async fn undo(&self, params: &Line, _: &Written, _: &Context) -> Result<Undone> {
+        if params.stays {
+            return Ok(Undone::NeedsHuman("it is published".into()));
+        }
         Ok(if self.ledger.erase(&params.name) {
             Undone::Reverted(format!("erased {}", params.name))
         } else {
