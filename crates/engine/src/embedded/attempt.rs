@@ -29,8 +29,10 @@ impl Embedded {
             InDoubt::Rerun => return Ok(EntryState::Reopened),
             InDoubt::Ask => Probe::Unknown,
             InDoubt::Probe => {
-                let context = self.context(request, attempt, self.shared.cancel.child_token());
-                match action.probe(&request.call.params, &context).await {
+                let cancel = self.shared.cancel.child_token();
+                let context = self.context(request, attempt, cancel.clone());
+                let limit = time_limit(request.policy, None, self.world.clock.now());
+                match self.within(limit, &cancel, action.probe(&request.call.params, &context)).await {
                     Ok(probed) => probed,
                     Err(ActionError::Cancelled) => return Err(Stop::Cancelled),
                     Err(error) => {
@@ -155,7 +157,8 @@ impl Embedded {
                     self.failed_attempt(request, attempt, &error)?;
                     return Ok(EntryState::Reopened);
                 }
-                EntryState::Failed(error.to_string())
+                // Actions hide secrets in what they say; one that forgets must not put them into the journal.
+                EntryState::Failed(self.world.masker.mask(&error.to_string()))
             }
         };
         self.conclude(request, attempt, state.clone(), false)?;
@@ -163,12 +166,12 @@ impl Embedded {
     }
 
     /// Runs `work` for at most `limit`; what outlives it is told to stop, and waited for.
-    async fn within(
+    async fn within<T>(
         &self,
         limit: Option<Duration>,
         cancel: &CancellationToken,
-        work: impl Future<Output = crate::action::Result<Value>> + Send,
-    ) -> crate::action::Result<Value> {
+        work: impl Future<Output = crate::action::Result<T>> + Send,
+    ) -> crate::action::Result<T> {
         let mut work = std::pin::pin!(work);
         let Some(limit) = limit else { return work.await };
         tokio::select! {
@@ -220,7 +223,7 @@ impl Embedded {
         attempt: u32,
         error: &ActionError,
     ) -> Result<(), Stop> {
-        let outcome = Outcome::Failed(error.to_string());
+        let outcome = Outcome::Failed(self.world.masker.mask(&error.to_string()));
         let finished =
             RunEvent::ActionFinished { path: request.key.clone(), attempt, outcome, recovered: false };
         self.commit(Batch {
