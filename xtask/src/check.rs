@@ -14,6 +14,8 @@ const PARTS: &[(&str, &str)] = &[
     ("gpg", "gnupg"),
     ("ssh-keygen", "openssh-client"),
     ("python3", "python3"),
+    ("script", "bsdutils"),
+    ("unshare", "util-linux"),
 ];
 
 /// The version of cargo-deny that is installed when there is none.
