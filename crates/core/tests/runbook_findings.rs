@@ -215,6 +215,19 @@ fn actions() {
     check_step("```yaml {env=\"A=b\"}\nuses: a.b\n```\n", &["3:10 unknown-attribute |env|"]);
     check_step("```yaml\nother: 1\nuses: a.b\n```\n", &["5:1 not-an-action |uses|"]);
     check_step("```yaml\nother: 1\n```\n", &[]);
+    for key in ["use", "user", "Uses", "USES", "usse", "uess"] {
+        let expect = format!(
+            "4:1 unknown-key |{key}| did you mean `uses`? For documentation write {{run=false}} after the language"
+        );
+        check_step(&format!("```yaml\n{key}: git.tag # why\n```\n"), &[&expect]);
+        check_step(&format!("```yaml\n{key} : \"git.tag\"\nwith: {{}}\n```\n"), &[&expect]);
+        check_step(&format!("```yaml {{run=false}}\n{key}: git.tag\n```\n"), &[]);
+    }
+    for documentation in
+        ["users:\n  - ann", "rules: [a]", "- uses: actions/checkout@v4", "name: x", "url: x y"]
+    {
+        check_step(&format!("```yaml\n{documentation}\n```\n"), &[]);
+    }
     check_step(
         "```yaml\nuses: git.tag\nwith: { a: [\"{{ version\"] }\n```\n",
         &["5:13 bad-template |\"{{ version\"|"],

@@ -84,7 +84,12 @@ pub(super) fn item(source: &str, fence: &Fence, findings: &mut Findings) -> Opti
         None if is_yaml(info.language) => match first_key(&fence.text) {
             Some("uses") => On::Action,
             _ => {
-                misplaced_uses(fence, findings);
+                let is_documentation = info
+                    .attributes
+                    .is_some_and(|(text, _)| text.split_whitespace().any(|word| word == "run=false"));
+                if !is_documentation && !misspelt_uses(fence, findings) {
+                    misplaced_uses(fence, findings);
+                }
                 return None;
             }
         },
@@ -116,6 +121,36 @@ pub(super) fn item(source: &str, fence: &Fence, findings: &mut Findings) -> Opti
         }
         None => action(fence, attributes, findings).map(Item::Action),
     }
+}
+
+/// Points at a first key that is meant as `uses`: such a fence would silently not run.
+fn misspelt_uses(fence: &Fence, findings: &mut Findings) -> bool {
+    let Some(key) = first_key(&fence.text) else { return false };
+    // Only a name as its value looks like an action: `users:` over a list, or `- uses: x`, is documentation.
+    let is_word = key.chars().all(|character| character.is_ascii_alphabetic());
+    let offset = key.as_ptr().addr().saturating_sub(fence.text.as_ptr().addr());
+    let line = fence.text[offset..].lines().next().unwrap_or_default();
+    let value = line.split_once(':').map_or("", |(_, value)| value);
+    let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    let is_name = value.starts_with(|character: char| character.is_ascii_alphabetic())
+        && !value.contains(char::is_whitespace);
+    // Keys of one or two letters are as near as that to many words.
+    if !is_word || !is_name || key.len() < 3 || !is_within_two(key, "uses") {
+        return false;
+    }
+    findings.push(
+        Diagnostic::error(
+            "unknown-key",
+            format!("this fence does not run: its first key is `{key}`, not `uses`"),
+            fence.source_span(offset, offset + key.len()),
+        )
+        .help("did you mean `uses`? For documentation write {run=false} after the language"),
+    );
+    true
+}
+
+fn is_within_two(key: &str, name: &str) -> bool {
+    key.len().abs_diff(name.len()) <= 2 && strsim::damerau_levenshtein(&key.to_ascii_lowercase(), name) <= 2
 }
 
 fn misplaced_uses(fence: &Fence, findings: &mut Findings) {
