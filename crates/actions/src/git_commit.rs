@@ -110,7 +110,8 @@ impl Action for Commit {
         git.act(args, Some(&params.message)).await?;
         context.changed(effect());
         let commit = git.require_commit("HEAD").await?;
-        git.log(&format!("committed {} with {} files", crate::short(&commit), paths.len()));
+        let files = if paths.len() == 1 { "file" } else { "files" };
+        git.log(&format!("committed {} with {} {files}", crate::short(&commit), paths.len()));
         Ok(Output { commit })
     }
 

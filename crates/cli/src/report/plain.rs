@@ -133,7 +133,7 @@ impl Plain {
                 format!("run started by {}, plan {}{despite}", sanitize_line(by), plan.short())
             }
             RunEvent::Taken { owner, epoch } if *epoch > 1 => {
-                format!("taken over by {}", sanitize_line(owner))
+                format!("resumed by {}", sanitize_line(owner))
             }
             RunEvent::Taken { .. } => return None,
             RunEvent::StepStarted { title, .. } => {
