@@ -7,12 +7,12 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::interpreter::Direction;
 
 use crate::commands::{PersonOptions, WaitOptions};
-use crate::error::Result;
+use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::report::words;
 use crate::runner::drive::{How, drive, wait_for_worker};
 use crate::runner::person::person;
-use crate::runner::{Runner, Several, journal_error, worker};
+use crate::runner::{Runner, Several, Told, journal_error, worker};
 use crate::session::Session;
 
 /// Take back what a run did
@@ -46,6 +46,10 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         session.report.run_ended(&told, &runner.logs(run), exit);
         return Ok(exit);
     }
+    if arguments.run.is_none() && told.state.status == RunStatus::Succeeded && !is_meant(&told, session)? {
+        session.report.line("nothing was taken back");
+        return Ok(Exit::Done);
+    }
     let by = person(&runner.project, arguments.person.person.as_deref())?;
     let reason = arguments.reason.as_deref().map(sanitize_line).filter(|reason| !reason.is_empty());
     let post = |event: &RunEvent| {
@@ -70,4 +74,15 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     };
     let told = runner.told(run)?;
     drive(session, &runner, &told, &how)
+}
+
+/// Whether a release that went well is to be taken back: nobody named it, so it may be a slip.
+fn is_meant(told: &Told, session: &mut Session) -> Result<bool> {
+    let run = told.run();
+    let version = told.record.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    let what = format!("{}{version}", sanitize_line(&told.record.runbook));
+    session.confirm(&format!("take back {what} (run {run})?")).ok_or_else(|| {
+        CommandError::invalid(format!("{what} has succeeded, and nobody named it: nothing was taken back"))
+            .hint(format!("to take it back: `windlass rollback {run}`"))
+    })
 }

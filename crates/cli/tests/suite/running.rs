@@ -7,7 +7,7 @@ use windlass_cli::world::Hooks;
 use windlass_cli::{Session, World};
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, windlass, windlass_with};
+use crate::support::{Ran, windlass, windlass_answering, windlass_with};
 
 const PEOPLE: &str = "[roles]\nqa = [\"ada@example.com\", \"bob@example.com\"]\n";
 
@@ -240,7 +240,12 @@ fn a_rollback_that_fails_is_tried_again() {
     );
     let repo = with(&sections, PEOPLE);
     expect(&windlass(&repo, &["run", "ship"]), 0, &[]);
-    expect(&windlass(&repo, &["rollback"]), 1, &["the rollback itself failed"]);
+    let run = run_name(&repo);
+    let refused = windlass(&repo, &["rollback"]);
+    expect(&refused, 2, &["has succeeded", &format!("windlass rollback {run}")]);
+    let asked = windlass_answering(&repo, &["rollback"], "n\n");
+    expect(&asked, 0, &[&format!("take back ship (run {run})? [y/N]"), "nothing was taken back"]);
+    expect(&windlass(&repo, &["rollback", "--yes"]), 1, &["the rollback itself failed"]);
     repo.file("ok", "");
     expect(&windlass(&repo, &["rollback"]), 6, &["rolled back"]);
 }
@@ -249,7 +254,8 @@ fn a_rollback_that_fails_is_tried_again() {
 fn what_cannot_be_taken_back_is_left_to_people() {
     let repo = repo("### A\n\n```sh\necho a\n```\n");
     expect(&windlass(&repo, &["run", "ship"]), 0, &[]);
-    expect(&windlass(&repo, &["rollback"]), 6, &["to be taken back by a person"]);
+    let run = run_name(&repo);
+    expect(&windlass(&repo, &["rollback", &run]), 6, &["to be taken back by a person"]);
 }
 
 #[test]
