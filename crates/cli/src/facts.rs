@@ -17,6 +17,7 @@ use windlass_core::version::{Bump, Channel, Impact, Policy, TagFormat, Version, 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::files;
+use crate::half_done;
 use crate::holders;
 use crate::project::Project;
 use crate::withdrawn;
@@ -185,7 +186,17 @@ pub fn next(
         policy: &policy,
         withdrawn: &versions,
     };
-    let mut decision = decide(&baseline, &input).map_err(refused)?;
+    let mut decision = match decide(&baseline, &input) {
+        Ok(decision) => decision,
+        Err(error) => {
+            let mut error = refused(error);
+            if error.exit == Exit::NothingToRelease {
+                let released = baseline.stable.as_ref().map(|stable| &stable.version);
+                error.hints.extend(half_done::advice(project, released)?);
+            }
+            return Err(error);
+        }
+    };
     decision.reasons.extend(withdrawn::reasons(&withdrawn, &decision));
     if read.truncated {
         decision.reasons.push(format!("only the newest {MOST_COMMITS} commits were read"));

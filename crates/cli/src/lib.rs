@@ -19,6 +19,7 @@ pub mod error;
 pub mod exit;
 pub mod facts;
 pub mod files;
+mod half_done;
 pub mod holders;
 pub mod planning;
 pub mod preflight;

@@ -86,6 +86,31 @@ fn notes_are_those_of_the_version() {
 }
 
 #[test]
+fn a_release_left_half_way_is_named_where_nothing_is_to_be_released() {
+    let repo = RepoBuilder::with_commit();
+    repo.tag("v1.0.0");
+    repo.file("x", "1").commit("feat: x");
+    let steps = "### Tag\n\n```sh {in-doubt=rerun}\ngit tag $WINDLASS_TAG\n```\n\n### Fail\n\n```sh\nexit 1\n```";
+    runbook(&repo, "release", steps);
+    assert_eq!(windlass(&repo, &["run"]).code, 1);
+    let check = |args: &[&str], code: u8, says: &str| {
+        let ran = windlass(&repo, args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(says), "{args:?}: {says}: {}", ran.err);
+    };
+    check(&["run"], 7, "`windlass rollback release-1.1.0-");
+    check(&["next"], 3, "is not finished, it is failed: `windlass status release-1.1.0-");
+    check(&["plan"], 3, "is not finished, it is failed: `windlass status release-1.1.0-");
+    check(&["cancel"], 0, "");
+    for command in ["run", "plan", "next"] {
+        check(&[command], 3, "was cancelled half-way: `windlass status release-1.1.0-");
+    }
+    repo.tag("v1.1.1");
+    let ran = windlass(&repo, &["next"]);
+    assert!(ran.code == 3 && !ran.err.contains("half-way"), "{}", ran.err);
+}
+
+#[test]
 fn a_release_that_was_rolled_back_spends_its_number() {
     let repo = RepoBuilder::with_commit();
     repo.tag("v1.0.0");
