@@ -3,7 +3,8 @@
 //! It shows the commands a person types and runs exactly those, through this very program. Nothing in it knows how a
 //! release is run.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use windlass_core::text::sanitize_line;
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
-use crate::report::Report;
+use crate::report::{Report, words};
 use crate::session::Session;
 
 mod ending;
@@ -63,7 +64,7 @@ pub fn run(session: &mut Session, options: &Options) -> Result<Exit> {
     let sample = Sample::create(&folder)?;
     let production = Production::start(&program, &sample.service, options.keep)?;
     sample.commit_history(&production.url())?;
-    let mut shell = Shell::new(program, sample.project.clone(), session.global.color)?;
+    let mut shell = Shell::new(program.clone(), sample.project.clone(), session.global.color)?;
 
     let told = tell(&mut session.report, options, &sample, &production, &mut shell);
     let left = |error: CommandError| {
@@ -96,7 +97,8 @@ pub fn run(session: &mut Session, options: &Options) -> Result<Exit> {
         error.hints.extend(differences);
         return Err(left(error));
     }
-    close(&mut session.report, options, &sample, &production);
+    let absent = (!is_on_path(&session.environment)).then_some(program.as_path());
+    close(&mut session.report, options, &sample, &production, absent);
     Ok(Exit::Done)
 }
 
@@ -186,15 +188,38 @@ fn finish(voice: &mut Voice<'_>, shell: &mut Shell, expect: Exit) -> Result<()> 
     shell.expect(voice.report, &["resume"], expect)
 }
 
-/// What there is to do next.
-fn close(report: &mut Report, options: &Options, sample: &Sample, production: &Production) {
+/// Whether a shell finds a program called `windlass`.
+fn is_on_path(environment: &BTreeMap<String, String>) -> bool {
+    let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+    std::env::split_paths(path).any(|folder| folder.join("windlass").is_file())
+}
+
+/// What there is to do next. `absent` is this program where a shell does not find it.
+fn close(
+    report: &mut Report,
+    options: &Options,
+    sample: &Sample,
+    production: &Production,
+    absent: Option<&Path>,
+) {
     let mut voice = Voice { report };
     voice.title("Your turn");
     voice.say(
-        "0.2.0 is live, both tags are on the remote, and the journal knows every step.\n\
+        "0.2.0 went live, both tags are on the remote, and the journal knows every step.\n\
          A fix for 0.3.0 is committed.",
     );
-    let mut commands = vec![
+    match options.keep {
+        true => voice.say(&format!("Production is still up, at {}", production.url())),
+        false => voice.say("Production ended with the demo; `windlass demo --keep` keeps it running."),
+    }
+    voice.say(&format!("{APPROVER} may approve: `windlass approve --as {APPROVER}`"));
+    let mut commands = Vec::new();
+    if let Some(program) = absent {
+        // Quoted twice: the shell reads it once as the alias is made and once as it is used.
+        let program = words::argument(&words::argument(&program.to_string_lossy()));
+        commands.push((format!("alias windlass={program}"), ""));
+    }
+    commands.extend([
         (shown("cd", &[&sample.project.to_string_lossy()]), ""),
         (shown("cat", &["runbooks/release.md"]), "the release, as its team wrote it"),
         (shown("windlass", &["runs"]), "both releases"),
@@ -202,7 +227,7 @@ fn close(report: &mut Report, options: &Options, sample: &Sample, production: &P
         (shown("windlass", &["logs"]), "what its commands said"),
         (shown("windlass", &["audit", "verify"]), "nobody changed its history"),
         (shown("windlass", &["plan"]), "the fix, as 0.3.1"),
-    ];
+    ]);
     if options.keep {
         commands.push((shown("windlass", &["run"]), "release it: production is still up"));
         commands.push((shown("kill", &[&production.process().to_string()]), "stop production"));

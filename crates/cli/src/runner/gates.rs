@@ -5,6 +5,7 @@ use windlass_core::gate::{self, Choice, Decision, GateState, People};
 use windlass_core::plan::{Found, Node, StepPath};
 use windlass_core::run::{GateKind, RunEvent, StepStatus};
 use windlass_core::runbook::Owner;
+use windlass_core::text::sanitize_line;
 use windlass_engine::durable::Signal;
 
 use super::{Runner, Told, items, journal_error};
@@ -73,6 +74,34 @@ fn no_gate(told: &Told) -> CommandError {
     }
 }
 
+/// What `person` need not say again at `path`: its gate is closed, or they have said the same already.
+pub fn said_already(told: &Told, path: &StepPath, given: &Answer) -> Option<String> {
+    let is_open = told.state.gates.iter().any(|gate| gate.path == *path);
+    let ended = told.state.steps.get(path).map(|step| &step.status);
+    if !is_open && matches!(ended, Some(StepStatus::Ended(_))) {
+        return Some(format!("`{path}` is decided already"));
+    }
+    // What was said before the item was tried again counts no more.
+    let said = told.history.iter().rev().find_map(|recorded| match &recorded.event {
+        RunEvent::Retried { path: at, .. } if path.is_within(at) => Some(None),
+        RunEvent::StepFinished { path: at, .. } if at == path => Some(None),
+        RunEvent::Decided { path: at, decision } if at == path && decision.person == given.person => {
+            Some(Some(decision))
+        }
+        _ => None,
+    })??;
+    let is_same = said.choice == given.choice && said.plan == told.digest;
+    let is_eligible = || match told.plan.find(path) {
+        Some(Found::Node(_, Node::Approval(node))) => {
+            gate::eligible(&node.rule, said, people(told), &told.digest).is_ok()
+        }
+        _ => true,
+    };
+    let word = if said.choice == Choice::Reject { "no" } else { "yes" };
+    (is_same && is_eligible())
+        .then(|| format!("{} has said {word} to `{path}` already", sanitize_line(&said.person)))
+}
+
 /// Keeps an answer to the gate at `path`, after checking that it counts; gives what it is an answer to.
 ///
 /// # Errors
@@ -88,7 +117,7 @@ pub fn answer(runner: &Runner, told: &Told, path: &StepPath, answer: &Answer) ->
     {
         return Err(refused(format!(
             "this was decided for another plan ({}): {run} executes plan {}",
-            windlass_core::text::sanitize_line(prefix),
+            sanitize_line(prefix),
             told.digest.short()
         ))
         .hint(format!("look at what the run does with `windlass status {run}`, and decide again")));

@@ -107,7 +107,17 @@ fn two_releases_are_shown_and_the_bad_one_is_rolled_back() {
         "{told}"
     );
 
-    for said in ["approved by the demo", "cd ", "windlass runs", "windlass audit verify", "windlass plan"] {
+    let alias = format!("alias windlass={}", env!("CARGO_BIN_EXE_windlass"));
+    for said in [
+        "approved by the demo",
+        "cd ",
+        "windlass runs",
+        "windlass audit verify",
+        "windlass plan",
+        "Production ended with the demo; `windlass demo --keep` keeps it running.",
+        "windlass approve --as rita@demo.example",
+        &alias,
+    ] {
         assert!(told.contains(said), "{said} is not in {told}");
     }
     let log =
