@@ -71,6 +71,18 @@ pub fn run(arguments: &Arguments, verb: Verb, session: &mut Session) -> Result<E
         }
     }
     for path in &paths {
+        if let Some(already) = gates::said_already(&told, path, &given) {
+            if session.report.is_json() {
+                let object = json!({
+                    "run": run, "path": path, "person": by, "choice": given.choice, "comment": null,
+                    "plan": told.digest, "missing": gates::missing(&told, path), "next": already,
+                });
+                session.report.object("decision", &object);
+            } else {
+                session.report.line(&format!("{already}: nothing was added"));
+            }
+            continue;
+        }
         gates::answer(&runner, &told, path, &given)?;
         let now = runner.told(run)?;
         let missing = gates::missing(&now, path).filter(|_| given.choice == Choice::Approve);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use windlass_core::gate::{self, Choice, Decision, GateState, People};
 use windlass_core::plan::{Found, Node, StepPath};
-use windlass_core::run::{GateKind, RunEvent, StepStatus};
+use windlass_core::run::{GateKind, Outcome, RunEvent, StepStatus};
 use windlass_core::runbook::Owner;
 use windlass_core::text::sanitize_line;
 use windlass_engine::durable::Signal;
@@ -74,12 +74,23 @@ fn no_gate(told: &Told) -> CommandError {
     }
 }
 
-/// What `person` need not say again at `path`: its gate is closed, or they have said the same already.
+/// Why the answer needs not be kept: the gate at `path` was decided that way, or its person has said the same already.
 pub fn said_already(told: &Told, path: &StepPath, given: &Answer) -> Option<String> {
+    let is_other_plan =
+        given.digest.as_ref().is_some_and(|start| !told.digest.0.starts_with(&start.to_ascii_lowercase()));
+    if told.state.status.is_final() || is_other_plan {
+        return None;
+    }
+    let word = if given.choice == Choice::Reject { "no" } else { "yes" };
     let is_open = told.state.gates.iter().any(|gate| gate.path == *path);
     let ended = told.state.steps.get(path).map(|step| &step.status);
-    if !is_open && matches!(ended, Some(StepStatus::Ended(_))) {
-        return Some(format!("`{path}` is decided already"));
+    if let (false, Some(StepStatus::Ended(outcome))) = (is_open, ended) {
+        // The other way round is no repetition but an answer that comes too late, which is refused.
+        let is_so = match given.choice {
+            Choice::Approve => matches!(outcome, Outcome::Done),
+            Choice::Reject => matches!(outcome, Outcome::Failed(_)),
+        };
+        return is_so.then(|| format!("`{path}` is decided already, with {word}"));
     }
     // What was said before the item was tried again counts no more.
     let said = told.history.iter().rev().find_map(|recorded| match &recorded.event {
@@ -97,7 +108,6 @@ pub fn said_already(told: &Told, path: &StepPath, given: &Answer) -> Option<Stri
         }
         _ => true,
     };
-    let word = if said.choice == Choice::Reject { "no" } else { "yes" };
     (is_same && is_eligible())
         .then(|| format!("{} has said {word} to `{path}` already", sanitize_line(&said.person)))
 }

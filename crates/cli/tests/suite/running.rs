@@ -110,6 +110,7 @@ fn gates_are_left_off_a_terminal_and_answered_by_those_who_may() {
         &["bob@example.com", &resume],
     );
     expect(&windlass(&repo, &["confirm", "It looks good"]), 0, &["kept until the run gets there"]);
+    expect(&windlass(&repo, &["confirm", "It looks good"]), 0, &["has said yes to", "nothing was added"]);
     expect(&windlass(&repo, &["resume", "--json"]), 0, &["\"status\":\"succeeded\"", "windlass/run/1"]);
     expect(&bob(&["approve", &run, "approval"]), 4, &["has ended"]);
 }
@@ -208,8 +209,12 @@ fn what_is_skipped_is_kept_with_its_reason() {
 fn a_rejected_confirmation_can_be_retried_or_skipped() {
     let repo = repo("### Look\n\n- [ ] It looks good\n");
     expect(&windlass(&repo, &["run", "ship"]), 4, &["It looks good"]);
-    expect(&windlass(&repo, &["reject"]), 0, &[]);
+    expect(&windlass(&repo, &["reject"]), 0, &["rejected"]);
+    expect(&windlass(&repo, &["reject"]), 0, &["has said no to `look/check-1` already: nothing was added"]);
     expect(&windlass(&repo, &["resume"]), 1, &["ada@example.com said no"]);
+    let again = ["reject", "check-1"];
+    expect(&windlass(&repo, &again), 0, &["`look/check-1` is decided already, with no: nothing was added"]);
+    expect(&windlass(&repo, &["confirm", "check-1"]), 4, &["`look/check-1` is decided already"]);
     expect(&windlass(&repo, &["retry"]), 4, &["waits for anyone"]);
     expect(&windlass(&repo, &["reject", "--comment", "ugly"]), 0, &[]);
     expect(&windlass(&repo, &["resume"]), 1, &["said no: ugly"]);

@@ -90,7 +90,8 @@ fn a_release_left_half_way_is_named_where_nothing_is_to_be_released() {
     let repo = RepoBuilder::with_commit();
     repo.tag("v1.0.0");
     repo.file("x", "1").commit("feat: x");
-    let steps = "### Tag\n\n```sh {in-doubt=rerun}\ngit tag $WINDLASS_TAG\n```\n\n### Fail\n\n```sh\nexit 1\n```";
+    let steps =
+        "### Tag\n\n```sh {in-doubt=rerun}\ngit tag $WINDLASS_TAG\n```\n\n### Fail\n\n```sh\nexit 1\n```";
     runbook(&repo, "release", steps);
     assert_eq!(windlass(&repo, &["run"]).code, 1);
     let check = |args: &[&str], code: u8, says: &str| {
