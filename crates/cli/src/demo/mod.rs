@@ -205,7 +205,7 @@ fn close(
     let mut voice = Voice { report };
     voice.title("Your turn");
     voice.say(
-        "0.2.0 went live, both tags are on the remote, and the journal knows every step.\n\
+        "0.2.0 went live, both tags are on the remote, and the journal knows each step.\n\
          A fix for 0.3.0 is committed.",
     );
     match options.keep {
