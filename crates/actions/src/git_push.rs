@@ -46,6 +46,7 @@ pub struct Output {
 impl Action for Push {
     const NAME: &'static str = "git.push";
     const SUMMARY: &'static str = "Pushes branch and tag by name, both or none, never over anybody's work.";
+    const RETRIES: u32 = 2;
     type Params = Params;
     type Output = Output;
 

@@ -61,6 +61,10 @@ impl Catalogue for Actions {
     fn label(&self, action: &str, params: &Value, facts: &Facts) -> String {
         self.0.get(action).map_or_else(|| action.to_owned(), |known| known.label(params, facts))
     }
+
+    fn retries(&self, action: &str) -> u32 {
+        self.0.get(action).map_or(0, |known| known.retries())
+    }
 }
 
 fn fields(schema: &schemars::Schema) -> Vec<String> {

@@ -72,6 +72,9 @@ pub trait Action: Send + Sync + 'static {
     const NAME: &'static str;
     /// One sentence on what it does, for the reference.
     const SUMMARY: &'static str;
+    /// How many further attempts a failure gets unless the runbook asks for more: for what crosses a network, and is
+    /// known to be safe to try again.
+    const RETRIES: u32 = 0;
     /// Its parameters; their doc comments are the reference.
     type Params: DeserializeOwned + JsonSchema + Send + Sync;
     /// What it gives to later steps.
@@ -121,6 +124,8 @@ pub trait ErasedAction: Send + Sync {
     fn name(&self) -> &'static str;
     /// [`Action::SUMMARY`].
     fn summary(&self) -> &'static str;
+    /// [`Action::RETRIES`].
+    fn retries(&self) -> u32;
     /// The JSON schema of the parameters.
     fn params_schema(&self) -> Schema;
     /// The JSON schema of the output.
@@ -152,6 +157,10 @@ impl<A: Action> ErasedAction for A {
 
     fn summary(&self) -> &'static str {
         A::SUMMARY
+    }
+
+    fn retries(&self) -> u32 {
+        A::RETRIES
     }
 
     fn params_schema(&self) -> Schema {

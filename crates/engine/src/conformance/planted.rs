@@ -159,6 +159,10 @@ impl ErasedAction for Unprobed {
         self.0.summary()
     }
 
+    fn retries(&self) -> u32 {
+        self.0.retries()
+    }
+
     fn params_schema(&self) -> Schema {
         self.0.params_schema()
     }

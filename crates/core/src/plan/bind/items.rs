@@ -198,7 +198,8 @@ impl Binder<'_> {
             return None;
         }
         let params = self.catalogue.complete(name, params, self.input.facts);
-        let policy = policy(&action.attributes, InDoubt::Probe);
+        let mut policy = policy(&action.attributes, InDoubt::Probe);
+        policy.retry = policy.retry.max(self.catalogue.retries(&action.uses.value));
         self.call(frame, path, name, params, action.span, policy, None)
     }
 

@@ -46,6 +46,12 @@ pub trait Catalogue {
 
     /// A few words on what the action will do.
     fn label(&self, action: &str, params: &Value, facts: &Facts) -> String;
+
+    /// How many further attempts a failure of the action gets when the runbook does not ask for more.
+    fn retries(&self, action: &str) -> u32 {
+        let _ = action;
+        0
+    }
 }
 
 /// A runbook as it was read.
