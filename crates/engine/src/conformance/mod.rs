@@ -18,13 +18,14 @@ use crate::interpreter::{Direction, Ending};
 use crate::journal::{Batch, Committed, EntryState, Journal, JournalError};
 
 mod faults;
+pub mod plans;
 pub mod planted;
 mod scene;
 
 pub use faults::{Fault, FaultyJournal, Moment};
-pub use scene::{Ledger, Scene, TestClock, plans};
+pub use scene::{Ledger, Scene, TestClock};
 
-use scene::plans as make;
+use plans as make;
 
 /// Makes empty journals.
 pub type Journals<'a> = &'a (dyn Fn() -> Arc<dyn Journal> + Sync);
