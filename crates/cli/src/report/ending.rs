@@ -109,7 +109,7 @@ pub fn next(told: &Told) -> Vec<(String, &'static str)> {
             for gate in &told.state.gates {
                 let what = match gate.kind {
                     GateKind::Approval => "to approve",
-                    GateKind::Confirm | GateKind::Verdict => "to say yes",
+                    GateKind::Confirm => "to say yes",
                     GateKind::Doubt => "if it took effect",
                 };
                 add(words::answer(run, gate.kind, &gate.path), what);

@@ -200,7 +200,7 @@ impl Live {
             let keys = match gate.kind {
                 GateKind::Approval => "y approve   n reject   s skip",
                 GateKind::Doubt => "y it took effect   n it did not as it should   r run it again   s skip",
-                GateKind::Confirm | GateKind::Verdict => "y yes   n no   s skip",
+                GateKind::Confirm => "y yes   n no   s skip",
             };
             let keys = Line::of(Tone::Bold, format!("  {keys}"));
             lines.push(keys.with(Tone::Dim, format!("   as {}", sanitize_line(person))));

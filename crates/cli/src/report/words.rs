@@ -136,7 +136,7 @@ pub fn asked(who: &[String]) -> String {
 /// The command that answers a gate with yes.
 pub fn answer(run: &RunId, kind: GateKind, path: &StepPath) -> String {
     let verb = match kind {
-        GateKind::Approval | GateKind::Verdict => "approve",
+        GateKind::Approval => "approve",
         GateKind::Confirm | GateKind::Doubt => "confirm",
     };
     format!("windlass {verb} {run} {}", argument(&path.0))

@@ -45,12 +45,10 @@ impl RunStatus {
 pub enum GateKind {
     /// Approvals under a rule.
     Approval,
-    /// A confirmation that something is true.
+    /// A confirmation that something is true; that a run may go on after a watch that could not tell, for one.
     Confirm,
     /// A crash hid whether an effect happened: confirm it did, or retry it.
     Doubt,
-    /// A watch could not tell: approve to go on, reject to treat it as failed.
-    Verdict,
 }
 
 /// How a step or item stands.
