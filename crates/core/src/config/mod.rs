@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Diagnostic;
 
 mod read;
+mod unit;
+
+pub use unit::{Unit, UnknownPackage};
 
 /// A whole `windlass.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +24,10 @@ pub struct Config {
     pub git: Git,
     /// The changelog.
     pub changelog: Changelog,
+    /// The release notes.
+    pub notes: Notes,
+    /// Parts of the repository with versions of their own, by name.
+    pub packages: BTreeMap<String, Package>,
     /// Who has each role: names or e-mail addresses by role.
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where versions live, by name.
@@ -62,6 +69,15 @@ pub struct Version {
     /// Versions taken back: nothing counts from them, and their numbers are never used again. Those that Windlass
     /// itself rolled back here need not be listed.
     pub withdrawn: Vec<String>,
+    /// The word of a channel's suffix, by channel, where it is not the channel's own: `{ alpha = "next" }`.
+    pub labels: BTreeMap<String, String>,
+    /// How the releases of a pre-release channel are counted.
+    pub ordinals: Ordinals,
+    /// The calendar a version is taken from, such as `YYYY.0M.MICRO`; Semantic Versioning when not given.
+    pub calendar: Option<String>,
+    /// A pre-release writes its suffix into the holders. Without, they state the number alone, so that a release
+    /// candidate becomes stable on the very commit that was tested.
+    pub suffix_in_holders: bool,
 }
 
 impl Default for Version {
@@ -73,28 +89,57 @@ impl Default for Version {
             hotfix_suffix: false,
             rules: BTreeMap::new(),
             withdrawn: Vec::new(),
+            labels: BTreeMap::new(),
+            ordinals: Ordinals::Auto,
+            calendar: None,
+            suffix_in_holders: true,
         }
     }
 }
 
-/// A file that states the version: its path, or its path and the pattern that finds it.
+/// How the releases of a pre-release channel are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ordinals {
+    /// As the tags that are there do; from 1 when there is none.
+    #[default]
+    Auto,
+    /// `-rc.1`, `-rc.2`.
+    FromOne,
+    /// `-rc.0`, `-rc.1`.
+    FromZero,
+    /// `-rc`, once for each number.
+    None,
+}
+
+/// A file that states the version: its path, or its path and where in it the version stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Holder {
     /// A file whose format is known by its name, such as `Cargo.toml`.
     Path(String),
     /// Any file.
-    Pattern(PatternHolder),
+    Table(HolderTable),
 }
 
-/// A file and the regular expression whose first group is the version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PatternHolder {
+/// A file, and where in it the version stands: by at most one of `pattern`, `key`, `image` and `kind`; else by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HolderTable {
     /// Its path from the repository's root.
     pub path: String,
-    /// A regular expression with one group, such as `Version: (.*)`; without one, the format is known by name.
+    /// A regular expression with one group, such as `Version: (.*)`.
     pub pattern: Option<String>,
+    /// How many places `pattern` or `image` must find; 1 when not given.
+    pub matches: Option<usize>,
+    /// The way to a value in JSON, TOML, YAML or XML, such as `app.version` or `project/properties/revision`.
+    pub key: Option<String>,
+    /// `json`, `toml`, `yaml` or `xml`, where the file's name does not say it.
+    pub format: Option<String>,
+    /// An image without its tag, such as `ghcr.io/acme/app`: the tag it carries in this file is the version.
+    pub image: Option<String>,
+    /// A known kind of file, such as `helm-chart`, where the name does not say it.
+    pub kind: Option<String>,
 }
 
 impl Holder {
@@ -102,7 +147,7 @@ impl Holder {
     pub fn path(&self) -> &str {
         match self {
             Self::Path(path) => path,
-            Self::Pattern(holder) => &holder.path,
+            Self::Table(holder) => &holder.path,
         }
     }
 
@@ -110,9 +155,29 @@ impl Holder {
     pub fn pattern(&self) -> Option<&str> {
         match self {
             Self::Path(_) => None,
-            Self::Pattern(holder) => holder.pattern.as_deref(),
+            Self::Table(holder) => holder.pattern.as_deref(),
         }
     }
+}
+
+/// `[packages.NAME]`: a part of the repository with versions of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Package {
+    /// Its folder from the repository's root.
+    pub path: String,
+    /// Further files and folders whose changes are changes of the package.
+    pub also: Vec<String>,
+    /// How its versions are written as tags; `NAME-v{version}` when not given.
+    pub tag: Option<String>,
+    /// The files that state its version; when empty, the manifests found in its folder.
+    pub holders: Vec<Holder>,
+    /// Its changelog from the repository's root; `CHANGELOG.md` in its folder when not given.
+    pub changelog: Option<String>,
+    /// Packages it is built from: when one of them is released, so is it, by a patch at least.
+    pub depends_on: Vec<String>,
+    /// Packages of the same group are released together, with the same version.
+    pub linked: Option<String>,
 }
 
 /// `[git]`.
@@ -154,12 +219,40 @@ pub enum Sign {
 pub struct Changelog {
     /// Its path from the repository's root.
     pub path: String,
+    /// Nobody writes it: every release's section is made from its commits.
+    pub generated: bool,
+    /// A minijinja template of one generated section, by its path from the repository's root.
+    pub template: Option<String>,
+    /// The heading a type of commit goes under, or `none` to leave it out, over the built-in ones:
+    /// `{ perf = "Changed", chore = "none" }`.
+    pub headings: BTreeMap<String, String>,
+    /// The entry that stands in a section nobody has written yet.
+    pub placeholder: Option<String>,
 }
 
 impl Default for Changelog {
     fn default() -> Self {
-        Self { path: "CHANGELOG.md".to_owned() }
+        Self {
+            path: "CHANGELOG.md".to_owned(),
+            generated: false,
+            template: None,
+            headings: BTreeMap::new(),
+            placeholder: None,
+        }
     }
+}
+
+/// `[notes]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notes {
+    /// A minijinja template of the release notes, by its path from the repository's root; the built-in one when
+    /// not given.
+    pub template: Option<String>,
+    /// Further templates, by who reads what they make: `{ support = "docs/notes-support.md.j2" }`.
+    pub audiences: BTreeMap<String, String>,
+    /// The address of the project's page on its forge, for links; from the remote when not given.
+    pub url: Option<String>,
 }
 
 /// `[environments.NAME]`: every line is for people, but for `url` and `health`.

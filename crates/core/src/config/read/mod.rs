@@ -3,12 +3,11 @@
 
 use toml_edit::{Document, Item, TableLike};
 
-use super::{
-    Changelog, Config, EnvSecret, Environment, FileSecret, Git, Holder, PatternHolder, Project, Secret, Sign,
-    Version,
-};
+use super::{Config, EnvSecret, Environment, FileSecret, Git, Project, Secret, Sign};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::version::parse_version;
+
+mod notes;
+mod version;
 
 /// A source longer than this many bytes is refused whole.
 const LONGEST_SOURCE: usize = 1 << 20;
@@ -67,13 +66,31 @@ impl Reader {
     }
 
     fn config(&mut self, table: &dyn TableLike, config: &mut Config) {
-        const KEYS: &[&str] = &["project", "version", "git", "changelog", "roles", "environments", "secrets"];
+        const KEYS: &[&str] = &[
+            "project",
+            "version",
+            "git",
+            "changelog",
+            "notes",
+            "packages",
+            "roles",
+            "environments",
+            "secrets",
+        ];
         for entry in entries(table, "") {
             match entry.key {
                 "project" => self.project(&entry, &mut config.project),
                 "version" => self.version(&entry, &mut config.version),
                 "git" => self.git(&entry, &mut config.git),
                 "changelog" => self.changelog(&entry, &mut config.changelog),
+                "notes" => self.notes(&entry, &mut config.notes),
+                "packages" => {
+                    for entry in self.table(&entry) {
+                        let package = self.package(&entry);
+                        config.packages.extend(package.map(|package| (entry.key.to_owned(), package)));
+                    }
+                    self.packages(&entry, &config.packages);
+                }
                 "roles" => {
                     for entry in self.table(&entry) {
                         let names = self.texts(&entry);
@@ -106,113 +123,6 @@ impl Reader {
         }
     }
 
-    fn version(&mut self, entry: &Entry<'_>, version: &mut Version) {
-        const KEYS: &[&str] =
-            &["tag", "holders", "initial_development", "hotfix_suffix", "rules", "withdrawn"];
-        for entry in self.table(entry) {
-            match entry.key {
-                "tag" => {
-                    let Some(tag) = self.text(&entry) else { continue };
-                    if tag.matches("{version}").count() == 1 && !tag.starts_with('-') && !has_space(&tag) {
-                        version.tag = tag;
-                    } else {
-                        self.bad(
-                            &entry,
-                            "`version.tag` must hold `{version}` once",
-                            "such as \"v{version}\"",
-                        );
-                    }
-                }
-                "holders" => version.holders = self.holders(&entry),
-                "initial_development" => self.boolean(&entry, &mut version.initial_development),
-                "hotfix_suffix" => self.boolean(&entry, &mut version.hotfix_suffix),
-                "rules" => {
-                    for entry in self.table(&entry) {
-                        let bump = self.choice(&entry, &["major", "minor", "patch", "none"]);
-                        version.rules.extend(bump.map(|bump| (entry.key.to_owned(), bump)));
-                    }
-                }
-                "withdrawn" => version.withdrawn = self.versions(&entry),
-                _ => self.unknown(&entry, KEYS),
-            }
-        }
-    }
-
-    fn versions(&mut self, entry: &Entry<'_>) -> Vec<String> {
-        let versions = self.texts(entry);
-        versions
-            .into_iter()
-            .filter(|text| match parse_version(text) {
-                Ok(_) => true,
-                Err(error) => {
-                    self.bad(entry, &format!("`{}`: {error}", entry.path), "such as [\"1.1.0\"]");
-                    false
-                }
-            })
-            .collect()
-    }
-
-    fn holders(&mut self, entry: &Entry<'_>) -> Vec<Holder> {
-        let Some(array) = entry.item.as_array() else {
-            self.wrong(entry, "a list of paths");
-            return Vec::new();
-        };
-        let mut holders = Vec::new();
-        for (index, value) in array.iter().enumerate() {
-            let item = Item::Value(value.clone());
-            let element = Entry {
-                key: "",
-                key_span: span(value.span()),
-                item: &item,
-                path: format!("{}[{index}]", entry.path),
-            };
-            if item.as_str().is_some() {
-                holders.extend(self.path(&element).map(Holder::Path));
-            } else if item.is_table_like() {
-                holders.extend(self.pattern_holder(&element));
-            } else {
-                self.wrong(&element, "a path, or a table of a path and a pattern");
-            }
-        }
-        holders
-    }
-
-    fn pattern_holder(&mut self, entry: &Entry<'_>) -> Option<Holder> {
-        let mut path = None;
-        let mut pattern = None;
-        let before = self.findings.len();
-        for entry in self.table(entry) {
-            match entry.key {
-                "path" => path = self.path(&entry),
-                "pattern" => {
-                    let Some(text) = self.text(&entry) else { continue };
-                    // The expression is read from a repository: its size when compiled is bounded.
-                    match regex::RegexBuilder::new(&text).size_limit(1 << 20).build() {
-                        Ok(regex) if regex.captures_len() == 2 => pattern = Some(text),
-                        Ok(_) => self.bad(
-                            &entry,
-                            &format!("`{}` must have exactly one group: the version", entry.path),
-                            "such as 'Version: (.*)'",
-                        ),
-                        Err(_) => self.bad(
-                            &entry,
-                            &format!("`{}` is not a regular expression", entry.path),
-                            "such as 'Version: (.*)'",
-                        ),
-                    }
-                }
-                _ => self.unknown(&entry, &["path", "pattern"]),
-            }
-        }
-        if path.is_none() && self.findings.len() == before {
-            self.push(
-                Diagnostic::error("missing-key", format!("`{}` has no `path`", entry.path), entry.span())
-                    .help("such as { path = \"README.md\", pattern = 'Version: (.*)' }"),
-            );
-        }
-        path.map(|path| Holder::Pattern(PatternHolder { path, pattern }))
-    }
-
     fn git(&mut self, entry: &Entry<'_>, git: &mut Git) {
         for entry in self.table(entry) {
             match entry.key {
@@ -227,19 +137,6 @@ impl Reader {
                 }
                 "annotate" => self.boolean(&entry, &mut git.annotate),
                 _ => self.unknown(&entry, &["remote", "branch", "sign", "annotate"]),
-            }
-        }
-    }
-
-    fn changelog(&mut self, entry: &Entry<'_>, changelog: &mut Changelog) {
-        for entry in self.table(entry) {
-            match entry.key {
-                "path" => {
-                    if let Some(path) = self.path(&entry) {
-                        changelog.path = path;
-                    }
-                }
-                _ => self.unknown(&entry, &["path"]),
             }
         }
     }
@@ -411,145 +308,4 @@ fn kind(item: &Item) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diagnostic::line_and_column;
-
-    #[test]
-    fn a_whole_configuration_is_read() {
-        let (config, findings) = Config::parse(
-            r#"
-[project]
-name = "demo"
-[version]
-tag = "release-{version}"
-holders = ["Cargo.toml", { path = "doc/x.md", pattern = 'Version: (.*)' }]
-initial_development = false
-hotfix_suffix = true
-rules = { feat = "minor", docs = "none" }
-withdrawn = ["v1.1.0", "1.2.0-rc.1"]
-[git]
-remote = "upstream"
-branch = "trunk"
-sign = "ssh"
-annotate = false
-[changelog]
-path = "docs/CHANGELOG.md"
-[roles]
-release-manager = ["alice@example.com", "bob"]
-[environments.production]
-url = "https://example.com"
-health = "/health"
-[secrets]
-TOKEN = { env = "CI_TOKEN" }
-KEY = { file = "~/.keys/release" }
-"#,
-        );
-        assert_eq!(findings, []);
-        assert_eq!(config.project.name.as_deref(), Some("demo"));
-        assert_eq!(config.version.tag, "release-{version}");
-        let holders: Vec<_> =
-            config.version.holders.iter().map(|holder| (holder.path(), holder.pattern())).collect();
-        assert_eq!(holders, [("Cargo.toml", None), ("doc/x.md", Some("Version: (.*)"))]);
-        assert!(!config.version.initial_development && config.version.hotfix_suffix && !config.git.annotate);
-        assert_eq!(config.version.rules["docs"], "none");
-        assert_eq!(config.version.withdrawn, ["v1.1.0", "1.2.0-rc.1"]);
-        assert_eq!((config.git.remote.as_str(), config.git.sign), ("upstream", Sign::Ssh));
-        assert_eq!(config.changelog.path, "docs/CHANGELOG.md");
-        assert_eq!(config.roles["release-manager"], ["alice@example.com", "bob"]);
-        assert_eq!(config.environments["production"].health.as_deref(), Some("/health"));
-        assert_eq!(config.secrets["TOKEN"], Secret::Env(EnvSecret { env: "CI_TOKEN".into() }));
-    }
-
-    #[test]
-    fn nothing_written_is_sensible() {
-        let (config, findings) = Config::parse("");
-        assert_eq!((config, findings), (Config::default(), Vec::new()));
-        assert_eq!(Config::default().version.tag, "v{version}");
-        assert_eq!(Config::default().git.branch, "main");
-    }
-
-    #[test]
-    fn every_mistake_is_found_at_its_place() {
-        let source = r#"[versoin]
-[version]
-tagg = "v"
-tag = 3
-holders = ["/etc/passwd", 4, { pattern = "(" }, { path = "a", patern = "x" }]
-rules = { feat = "minr" }
-initial_development = "yes"
-withdrawn = ["1.1"]
-[git]
-sign = "gpgg"
-remote = "--upload-pack=x"
-[roles]
-devops = "alice"
-[environments.prod]
-urll = "x"
-[secrets]
-TOKEN = "hunter2"
-OTHER = {}
-"#;
-        let (config, findings) = Config::parse(source);
-        let shown: Vec<String> = findings
-            .iter()
-            .map(|finding| {
-                let span = finding.span.unwrap();
-                let (line, column) = line_and_column(source, span.start);
-                let help = finding.help.as_deref().filter(|help| help.starts_with("did")).unwrap_or("");
-                format!("{line}:{column} {} {} {help}", finding.code, &source[span.start..span.end])
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "1:2 unknown-key versoin did you mean `version`?",
-                "3:1 unknown-key tagg did you mean `tag`?",
-                "4:7 wrong-type 3 ",
-                "5:12 bad-value \"/etc/passwd\" ",
-                "5:27 wrong-type 4 ",
-                "5:42 bad-value \"(\" ",
-                "5:63 unknown-key patern did you mean `pattern`?",
-                "6:18 bad-value \"minr\" did you mean `minor`?",
-                "7:23 wrong-type \"yes\" ",
-                "8:13 bad-value [\"1.1\"] ",
-                "10:8 bad-value \"gpgg\" did you mean `gpg`?",
-                "11:10 bad-value \"--upload-pack=x\" ",
-                "13:10 wrong-type \"alice\" ",
-                "15:1 unknown-key urll did you mean `url`?",
-                "17:9 wrong-type \"hunter2\" ",
-                "18:9 bad-value {} ",
-            ]
-        );
-        assert!(findings.iter().all(|finding| !finding.message.contains("hunter2")));
-        assert_eq!(config.git, Git::default());
-    }
-
-    #[test]
-    fn broken_toml_has_its_place() {
-        let (config, findings) = Config::parse("[git]\nremote = \n");
-        assert_eq!(config, Config::default());
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].code, "bad-toml");
-        assert!(findings[0].span.is_some());
-        let (_, findings) = Config::parse(&"#".repeat(LONGEST_SOURCE + 1));
-        assert_eq!(findings[0].code, "too-large");
-    }
-
-    #[test]
-    fn the_schema_and_the_reader_agree_with_serde() {
-        let (config, _) = Config::parse("[version]\nholders = [\"a\"]\n[secrets]\nT = { env = \"T\" }\n");
-        let json = serde_json::to_value(&config).unwrap();
-        assert_eq!(serde_json::from_value::<Config>(json).unwrap(), config);
-        let schema = serde_json::to_value(schemars::schema_for!(Config)).unwrap();
-        assert!(schema["properties"]["version"].is_object());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_read_without_a_panic(source in "(?s)[\\[\\]{}=\"'a-z.,\n #0-9é-]{0,80}") {
-            let _ = Config::parse(&source);
-            let _ = Config::parse(&format!("[version]\n{source}"));
-        }
-    }
-}
+mod tests;
