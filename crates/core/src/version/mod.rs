@@ -3,6 +3,7 @@
 mod channel;
 pub mod holder;
 pub mod next;
+pub mod pep440;
 mod policy;
 mod tag;
 
