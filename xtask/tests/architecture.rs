@@ -16,8 +16,9 @@ fn crates_depend_in_one_direction() {
     let allowed: &[(&str, &[&str])] = &[
         ("windlass-core", &[]),
         ("windlass-engine", &["windlass-core"]),
-        ("windlass-actions", &["windlass-core", "windlass-engine"]),
-        ("windlass-cli", &["windlass-core", "windlass-engine", "windlass-actions"]),
+        ("windlass-history", &["windlass-core"]),
+        ("windlass-actions", &["windlass-core", "windlass-engine", "windlass-history"]),
+        ("windlass-cli", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-history"]),
         ("windlass-testkit", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
         ("windlass-e2e", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
         ("xtask", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),

@@ -180,6 +180,7 @@ fn commits(release: Option<&ReleaseFact>) -> Vec<Commit> {
             author_name: fact.author_name.clone(),
             author_email: fact.author.clone(),
             message: fact.message.clone(),
+            ..Commit::default()
         })
         .collect()
 }

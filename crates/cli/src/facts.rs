@@ -244,6 +244,7 @@ fn commit(fact: &CommitFact) -> Commit {
         author_name: fact.author_name.clone(),
         author_email: fact.author.clone(),
         message: fact.message.clone(),
+        ..Commit::default()
     }
 }
 

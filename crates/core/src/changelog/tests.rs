@@ -20,6 +20,7 @@ fn commits(messages: &[&str]) -> Vec<Commit> {
             author_name: ["Ann", "Bob", "renovate[bot]"][at % 3].to_owned(),
             author_email: "secret@example.com".to_owned(),
             message: (*message).to_owned(),
+            ..Commit::default()
         })
         .collect()
 }

@@ -18,6 +18,9 @@ pub struct Commit {
     pub author_email: String,
     /// The whole message: subject, blank line, body.
     pub message: String,
+    /// When it was committed, in seconds since 1970; 0 where nobody said.
+    #[serde(default)]
+    pub committed_at: i64,
 }
 
 impl Commit {

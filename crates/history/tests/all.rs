@@ -1,0 +1,13 @@
+//! What is read of a repository is what git says of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is the report"
+)]
+
+#[path = "suite/against_git.rs"]
+mod against_git;
+#[path = "suite/dag.rs"]
+mod dag;
