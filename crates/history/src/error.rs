@@ -76,6 +76,10 @@ pub enum HistoryError {
 /// What to do about a file that git itself keeps.
 pub(crate) const CHECK: &str = "run `git fsck`, it says more";
 
+/// What to do about refs.
+pub(crate) const REFS: &str =
+    "run `git for-each-ref`, it names the line; mend or remove it, then `git fetch --tags`";
+
 impl HistoryError {
     pub(crate) fn damaged(what: impl Into<String>, why: impl std::fmt::Display, help: &'static str) -> Self {
         let why = windlass_core::text::sanitize_line(&why.to_string());

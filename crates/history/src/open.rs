@@ -9,7 +9,7 @@ use gix::objs::Kind;
 use gix::sec::{Trust, trust::Mapping};
 use windlass_core::text::sanitize_line;
 
-use crate::error::CHECK;
+use crate::error::{CHECK, REFS};
 use crate::{HistoryError, Id, Result};
 
 /// A repository, opened for reading.
@@ -165,7 +165,7 @@ impl History {
 }
 
 fn head_error(error: impl std::fmt::Display) -> HistoryError {
-    HistoryError::damaged("HEAD", error, "run `git status`, it says more")
+    HistoryError::damaged("HEAD", error, REFS)
 }
 
 fn has_git(folder: &Path) -> bool {

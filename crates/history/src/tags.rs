@@ -6,7 +6,7 @@ use gix::ObjectId;
 use gix::objs::Kind;
 use gix::refs::TargetRef;
 
-use crate::error::CHECK;
+use crate::error::{CHECK, REFS};
 use crate::{History, HistoryError, Id, Result};
 
 /// How many tags of tags are followed.
@@ -32,13 +32,7 @@ impl History {
     /// When refs cannot be read, and when a tag leads to an object that is missing.
     pub fn tags(&self) -> Result<Vec<Tag>> {
         let local = self.local();
-        let unreadable = |error: gix::Error| {
-            HistoryError::damaged(
-                "the list of tags",
-                error,
-                "run `git for-each-ref`, and `git fetch --tags --force` once `.git/packed-refs` is repaired",
-            )
-        };
+        let unreadable = |error: gix::Error| HistoryError::damaged("the list of tags", error, REFS);
         let platform = local.references().map_err(unreadable)?;
         let mut tags = BTreeMap::new();
         let mut buffer = Vec::new();

@@ -9,5 +9,7 @@
 
 #[path = "suite/against_git.rs"]
 mod against_git;
+#[path = "suite/bad_input.rs"]
+mod bad_input;
 #[path = "suite/dag.rs"]
 mod dag;
