@@ -94,8 +94,8 @@ fn floor(task: &str, repository: &str, path: &str) -> String {
         command.arg(path);
     }
     let output = command.output().unwrap();
-    assert!(output.status.success() || task == "next");
-    String::new()
+    // A partial clone has not all that git wants to show.
+    if output.status.success() { String::new() } else { "(failed)".to_owned() }
 }
 
 fn run(task: &str, repository: &str, path: &str) -> String {

@@ -4,6 +4,7 @@
 //! every clone decides alike. The commit-graph is used where git has written one.
 
 mod ancestry;
+mod bloom;
 mod error;
 mod id;
 mod message;

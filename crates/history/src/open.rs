@@ -9,6 +9,7 @@ use gix::objs::Kind;
 use gix::sec::{Trust, trust::Mapping};
 use windlass_core::text::sanitize_line;
 
+use crate::bloom::Bloom;
 use crate::error::{CHECK, REFS};
 use crate::{HistoryError, Id, Result};
 
@@ -139,6 +140,12 @@ impl History {
 
     pub(crate) fn ends_at(&self, commit: &ObjectId) -> bool {
         !self.boundary.is_empty() && self.boundary.binary_search(commit).is_ok()
+    }
+
+    /// The changed-path filters of the commit-graph.
+    pub(crate) fn bloom(&self) -> Option<Bloom> {
+        let graph = self.graph.as_ref()?;
+        Bloom::open(&self.repository.objects_dir().join("info"), graph.num_commits())
     }
 
     /// Reads an object into `buffer`.

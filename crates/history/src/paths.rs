@@ -1,12 +1,15 @@
 //! Which commits change which paths, by comparing the ids of subtrees along the paths only.
 
 use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::bloom::{Bloom, Key};
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 
 use crate::nodes::{Node, Nodes};
-use crate::{HistoryError, Id, Result};
+use crate::{History, HistoryError, Id, Result};
 
 /// Files and folders whose changes count. Empty: every change counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,19 +43,30 @@ struct Step {
     ends: Vec<usize>,
 }
 
+/// How many ids of subtrees are remembered, about: it is what bounds the memory.
+const REMEMBERED: usize = 50_000;
+
 /// Finds out which filters a commit touches.
 pub(crate) struct Touch {
     filters: usize,
+    bloom: Option<Bloom>,
+    /// Every path, as the Bloom filters know it: it and the folders it is in.
+    keys: Vec<Vec<Key>>,
     everything: Vec<usize>,
     /// All paths of all filters as one tree; the first is the root.
     steps: Vec<Step>,
     /// What is at the steps below one, by the id of the tree there.
-    known: HashMap<(usize, ObjectId), Vec<Option<ObjectId>>>,
-    buffers: Vec<Vec<u8>>,
+    known: Known,
+    /// The same of a while ago.
+    old: Known,
+    size: usize,
+    buffer: Vec<u8>,
 }
 
+type Known = HashMap<(usize, ObjectId), Rc<[Option<ObjectId>]>>;
+
 impl Touch {
-    pub fn new(filters: &[PathFilter]) -> Self {
+    pub fn new(history: &History, filters: &[PathFilter]) -> Self {
         let mut steps = vec![Step::default()];
         let mut everything = Vec::new();
         for (index, filter) in filters.iter().enumerate() {
@@ -83,11 +97,33 @@ impl Touch {
                 }
             }
         }
-        Self { filters: filters.len(), everything, steps, known: HashMap::new(), buffers: Vec::new() }
+        for step in &mut steps {
+            step.children.sort();
+        }
+        let keys = filters.iter().flat_map(|filter| &filter.paths).map(|path| {
+            (1..=path.len()).map(|parts| Key::of(&path.get(..parts).unwrap_or_default().join("/"))).collect()
+        });
+        Self {
+            filters: filters.len(),
+            bloom: history.bloom(),
+            keys: keys.collect(),
+            everything,
+            steps,
+            known: Known::new(),
+            old: Known::new(),
+            size: 0,
+            buffer: Vec::new(),
+        }
     }
 
     /// The filters whose paths this commit has otherwise than every parent of it.
     pub fn of(&mut self, nodes: &mut Nodes<'_>, node: Node) -> Result<Vec<usize>> {
+        // A commit that is like its first parent at every path differs from it nowhere.
+        if let Some(bloom) = &self.bloom
+            && !self.keys.iter().any(|path| path.iter().all(|key| bloom.may_change(node, key)))
+        {
+            return Ok(self.everything.clone());
+        }
         let mut parents = Vec::new();
         nodes.parents(node, &mut parents)?;
         let tree = nodes.info(node)?.tree;
@@ -151,30 +187,40 @@ impl Touch {
         nodes: &Nodes<'_>,
         step: usize,
         tree: Option<ObjectId>,
-    ) -> Result<Vec<Option<ObjectId>>> {
-        let Some(tree) = tree else { return Ok(Vec::new()) };
-        if let Some(known) = self.known.get(&(step, tree)) {
-            return Ok(known.clone());
+    ) -> Result<Rc<[Option<ObjectId>]>> {
+        let Some(tree) = tree else { return Ok(Rc::default()) };
+        let key = (step, tree);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(Rc::clone(known));
         }
-        let mut buffer = self.buffers.pop().unwrap_or_default();
-        let kind = nodes.history.find(&nodes.local, tree, "tree", &mut buffer)?;
-        let mut found = Vec::new();
-        if kind == Kind::Tree
-            && let Some(step) = self.steps.get(step)
-        {
-            found.resize(step.children.len(), None);
-            for entry in TreeRefIter::from_bytes(&buffer, tree.kind()) {
-                let entry = entry.map_err(|_| HistoryError::OtherKind { kind: "tree", id: Id(tree) })?;
-                let name: &[u8] = entry.filename.as_ref();
-                for ((child, _), slot) in step.children.iter().zip(&mut found) {
-                    if child.as_bytes() == name {
-                        *slot = Some(entry.oid.to_owned());
-                    }
-                }
+        let found = match self.old.remove(&key) {
+            Some(known) => known,
+            None => self.read(nodes, step, tree)?,
+        };
+        self.size += found.len() + 1;
+        if self.size > REMEMBERED {
+            self.size = 0;
+            self.old = std::mem::take(&mut self.known);
+        }
+        self.known.insert(key, Rc::clone(&found));
+        Ok(found)
+    }
+
+    fn read(&mut self, nodes: &Nodes<'_>, step: usize, tree: ObjectId) -> Result<Rc<[Option<ObjectId>]>> {
+        let kind = nodes.history.find(&nodes.local, tree, "tree", &mut self.buffer)?;
+        let Some(step) = self.steps.get(step).filter(|_| kind == Kind::Tree) else {
+            return Ok(Rc::default());
+        };
+        let mut found = vec![None; step.children.len()];
+        for entry in TreeRefIter::from_bytes(&self.buffer, tree.kind()) {
+            let entry = entry.map_err(|_| HistoryError::OtherKind { kind: "tree", id: Id(tree) })?;
+            let name: &[u8] = entry.filename.as_ref();
+            if let Ok(at) = step.children.binary_search_by(|(child, _)| child.as_bytes().cmp(name))
+                && let Some(slot) = found.get_mut(at)
+            {
+                *slot = Some(entry.oid.to_owned());
             }
         }
-        self.buffers.push(buffer);
-        self.known.insert((step, tree), found.clone());
-        Ok(found)
+        Ok(found.into())
     }
 }

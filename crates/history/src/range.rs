@@ -62,7 +62,7 @@ impl History {
             None => walk(&mut nodes, range, range.most)?,
             Some(filter) => {
                 let all = walk(&mut nodes, range, None)?;
-                let mut touch = Touch::new(std::slice::from_ref(filter));
+                let mut touch = Touch::new(self, std::slice::from_ref(filter));
                 let mut found = Vec::new();
                 for node in all {
                     if range.most.is_some_and(|most| found.len() >= most) {

@@ -49,7 +49,7 @@ impl History {
         let mut nodes = Nodes::new(self);
         let mut touch = filter
             .filter(|filter| !filter.is_everything())
-            .map(|filter| Touch::new(std::slice::from_ref(filter)));
+            .map(|filter| Touch::new(self, std::slice::from_ref(filter)));
         let mut seen = Flags::default();
         let mut sections = Vec::new();
         let mut parents: Vec<Node> = Vec::new();

@@ -43,7 +43,7 @@ impl History {
     /// As [`Self::commits`].
     pub fn commits_by_package(&self, range: &Range, packages: &[PathFilter]) -> Result<CommitsByPackage<'_>> {
         let mut nodes = Nodes::new(self);
-        let mut touch = Touch::new(packages);
+        let mut touch = Touch::new(self, packages);
         let found = walk(&mut nodes, range, range.most)?;
         let mut ids = Vec::with_capacity(found.len());
         let mut touched = Vec::with_capacity(found.len());
