@@ -34,7 +34,7 @@ impl History {
     /// # Errors
     /// When there is none, and when its configuration cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
-        let options = gix::open::Options::isolated();
+        let options = options();
         // Nothing that a configuration names is ever run, so whose folder it is does not matter.
         let found = upwards::Options {
             trust: upwards::TrustPolicy::Assume(Trust::Full),
@@ -128,10 +128,23 @@ impl History {
     }
 
     pub(crate) fn local(&self) -> gix::Repository {
-        let mut local = self.repository.to_thread_local();
-        local.objects.ignore_replacements = true;
-        local.objects.refresh_never();
+        let mut local = plain(&self.repository);
+        // Commits are seldom stored as differences, and each is read once.
+        local.objects.unset_pack_cache();
         local
+    }
+
+    /// The repository opened once more, for trees: what it maps of the packs goes with it.
+    pub(crate) fn for_trees(&self) -> Result<gix::Repository> {
+        let opened =
+            gix::ThreadSafeRepository::open_opts(self.repository.git_dir(), options().open_path_as_is(true));
+        match opened {
+            Ok(repository) => Ok(plain(&repository)),
+            Err(error) => {
+                let what = format!("the repository `{}`", self.repository.git_dir().display());
+                Err(HistoryError::damaged(what, error, CHECK))
+            }
+        }
     }
 
     pub(crate) fn graph(&self) -> Option<&gix::commitgraph::Graph> {
@@ -169,6 +182,18 @@ impl History {
         let id = Id(id);
         if self.partial { HistoryError::Partial { kind, id } } else { HistoryError::Missing { kind, id } }
     }
+}
+
+/// Nothing counts but the repository itself. Trees are stored as differences of each other, so some are kept.
+fn options() -> gix::open::Options {
+    gix::open::Options::isolated().config_overrides(["core.deltaBaseCacheLimit=8m"]).with(Trust::Full)
+}
+
+fn plain(repository: &gix::ThreadSafeRepository) -> gix::Repository {
+    let mut local = repository.to_thread_local();
+    local.objects.ignore_replacements = true;
+    local.objects.refresh_never();
+    local
 }
 
 fn head_error(error: impl std::fmt::Display) -> HistoryError {

@@ -46,6 +46,9 @@ struct Step {
 /// How many ids of subtrees are remembered, about: it is what bounds the memory.
 const REMEMBERED: usize = 50_000;
 
+/// After so many trees the packs are opened anew: they are mapped, and what was read of them stays in memory.
+const PER_OPENING: usize = 4096;
+
 /// Finds out which filters a commit touches.
 pub(crate) struct Touch {
     filters: usize,
@@ -61,6 +64,8 @@ pub(crate) struct Touch {
     old: Known,
     size: usize,
     buffer: Vec<u8>,
+    /// Where trees are read from, and how many more times.
+    trees: Option<(gix::Repository, usize)>,
 }
 
 type Known = HashMap<(usize, ObjectId), Rc<[Option<ObjectId>]>>;
@@ -113,6 +118,7 @@ impl Touch {
             old: Known::new(),
             size: 0,
             buffer: Vec::new(),
+            trees: None,
         }
     }
 
@@ -207,7 +213,15 @@ impl Touch {
     }
 
     fn read(&mut self, nodes: &Nodes<'_>, step: usize, tree: ObjectId) -> Result<Rc<[Option<ObjectId>]>> {
-        let kind = nodes.history.find(&nodes.local, tree, "tree", &mut self.buffer)?;
+        let (trees, left) = match &mut self.trees {
+            Some((trees, left)) if *left > 0 => (trees, left),
+            other => {
+                let (trees, left) = other.insert((nodes.history.for_trees()?, PER_OPENING));
+                (trees, left)
+            }
+        };
+        *left -= 1;
+        let kind = nodes.history.find(trees, tree, "tree", &mut self.buffer)?;
         let Some(step) = self.steps.get(step).filter(|_| kind == Kind::Tree) else {
             return Ok(Rc::default());
         };
