@@ -12,6 +12,7 @@ mod nodes;
 mod open;
 mod paths;
 mod range;
+mod recent;
 mod releases;
 mod stream;
 mod tags;

@@ -46,6 +46,29 @@ impl<'a> Headers<'a> {
         headers
     }
 
+    /// The commit again, without signatures and all else that is not read.
+    pub fn write(&self, into: &mut Vec<u8>) {
+        into.clear();
+        let id = |into: &mut Vec<u8>, name: &[u8], id: &ObjectId| {
+            let mut hex = gix::hash::Kind::hex_buf();
+            into.extend_from_slice(name);
+            into.extend_from_slice(id.hex_to_buf(&mut hex).as_bytes());
+            into.push(b'\n');
+        };
+        self.tree.iter().for_each(|tree| id(into, b"tree ", tree));
+        self.parents.iter().for_each(|parent| id(into, b"parent ", parent));
+        let lines: [(&[u8], &[u8]); 3] =
+            [(b"author ", self.author), (b"committer ", self.committer), (b"encoding ", self.encoding)];
+        for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+            into.extend_from_slice(name);
+            into.extend_from_slice(value);
+            into.push(b'\n');
+        }
+        into.push(b'\n');
+        // One byte more than is read, so that what is cut is cut alike.
+        into.extend_from_slice(self.message.get(..=MESSAGE).unwrap_or(self.message));
+    }
+
     /// When it was committed, in seconds since 1970; 0 where that cannot be read.
     pub fn time(&self) -> i64 {
         let after = self.committer.iter().rposition(|byte| *byte == b'>').map_or(0, |at| at + 1);
@@ -169,6 +192,32 @@ mod tests {
         ] {
             let found = read(&format!("author A <a> 1 +0\n{encoding}"), message).message;
             assert_eq!(found.trim_start_matches('\n'), expect, "{encoding}");
+        }
+    }
+
+    #[test]
+    fn a_commit_written_again_is_the_same() {
+        let id = ObjectId::null(gix::hash::Kind::Sha1);
+        let tree = "1".repeat(40);
+        for (headers, message) in [
+            (
+                format!(
+                    "tree {tree}\nparent {tree}\nparent {tree}\nauthor A <a> 1 +0\ncommitter C <c> 2 +0\n"
+                ),
+                "m".to_owned(),
+            ),
+            ("author A <a> 1 +0\nencoding latin1\ngpgsig x\n y\n".to_owned(), String::new()),
+            (String::new(), "\u{20ac}".repeat(MESSAGE)),
+        ] {
+            let text = format!("{headers}\n{message}");
+            let one = Headers::parse(text.as_bytes());
+            let mut again = Vec::new();
+            one.write(&mut again);
+            let other = Headers::parse(&again);
+            assert_eq!(
+                (one.tree, &one.parents, one.commit(id)),
+                (other.tree, &other.parents, other.commit(id))
+            );
         }
     }
 

@@ -1,9 +1,8 @@
 //! Commits as small numbers: those of the commit-graph are read from it, others from their objects, once each.
 
-use std::collections::HashMap;
-
 use gix::ObjectId;
 use gix::commitgraph::{GENERATION_NUMBER_INFINITY, Graph, Position};
+use gix::hashtable::HashMap;
 use gix::objs::Kind;
 
 use crate::error::HistoryError;
@@ -39,6 +38,7 @@ pub(crate) struct Nodes<'history> {
     edges: Vec<Node>,
     numbers: HashMap<ObjectId, Node>,
     buffer: Vec<u8>,
+    text: Vec<u8>,
 }
 
 impl<'history> Nodes<'history> {
@@ -53,8 +53,9 @@ impl<'history> Nodes<'history> {
             infos: Vec::new(),
             parents: Vec::new(),
             edges: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             buffer: Vec::new(),
+            text: Vec::new(),
         }
     }
 
@@ -100,12 +101,23 @@ impl<'history> Nodes<'history> {
             return Ok(*info);
         }
         let id = self.id(node);
+        let kept = self.history.recent.get(&id);
         let mut buffer = std::mem::take(&mut self.buffer);
-        let kind = self.history.find(&self.local, id, "commit", &mut buffer)?;
-        let headers = Headers::parse(&buffer);
-        let tree = match headers.tree {
-            Some(tree) if kind == Kind::Commit => tree,
-            _ => return Err(HistoryError::OtherKind { kind: "commit", id: Id(id) }),
+        let headers = match &kept {
+            Some(kept) => Headers::parse(kept),
+            None => {
+                let kind = self.history.find(&self.local, id, "commit", &mut buffer)?;
+                let headers = Headers::parse(&buffer);
+                if kind != Kind::Commit || headers.tree.is_none() {
+                    return Err(HistoryError::OtherKind { kind: "commit", id: Id(id) });
+                }
+                headers.write(&mut self.text);
+                self.history.recent.keep(id, &self.text);
+                headers
+            }
+        };
+        let Some(tree) = headers.tree else {
+            return Err(HistoryError::OtherKind { kind: "commit", id: Id(id) });
         };
         let boundary = self.history.ends_at(&id);
         let info = Info { time: headers.time(), generation: NO_GENERATION, tree, boundary };

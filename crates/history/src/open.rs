@@ -11,6 +11,7 @@ use windlass_core::text::sanitize_line;
 
 use crate::bloom::Bloom;
 use crate::error::{CHECK, REFS};
+use crate::recent::Recent;
 use crate::{HistoryError, Id, Result};
 
 /// A repository, opened for reading.
@@ -20,6 +21,7 @@ pub struct History {
     /// Commits whose parents a shallow clone left out, sorted.
     boundary: Vec<ObjectId>,
     partial: bool,
+    pub(crate) recent: Recent,
 }
 
 impl std::fmt::Debug for History {
@@ -58,7 +60,7 @@ impl History {
         let partial = is_partial(&local);
         // A graph says nothing about where a shallow clone ends.
         let graph = if boundary.is_empty() { graph(&local)? } else { None };
-        Ok(Self { repository, graph, boundary, partial })
+        Ok(Self { repository, graph, boundary, partial, recent: Recent::default() })
     }
 
     /// The commit HEAD names; nothing before the first commit.

@@ -106,6 +106,9 @@ fn decode_all(history: &History, ids: &[Id]) -> VecDeque<Result<Commit>> {
 }
 
 fn decode(history: &History, local: &gix::Repository, id: Id, buffer: &mut Vec<u8>) -> Result<Commit> {
+    if let Some(kept) = history.recent.get(&id.0) {
+        return Ok(Headers::parse(&kept).commit(id.0));
+    }
     match history.find(local, id.0, "commit", buffer)? {
         gix::objs::Kind::Commit => Ok(Headers::parse(buffer).commit(id.0)),
         _ => Err(crate::HistoryError::OtherKind { kind: "commit", id }),
