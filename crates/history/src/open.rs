@@ -6,6 +6,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice as _;
 use gix::discover::upwards;
 use gix::objs::Kind;
+use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use gix::sec::{Trust, trust::Mapping};
 use windlass_core::text::sanitize_line;
 
@@ -13,6 +14,9 @@ use crate::bloom::Bloom;
 use crate::error::{CHECK, REFS};
 use crate::recent::Recent;
 use crate::{HistoryError, Id, Result};
+
+/// How many bytes of trees are kept while paths are compared.
+const TREES: usize = 8 << 20;
 
 /// A repository, opened for reading.
 pub struct History {
@@ -130,10 +134,7 @@ impl History {
     }
 
     pub(crate) fn local(&self) -> gix::Repository {
-        let mut local = plain(&self.repository);
-        // Commits are seldom stored as differences, and each is read once.
-        local.objects.unset_pack_cache();
-        local
+        plain(&self.repository)
     }
 
     /// The repository opened once more, for trees: what it maps of the packs goes with it.
@@ -141,7 +142,12 @@ impl History {
         let opened =
             gix::ThreadSafeRepository::open_opts(self.repository.git_dir(), options().open_path_as_is(true));
         match opened {
-            Ok(repository) => Ok(plain(&repository)),
+            Ok(repository) => {
+                let mut local = plain(&repository);
+                // Trees are stored as differences of each other: the last ones make the next.
+                local.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(TREES)));
+                Ok(local)
+            }
             Err(error) => {
                 let what = format!("the repository `{}`", self.repository.git_dir().display());
                 Err(HistoryError::damaged(what, error, CHECK))
@@ -186,9 +192,9 @@ impl History {
     }
 }
 
-/// Nothing counts but the repository itself. Trees are stored as differences of each other, so some are kept.
+/// Nothing counts but the repository itself.
 fn options() -> gix::open::Options {
-    gix::open::Options::isolated().config_overrides(["core.deltaBaseCacheLimit=8m"]).with(Trust::Full)
+    gix::open::Options::isolated().with(Trust::Full)
 }
 
 fn plain(repository: &gix::ThreadSafeRepository) -> gix::Repository {

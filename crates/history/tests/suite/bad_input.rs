@@ -321,3 +321,53 @@ fn a_wrong_date_does_not_cut_the_history() {
     let range = Range::since(id(&old), id(&tag));
     assert_eq!(history.count(&range).unwrap(), 0);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 32, ..Default::default() })]
+
+    #[test]
+    fn no_damage_to_any_file_makes_it_panic_or_hang(
+        file in 0..6usize,
+        holes in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>()), 1..12),
+        cut in proptest::option::weighted(0.2, proptest::prelude::any::<proptest::sample::Index>()),
+    ) {
+        static SOUND: std::sync::LazyLock<std::sync::Mutex<(RepoBuilder, Vec<String>)>> = std::sync::LazyLock::new(|| {
+            let (repo, ids) = tagged(6);
+            repo.git(&["gc", "--quiet"]);
+            repo.git(&["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"]);
+            (repo, ids).into()
+        });
+        let lock = SOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (sound, ids) = &*lock;
+        let copy = tempfile::tempdir().unwrap();
+        let git = copy.path().join("repository.git");
+        sound.git(&["clone", "--quiet", "--mirror", &sound.path().display().to_string(), &git.display().to_string()]);
+        let pack = |ending: &str| {
+            let files = std::fs::read_dir(git.join("objects/pack")).unwrap();
+            files.map(|file| file.unwrap().path()).find(|path| path.extension().is_some_and(|found| found == ending)).unwrap()
+        };
+        let path = match file {
+            0 => git.join("objects/info/commit-graph"),
+            1 => git.join("packed-refs"),
+            2 => pack("pack"),
+            3 => pack("idx"),
+            4 => git.join("config"),
+            _ => git.join("HEAD"),
+        };
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (at, byte) in holes {
+            let at = at.index(bytes.len());
+            bytes[at] ^= byte;
+        }
+        bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(history) = History::open(&git) else { return Ok(()) };
+        let (to, from) = (id(&ids[5]), id(&ids[1]));
+        let paths = PathFilter::new(["src"]);
+        let _ = (history.head(), history.branch(), history.tags(), history.resolve("HEAD~1"));
+        let _ = (history.ancestry(to).contains(from), history.ancestry(from).contains(to));
+        let _ = (history.commits(&Range::since(from, to), None), history.ids(&Range::all(to), Some(&paths)));
+        let _ = history.releases(to, &[("a".into(), from)], Some(&paths));
+    }
+}
