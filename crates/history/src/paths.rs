@@ -47,7 +47,7 @@ struct Step {
 const REMEMBERED: usize = 50_000;
 
 /// After so many trees the packs are opened anew: they are mapped, and what was read of them stays in memory.
-const PER_OPENING: usize = 4096;
+const PER_OPENING: usize = 2048;
 
 /// Finds out which filters a commit touches.
 pub(crate) struct Touch {
