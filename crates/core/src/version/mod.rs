@@ -4,6 +4,7 @@ mod calendar;
 mod channel;
 pub mod holder;
 pub mod next;
+pub mod package;
 pub mod pep440;
 mod policy;
 mod suffix;

@@ -35,6 +35,8 @@ pub struct View<'a> {
     pub policy: &'a Policy,
     /// Versions withdrawn: nothing counts from them.
     pub withdrawn: &'a [Version],
+    /// How the repository's other packages write their tags: those are no mistake.
+    pub others: &'a [TagFormat],
     /// A hotfix is asked for: then the release it repairs is looked for as well.
     pub hotfix: bool,
 }
@@ -139,7 +141,10 @@ pub fn baseline<E>(
         repaired: None,
         reasons: Vec::new(),
         foreign: match all.is_empty() {
-            true => tags.iter().find_map(|fact| Some((fact.name.clone(), TagFormat::guess(&fact.name)?))),
+            true => tags
+                .iter()
+                .filter(|fact| view.others.iter().all(|other| other.version_of(&fact.name).is_none()))
+                .find_map(|fact| Some((fact.name.clone(), TagFormat::guess(&fact.name)?))),
             false => None,
         },
         format: policy.tag_format.clone(),

@@ -57,19 +57,12 @@ pub enum NextError {
         help: String,
     },
     /// Two commits ask for different versions.
-    #[error(
-        "two commits ask for different versions: {one_commit} for {one} and {other_commit} for {other}; \
-         choose with an exact version"
-    )]
+    #[error("two commits ask for different versions, {one} and {other}; choose with an exact version")]
     TwoReleaseAs {
-        /// The version that the newer one asks for.
-        one: Version,
-        /// The newer commit.
-        one_commit: String,
-        /// The version that the older one asks for.
-        other: Version,
-        /// The older commit.
-        other_commit: String,
+        /// The newer commit, and the version it asks for.
+        one: String,
+        /// The older commit, and the version it asks for.
+        other: String,
     },
     /// A commit asks for something that is no version.
     #[error(

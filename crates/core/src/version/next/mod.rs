@@ -59,6 +59,8 @@ pub struct NextInput<'a> {
     pub withdrawn: &'a [Version],
     /// The line of the branch that is released, when it is a maintenance branch.
     pub line: Option<&'a Line>,
+    /// The step that the release is at least, whatever the commits say, because of what it is released with.
+    pub at_least: Option<Bump>,
     /// The day of the release, for calendar versions.
     pub today: Date,
 }

@@ -25,7 +25,7 @@ pub(super) fn target(
     let tally = Tally::of(input.commits, input.policy);
     let asked = match input.request {
         Request::Bump(level) => Some(*level),
-        _ => tally.level,
+        _ => tally.level.max(input.at_least),
     };
     let nothing_asked = || nothing(Some(&current.tag), input.commits.len(), tally.nothing(&current.tag));
     let open = (current != stable).then(|| core(&current.version));
@@ -150,6 +150,9 @@ fn step_asked(
         reasons.insert(0, format!("a {level} release was asked for"));
         return *level;
     }
+    if input.at_least == Some(level) && tally.level < input.at_least {
+        return level;
+    }
     let tempered = input.policy.tempered(base, level);
     if tempered != level {
         reasons.insert(0, format!("{base} is initial development, where a breaking change is a minor step"));
@@ -170,7 +173,7 @@ fn first_release(
     reasons: &mut Vec<String>,
 ) -> Result<Version, NextError> {
     let open = baseline.current.as_ref();
-    if input.commits.is_empty() && open.is_none() {
+    if input.commits.is_empty() && open.is_none() && input.at_least.is_none() {
         return Err(nothing(None, 0, "there are no commits".to_owned()));
     }
     if let Some(calendar) = &input.policy.calendar {
@@ -202,7 +205,7 @@ fn first_release(
             Suffix::of(&open.version).is_some_and(|suffix| suffix.label.eq_ignore_ascii_case(input.label()));
         let tally = Tally::of(input.commits, input.policy);
         if first <= core(&open.version) {
-            if again && input.is_automatic() && tally.level.is_none() {
+            if again && input.is_automatic() && tally.level.max(input.at_least).is_none() {
                 return Err(nothing(Some(&open.tag), input.commits.len(), tally.nothing(&open.tag)));
             }
             first = core(&open.version);

@@ -17,10 +17,8 @@ pub(super) fn asked(input: &NextInput<'_>) -> Result<Option<(Version, String)>, 
             match &found {
                 Some((first, first_commit)) if *first != version => {
                     return Err(NextError::TwoReleaseAs {
-                        one: first.clone(),
-                        one_commit: first_commit.clone(),
-                        other: version,
-                        other_commit: described(commit),
+                        one: format!("{first_commit} for {first}"),
+                        other: format!("{} for {version}", described(commit)),
                     });
                 }
                 Some(_) => {}

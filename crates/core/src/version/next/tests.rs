@@ -62,9 +62,16 @@ fn run(case: &Case) -> Result<Decision, NextError> {
         policy: &case.policy,
         withdrawn: &withdrawn,
         line: line.as_ref(),
+        at_least: None,
         today: case.today.parse().unwrap_or_default(),
     };
-    let view = View { head: "HEAD", policy: &case.policy, withdrawn: &withdrawn, hotfix: input.is_hotfix() };
+    let view = View {
+        head: "HEAD",
+        policy: &case.policy,
+        withdrawn: &withdrawn,
+        others: &[],
+        hotfix: input.is_hotfix(),
+    };
     let Ok(baseline) = baseline(&facts(case.tags), &view, contains);
     decide(&baseline, &input)
 }
@@ -319,9 +326,9 @@ proptest! {
         let channel = Channel::ALL[channel];
         let input = NextInput {
             commits: &commits, stated: None, request: &Request::Auto, channel, label: None, policy: &policy,
-            withdrawn: &[], line: None, today: Date::default(),
+            withdrawn: &[], line: None, at_least: None, today: Date::default(),
         };
-        let view = View { head: "HEAD", policy: &policy, withdrawn: &[], hotfix: input.is_hotfix() };
+        let view = View { head: "HEAD", policy: &policy, withdrawn: &[], others: &[], hotfix: input.is_hotfix() };
         let Ok(base) = baseline(&facts(&names.join(" ")), &view, contains);
         if let Ok(decision) = decide(&base, &input) {
             for (version, reachable) in &tags {
