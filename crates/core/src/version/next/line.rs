@@ -28,7 +28,7 @@ impl Line {
             return None;
         }
         let (folder, name) = match branch.rsplit_once('/') {
-            Some((folder, name)) => (folder.rsplit('/').next().unwrap_or(folder), name),
+            Some((folder, name)) => (folder, name),
             None => match branch.split_once(['-', '_']) {
                 Some((folder, name)) if FOLDERS.contains(&folder) => (folder, name),
                 _ => ("", branch),
@@ -107,7 +107,6 @@ mod tests {
             ("release-1.2", "1.2.x"),
             ("support/1.2.x", "1.2.x"),
             ("maintenance/1.x", "1.x"),
-            ("team/maint/1.x", "1.x"),
             ("1.2-stable", "1.2.x"),
             ("branch_1.2", "1.2.x"),
             ("stable/v3", "3.x"),
@@ -117,6 +116,7 @@ mod tests {
             ("hotfix/1.2.x", ""),
             ("feat/2.x-docs", ""),
             ("feat/2.x", ""),
+            ("topic/release/1", ""),
             ("1234", ""),
             ("release/next", ""),
             ("1.2.3.x", ""),
