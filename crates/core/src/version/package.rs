@@ -254,7 +254,7 @@ mod tests {
             &["api: v1.0.0 v1.1.0-rc.1 <- lib", "lib: v1.2.0 v1.3.0-rc.1 fix"],
             Channel::Rc,
             "api 1.1.0-rc.2 (lib 1.3.0-rc.2 is released, which api is built from)\n\
-             lib 1.3.0-rc.2 (`v1.3.0-rc.1` has opened the line of 1.3.0)",
+             lib 1.3.0-rc.2 (`v1.3.0-rc.1` has opened the line of 1.3.0, and 1 fix since then called for no more)",
         );
     }
 

@@ -38,9 +38,10 @@ pub(super) fn target(
                 .to_owned(),
         });
     }
-    let mut level = asked.map(|level| step_asked(level, &base, &tally, input, reasons));
+    let mut told = Vec::new();
+    let mut level = asked.map(|level| step_asked(level, &base, &tally, input, &mut told));
     if finished_elsewhere && input.is_automatic() && level == Some(Bump::Patch) {
-        reasons.insert(
+        told.insert(
             0,
             format!("the patches of `{}` belong to the branch it was made on", sanitize_line(&stable.tag)),
         );
@@ -52,10 +53,15 @@ pub(super) fn target(
         let again = Suffix::of(&current.version)
             .is_some_and(|suffix| suffix.label.eq_ignore_ascii_case(input.label()));
         if target.as_ref().is_none_or(|target| *target <= open) && (target.is_some() || !again) {
-            reasons.insert(0, format!("`{}` has opened the line of {open}", sanitize_line(&current.tag)));
+            let since = match tally.told().as_str() {
+                "" => String::new(),
+                told => format!(", and {told} since then called for no more"),
+            };
+            told = vec![format!("`{}` has opened the line of {open}{since}", sanitize_line(&current.tag))];
             target = Some(open);
         }
     }
+    reasons.splice(0..0, told);
     if let Some(stated) = input.stated.filter(|_| input.is_automatic() && input.policy.calendar.is_none()) {
         let raised = core(stated);
         let deliberate = stated.pre.is_empty() && !input.commits.is_empty();
