@@ -294,7 +294,7 @@ fn tags(repository: &Repository, request: &VersionRequest, target: Id) -> Result
     let mut known = Vec::new();
     for tag in all {
         let Ok(commit) = Id::from_str(&tag.commit) else { continue };
-        let later = history.commit(commit).map_err(unreadable)?.committed_at > now;
+        let later = history.commit(commit).map_err(unreadable)?.committed_at >= now;
         if !later || ancestry.contains(commit).map_err(unreadable)? {
             known.push(tag);
         }
