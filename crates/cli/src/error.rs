@@ -24,7 +24,7 @@ pub struct CommandError {
     /// Texts of the files that findings are about, by path.
     pub sources: BTreeMap<String, Arc<str>>,
     /// What was found out all the same, for programs that read the error: fields by name.
-    pub found: BTreeMap<String, serde_json::Value>,
+    pub found: Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
 
 impl CommandError {
@@ -36,7 +36,7 @@ impl CommandError {
             hints: Vec::new(),
             diagnostics: Vec::new(),
             sources: BTreeMap::new(),
-            found: BTreeMap::new(),
+            found: None,
         }
     }
 

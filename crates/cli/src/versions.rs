@@ -150,7 +150,7 @@ pub fn weigh_all(
     for unit in project.config.units() {
         all.push(look(project, repository, unit, request)?);
     }
-    read_commits(repository, &mut all)?;
+    let outdated = read_commits(repository, &mut all)?;
     let asked = Asked::of(request)?;
     let mut prepared = Vec::new();
     for weighed in &all {
@@ -159,10 +159,12 @@ pub fn weigh_all(
     let inputs: Vec<PackageInput<'_>> = all
         .iter()
         .zip(&prepared)
-        .map(|(weighed, prepared)| PackageInput {
+        .zip(&outdated)
+        .map(|((weighed, prepared), outdated)| PackageInput {
             name: weighed.unit.package.as_deref().unwrap_or_default(),
             depends_on: &weighed.unit.depends_on,
             linked: weighed.unit.linked.as_deref(),
+            outdated,
             baseline: &weighed.baseline,
             input: prepared.input(weighed, &asked, None),
         })
@@ -175,9 +177,10 @@ pub fn weigh_all(
     Ok(all)
 }
 
-/// The commits of each package since its own baseline, from one walk.
-fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<()> {
-    let Some(target) = all.first().map(|weighed| weighed.target) else { return Ok(()) };
+/// Reads the commits of each package since its own baseline, in one walk. Gives, for each, what it depends on and was
+/// released since that baseline.
+fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<Vec<Vec<(String, Version)>>> {
+    let Some(target) = all.first().map(|weighed| weighed.target) else { return Ok(Vec::new()) };
     // What is since each baseline, by the baseline's commit: ids alone cost little.
     let mut since_each: HashMap<Option<Id>, HashSet<Id>> = HashMap::new();
     for weighed in all.iter() {
@@ -208,7 +211,18 @@ fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<()> {
     for (weighed, commits) in all.iter_mut().zip(commits) {
         weighed.take(commits);
     }
-    Ok(())
+    let outdated = |weighed: &Weighed| -> Vec<(String, Version)> {
+        let Some(since) = weighed.from().and_then(|from| since_each.get(&Some(from))) else {
+            return Vec::new();
+        };
+        all.iter()
+            .filter_map(|other| Some((other.unit.package.as_ref()?, other.baseline.current.as_ref()?)))
+            .filter(|(name, _)| weighed.unit.depends_on.contains(name))
+            .filter(|(_, current)| Id::from_str(&current.commit).is_ok_and(|commit| since.contains(&commit)))
+            .map(|(name, current)| (name.clone(), current.version.clone()))
+            .collect()
+    };
+    Ok(all.iter().map(outdated).collect())
 }
 
 /// What has been released of a unit, seen from the commit that is asked about.

@@ -121,7 +121,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     if let Err(error) = &weighed.outcome {
         let mut error = facts::no_version(&project, &weighed, error)?;
         let value = serde_json::to_value(&explained).unwrap_or_default();
-        error.found.insert("next".to_owned(), value);
+        error.found = Some(Box::new([("next".to_owned(), value)].into_iter().collect()));
         if arguments.explain && !session.report.is_json() {
             let text = report::text::next(&explained, true, session.report.out_paint);
             session.report.data(&text);

@@ -257,8 +257,8 @@ fn error_object(error: &CommandError) -> Value {
         "hints": error.hints.iter().map(|hint| sanitize(hint)).collect::<Vec<_>>(),
         "diagnostics": diagnostics_object(&error.diagnostics, &error.sources),
     });
-    if let Value::Object(fields) = &mut object {
-        fields.extend(error.found.clone());
+    if let (Value::Object(fields), Some(found)) = (&mut object, &error.found) {
+        fields.extend((**found).clone());
     }
     object
 }

@@ -15,6 +15,8 @@ pub struct PackageInput<'a> {
     pub depends_on: &'a [String],
     /// The group it shares its version with.
     pub linked: Option<&'a str>,
+    /// Those of them that were released since it was, with the version it has not yet.
+    pub outdated: &'a [(String, Version)],
     /// What of it has been released so far.
     pub baseline: &'a Baseline,
     /// The rest; its commits are those that touch the package.
@@ -56,12 +58,23 @@ pub fn decide_all(packages: &[PackageInput<'_>]) -> Vec<PackageDecision> {
         }
     }
     for (at, call) in calls.iter().enumerate() {
-        let Some(Because::Dependency(dependency)) = call.because else { continue };
-        let Ok(released) = &outcomes[dependency] else { continue };
-        let (name, version) = (sanitize_line(packages[dependency].name), released.version.clone());
+        let built = sanitize_line(packages[at].name);
+        let reason = match (call.because, packages[at].outdated.first()) {
+            (Some(Because::Dependency(dependency)), _) => match &outcomes[dependency] {
+                Ok(released) => {
+                    let name = sanitize_line(packages[dependency].name);
+                    format!("{name} {} is released, which {built} is built from", released.version)
+                }
+                Err(_) => continue,
+            },
+            (Some(Because::Outdated), Some((name, version))) => {
+                let name = sanitize_line(name);
+                format!("{name} {version} was released since, which {built} is built from")
+            }
+            _ => continue,
+        };
         if let Ok(decision) = &mut outcomes[at] {
-            let built = sanitize_line(packages[at].name);
-            decision.reasons.insert(0, format!("{name} {version} is released, which {built} is built from"));
+            decision.reasons.insert(0, reason);
         }
     }
     let named = packages.iter().map(|package| package.name.to_owned());
@@ -79,6 +92,7 @@ struct Call {
 enum Because {
     Own,
     Dependency(usize),
+    Outdated,
     Group,
 }
 
@@ -87,7 +101,11 @@ impl Call {
     fn own(package: &PackageInput<'_>) -> Self {
         let released = decide(package.baseline, &package.input).is_ok();
         let level = Tally::of(package.input.commits, package.input.policy).level.filter(|_| released);
-        Self { released, level, because: released.then_some(Because::Own) }
+        let own = Self { released, level, because: released.then_some(Because::Own) };
+        match !released && !package.outdated.is_empty() {
+            true => Self { released: true, level: Some(Bump::Patch), because: Some(Because::Outdated) },
+            false => own,
+        }
     }
 
     /// Raises it; whether that changed anything.
@@ -101,7 +119,7 @@ impl Call {
 
     fn decide(&self, package: &PackageInput<'_>) -> Result<Decision, NextError> {
         let at_least = match self.because {
-            Some(Because::Dependency(_) | Because::Group) => self.level,
+            Some(Because::Dependency(_) | Because::Outdated | Because::Group) => self.level,
             // Its own commits have their say, and are explained; the group may ask for more.
             _ => self.level.filter(|_| package.linked.is_some()),
         };
@@ -159,7 +177,8 @@ mod tests {
     use crate::commit::Commit;
     use jiff::civil::Date;
 
-    /// `name: tag commit... <- dependencies @group`, a commit being `fix`, `feat` or `feat!`.
+    /// `name: tag commit... <- dependencies @group`, a commit being `fix`, `feat` or `feat!`; a dependency with its
+    /// version, such as `lib=1.2.0`, was released since.
     fn check(lines: &[&str], channel: Channel, expect: &str) {
         struct Read {
             name: String,
@@ -167,6 +186,7 @@ mod tests {
             linked: Option<String>,
             baseline: Baseline,
             commits: Vec<Commit>,
+            outdated: Vec<(String, Version)>,
         }
         let policy = Policy::default();
         let read: Vec<Read> = lines
@@ -189,7 +209,15 @@ mod tests {
                 let commit = |kind: &&str| Commit { message: format!("{kind}: a"), ..Commit::default() };
                 Read {
                     name: name.to_owned(),
-                    depends_on: depends_on.split_whitespace().map(str::to_owned).collect(),
+                    depends_on: depends_on
+                        .split_whitespace()
+                        .map(|name| name.split('=').next().unwrap().to_owned())
+                        .collect(),
+                    outdated: depends_on
+                        .split_whitespace()
+                        .filter_map(|name| name.split_once('='))
+                        .map(|(name, version)| (name.to_owned(), version.parse().unwrap()))
+                        .collect(),
                     linked,
                     baseline,
                     commits: commits.iter().map(commit).collect(),
@@ -202,6 +230,7 @@ mod tests {
                 name: &read.name,
                 depends_on: &read.depends_on,
                 linked: read.linked.as_deref(),
+                outdated: &read.outdated,
                 baseline: &read.baseline,
                 input: NextInput {
                     commits: &read.commits,
@@ -241,6 +270,11 @@ mod tests {
             (
                 vec!["api: v1.0.0 feat <- lib", "lib: v1.2.0 fix"],
                 "api 1.1.0 (1 feature: a minor release)\nlib 1.2.1 (1 fix: a patch release)",
+            ),
+            (
+                vec!["api: v1.0.0 <- lib=1.2.0", "lib: v1.2.0", "web: v3.0.0 <- api"],
+                "api 1.0.1 (lib 1.2.0 was released since, which api is built from)\nlib -\n\
+                 web 3.0.1 (api 1.0.1 is released, which web is built from)",
             ),
             // Two that need each other do not go round for ever.
             (
