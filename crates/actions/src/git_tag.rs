@@ -20,9 +20,9 @@ pub struct Params {
     /// The tag's name; by default the release's.
     #[serde(default)]
     pub name: Option<String>,
-    /// The commit, or what names it.
-    #[serde(default = "head")]
-    pub target: String,
+    /// The commit, or what names it; by default the one that is released, which is HEAD but for a promotion.
+    #[serde(default)]
+    pub target: Option<String>,
     /// The tag's message; by default the release notes under the line `Release TAG`.
     #[serde(default)]
     pub message: Option<String>,
@@ -52,7 +52,7 @@ impl Action for CreateTag {
     type Output = Output;
 
     fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
-        names::revision(&params.target)?;
+        names::revision(target(params, facts.release.as_ref()))?;
         Ok(vec![effect(&full_name(params, facts.release.as_ref())?)])
     }
 
@@ -64,14 +64,14 @@ impl Action for CreateTag {
             (Sign::None, true) => "",
             (Sign::None, false) => ", lightweight",
         };
-        format!("tag {} as {}{how}", params.target, names::short(&name))
+        format!("tag {} as {}{how}", shown(target(params, facts.release.as_ref())), names::short(&name))
     }
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let git = Git::of(context);
         let full = full_name(params, context.world.release.as_deref())?;
         let Some(object) = git.object(&full).await? else { return Ok(Probe::Absent) };
-        let commit = git.require_commit(&params.target).await?;
+        let commit = git.require_commit(target(params, context.world.release.as_deref())).await?;
         Ok(match problem(&git, params, &full, &object, &commit).await? {
             Some(problem) => Probe::Conflict(problem),
             None => Probe::Done(Output { tag: names::short(&full).to_owned(), commit, object }),
@@ -87,7 +87,7 @@ impl Action for CreateTag {
         }
         let full = full_name(params, context.world.release.as_deref())?;
         let name = names::short(&full);
-        let commit = git.require_commit(&params.target).await?;
+        let commit = git.require_commit(target(params, context.world.release.as_deref())).await?;
         let mut args: Vec<&str> = params.sign.config().to_vec();
         args.push("tag");
         args.push(match params.sign {
@@ -142,8 +142,16 @@ impl Action for CreateTag {
     }
 }
 
-fn head() -> String {
-    "HEAD".into()
+/// What is tagged.
+fn target<'a>(params: &'a Params, release: Option<&'a ReleaseFact>) -> &'a str {
+    let released = || release.and_then(|release| release.target.as_deref());
+    params.target.as_deref().or_else(released).unwrap_or("HEAD")
+}
+
+/// A full id shortened for people.
+fn shown(target: &str) -> &str {
+    let is_id = target.len() >= 40 && target.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { crate::short(target) } else { target }
 }
 
 fn yes() -> bool {

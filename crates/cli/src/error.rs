@@ -23,6 +23,8 @@ pub struct CommandError {
     pub diagnostics: Vec<Located>,
     /// Texts of the files that findings are about, by path.
     pub sources: BTreeMap<String, Arc<str>>,
+    /// What was found out all the same, for programs that read the error: fields by name.
+    pub found: Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
 
 impl CommandError {
@@ -34,6 +36,7 @@ impl CommandError {
             hints: Vec::new(),
             diagnostics: Vec::new(),
             sources: BTreeMap::new(),
+            found: None,
         }
     }
 

@@ -1,18 +1,16 @@
 //! Facts: what planning reads from the repository, read-only, and the version that follows from them.
 
 use std::collections::BTreeMap;
-use std::str::FromStr as _;
+use std::sync::Arc;
 
-use windlass_actions::adapters::git::{Commits, Tag};
 use windlass_core::changelog::Changelog;
 use windlass_core::changelog::notes::{NotesFacts, render};
 use windlass_core::commit::Commit;
-use windlass_core::config::Sign;
-use windlass_core::plan::{CommitFact, Facts, HolderFact, ReleaseFact};
-use windlass_core::version::next::{
-    Baseline, Decision, NextError, NextInput, Request, TagFact, baseline, decide,
-};
-use windlass_core::version::{Bump, Channel, Impact, Policy, TagFormat, Version, parse_version};
+use windlass_core::config::{Sign, Unit};
+use windlass_core::plan::{Facts, HolderFact, ReleaseFact};
+use windlass_core::version::next::{Decision, NextError};
+use windlass_core::version::{Policy, Version, parse_version};
+use windlass_history::History;
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
@@ -20,23 +18,12 @@ use crate::files;
 use crate::half_done;
 use crate::holders;
 use crate::project::Project;
-use crate::withdrawn;
+use crate::versions::{self, Weighed, unreadable};
 
-/// More commits than this in one release are not read.
-const MOST_COMMITS: usize = 5000;
+pub use crate::versions::VersionRequest;
 
-/// Which version is asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VersionRequest {
-    /// This very version, with or without `v`.
-    pub exact: Option<String>,
-    /// `patch`, `minor` or `major`.
-    pub bump: Option<String>,
-    /// A hotfix.
-    pub hotfix: bool,
-    /// `alpha`, `beta`, `rc`, `stable` or `hotfix`.
-    pub channel: Option<String>,
-}
+/// More commits than this are not listed in a plan.
+const MOST_LISTED: usize = 5000;
 
 /// The repository as git tells it.
 #[derive(Debug, Clone)]
@@ -45,8 +32,8 @@ pub struct Repository {
     pub head: Option<String>,
     /// The branch checked out; `None` when HEAD is detached.
     pub branch: Option<String>,
-    /// All tags.
-    pub tags: BTreeMap<String, Tag>,
+    /// All tags, each with the id of its commit.
+    pub tags: BTreeMap<String, String>,
     /// Tracked paths that differ from HEAD.
     pub dirty: Vec<String>,
     /// Only the newest part of the history is here.
@@ -57,25 +44,20 @@ pub struct Repository {
     pub remote: Option<String>,
     /// All remotes.
     pub remotes: Vec<String>,
+    /// Its commits.
+    pub history: Arc<History>,
 }
 
 impl Repository {
-    /// Asks git.
+    /// Reads everything; for what the history does not say, asks git.
     ///
     /// # Errors
-    /// When git cannot be run or fails.
+    /// When git cannot be run or fails, and when the repository is damaged.
     pub fn read(project: &Project) -> Result<Self> {
+        let read = Self::read_history(project)?;
         let git = project.git();
         project.block_on(async {
-            let (head, branch, tags, dirty, shallow, person, remotes) = tokio::join!(
-                git.head(),
-                git.branch(),
-                git.tags(),
-                git.dirty(),
-                git.is_shallow(),
-                git.person(),
-                git.remotes(),
-            );
+            let (dirty, person, remotes) = tokio::join!(git.dirty(), git.person(), git.remotes());
             let remotes = remotes.map_err(failed)?;
             let wanted = &project.config.git.remote;
             let remote = match remotes.as_slice() {
@@ -84,19 +66,36 @@ impl Repository {
                 [only] if !project.states("remote") => Some(only.clone()),
                 _ => None,
             };
-            let head = head.map_err(failed)?;
             Ok(Self {
                 // Before the first commit there is nothing to differ from.
-                dirty: if head.is_some() { dirty.map_err(failed)? } else { Vec::new() },
-                head,
-                branch: branch.map_err(failed)?,
-                tags: tags.map_err(failed)?,
-                shallow: shallow.map_err(failed)?,
+                dirty: if read.head.is_some() { dirty.map_err(failed)? } else { Vec::new() },
                 person: person.map_err(failed)?.map(|person| person.email),
                 remote,
                 remotes,
+                ..read
             })
         })?
+    }
+
+    /// Reads what a version is decided from, and starts no process: changes in the checkout, people and remotes stay
+    /// unknown.
+    ///
+    /// # Errors
+    /// When the repository is damaged.
+    pub fn read_history(project: &Project) -> Result<Self> {
+        let history = History::open(&project.root).map_err(unreadable)?;
+        let tags = history.tags().map_err(unreadable)?;
+        Ok(Self {
+            head: history.head().map_err(unreadable)?.map(|head| head.to_string()),
+            branch: history.branch().map_err(unreadable)?,
+            tags: tags.into_iter().map(|tag| (tag.name, tag.commit.to_string())).collect(),
+            dirty: Vec::new(),
+            shallow: history.is_shallow(),
+            person: None,
+            remote: None,
+            remotes: Vec::new(),
+            history: Arc::new(history),
+        })
     }
 
     /// Refuses a repository that no version can be decided in.
@@ -125,42 +124,15 @@ pub fn failed(error: windlass_engine::action::ActionError) -> CommandError {
     CommandError::failed(error.to_string())
 }
 
-/// The project's rules for versions.
+/// The project's rules for versions of the whole repository.
 ///
 /// # Errors
-/// When the tag format cannot be used.
+/// When the configuration's calendar is none.
 pub fn policy(project: &Project) -> Result<Policy> {
-    let version = &project.config.version;
-    let tag_format =
-        TagFormat::parse(&version.tag).map_err(|error| CommandError::invalid(error.to_string()))?;
-    let impact = |text: &String| match text.as_str() {
-        "major" => Impact::Major,
-        "minor" => Impact::Minor,
-        "patch" => Impact::Patch,
-        _ => Impact::None,
-    };
-    Ok(Policy {
-        tag_format,
-        initial_development: version.initial_development,
-        bump_rules: version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect(),
-        hotfix_suffix: version.hotfix_suffix,
-    })
+    versions::policy(project, &VersionRequest::default().unit(project)?)
 }
 
-/// The next version and what it rests on.
-#[derive(Debug, Clone)]
-pub struct Next {
-    /// The decision.
-    pub decision: Decision,
-    /// What has been released so far.
-    pub baseline: Baseline,
-    /// The commits of the release, newest first.
-    pub commits: Vec<CommitFact>,
-    /// There are more commits than were read.
-    pub truncated: bool,
-}
-
-/// Decides the next version.
+/// Decides the next version; what it rests on comes with it.
 ///
 /// # Errors
 /// When there is none (exit code 3 when nothing calls for a release), and when the request is none.
@@ -170,114 +142,46 @@ pub fn next(
     stated: Option<&Version>,
     request: &VersionRequest,
 ) -> Result<Next> {
-    repository.require_history()?;
-    let policy = policy(project)?;
-    let (asked, channel) = read_request(request)?;
-    let withdrawn = withdrawn::read(project, repository, &policy)?;
-    let versions = withdrawn::versions(&withdrawn);
-    let baseline = released(repository, &policy, &versions);
-    let read = read_commits(project, repository, &baseline)?;
-    let commits: Vec<Commit> = read.commits.iter().map(commit).collect();
-    let input = NextInput {
-        commits: &commits,
-        stated,
-        request: &asked,
-        channel,
-        policy: &policy,
-        withdrawn: &versions,
-    };
-    let mut decision = match decide(&baseline, &input) {
-        Ok(decision) => decision,
-        Err(error) => {
-            let mut error = refused(error);
-            if error.exit == Exit::NothingToRelease {
-                let released = baseline.stable.as_ref().map(|stable| &stable.version);
-                error.hints.extend(half_done::advice(project, released)?);
-            }
-            return Err(error);
-        }
-    };
-    decision.reasons.extend(withdrawn::reasons(&withdrawn, &decision));
-    if read.truncated {
-        decision.reasons.push(format!("only the newest {MOST_COMMITS} commits were read"));
+    let weighed = versions::weigh(project, repository, stated, request)?;
+    match &weighed.outcome {
+        Ok(decision) => Ok(Next { decision: decision.clone(), weighed }),
+        Err(error) => Err(no_version(project, &weighed, error)?),
     }
-    Ok(Next { decision, baseline, commits: read.commits, truncated: read.truncated })
+}
+
+/// The next version and what it rests on.
+#[derive(Debug, Clone)]
+pub struct Next {
+    /// The decision.
+    pub decision: Decision,
+    /// What it rests on.
+    pub weighed: Weighed,
+}
+
+/// Why there is no version, with advice about a release that was left half-way.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn no_version(project: &Project, weighed: &Weighed, error: &NextError) -> Result<CommandError> {
+    let mut error = versions::refused(error);
+    if error.exit == Exit::NothingToRelease {
+        let released = weighed.baseline.stable.as_ref().map(|stable| &stable.version);
+        error.hints.extend(half_done::advice(project, released)?);
+    }
+    Ok(error)
 }
 
 /// The commits that no release contains, newest first.
 ///
 /// # Errors
-/// When git fails.
+/// When history cannot be read.
 pub fn commits_since_release(
     project: &Project,
     repository: &Repository,
-    policy: &Policy,
+    _policy: &Policy,
 ) -> Result<Vec<Commit>> {
-    let withdrawn = withdrawn::versions(&withdrawn::read(project, repository, policy)?);
-    let read = read_commits(project, repository, &released(repository, policy, &withdrawn))?;
-    Ok(read.commits.iter().map(commit).collect())
-}
-
-fn released(repository: &Repository, policy: &Policy, withdrawn: &[Version]) -> Baseline {
-    let tags: Vec<TagFact> = repository
-        .tags
-        .iter()
-        .map(|(name, tag)| TagFact {
-            name: name.clone(),
-            reachable: tag.reachable,
-            commits_since: (Some(&tag.commit) == repository.head.as_ref()).then_some(0),
-        })
-        .collect();
-    baseline(&tags, policy, withdrawn)
-}
-
-fn read_commits(project: &Project, repository: &Repository, baseline: &Baseline) -> Result<Commits> {
-    let from = baseline.stable.as_ref().and_then(|stable| repository.tags.get(&stable.tag));
-    let git = project.git();
-    let from = from.map(|tag| tag.commit.as_str());
-    project.block_on(git.commits(from, "HEAD", MOST_COMMITS))?.map_err(failed)
-}
-
-fn commit(fact: &CommitFact) -> Commit {
-    Commit {
-        id: fact.id.clone(),
-        author_name: fact.author_name.clone(),
-        author_email: fact.author.clone(),
-        message: fact.message.clone(),
-        ..Commit::default()
-    }
-}
-
-fn read_request(request: &VersionRequest) -> Result<(Request, Channel)> {
-    let invalid = |error: String| CommandError::invalid(error);
-    let channel = match &request.channel {
-        Some(channel) => Channel::from_str(channel).map_err(|error| invalid(error.to_string()))?,
-        None => Channel::Stable,
-    };
-    let asked = match request {
-        VersionRequest { exact: Some(exact), .. } => {
-            Request::Exact(parse_version(exact).map_err(|error| invalid(error.to_string()))?)
-        }
-        VersionRequest { hotfix: true, .. } => Request::Hotfix,
-        VersionRequest { bump: Some(bump), .. } => {
-            Request::Bump(Bump::from_str(bump).map_err(|error| invalid(error.to_string()))?)
-        }
-        _ => Request::Auto,
-    };
-    Ok((asked, channel))
-}
-
-fn refused(error: NextError) -> CommandError {
-    let exit = match error {
-        NextError::NothingToRelease { .. } => Exit::NothingToRelease,
-        _ => Exit::Invalid,
-    };
-    // The error tells what to do after a semicolon; commands show that on a line of its own.
-    let text = error.to_string();
-    match text.rsplit_once("; ") {
-        Some((what, help)) => CommandError::new(exit, what).hint(help),
-        None => CommandError::new(exit, text),
-    }
+    let weighed = versions::weigh(project, repository, None, &VersionRequest::default())?;
+    weighed.release_commits(repository)
 }
 
 /// Everything that binding needs to know of the world. `release` is decided only when asked for.
@@ -287,12 +191,13 @@ fn refused(error: NextError) -> CommandError {
 pub fn facts(project: &Project, repository: &Repository, release: Option<&VersionRequest>) -> Result<Facts> {
     let holders = holders::read(project)?;
     let stated = holders.first().and_then(|holder| parse_version(&holder.version).ok());
-    let changelog = changelog(project)?;
+    let unit = release.cloned().unwrap_or_default().unit(project)?;
+    let changelog = changelog_of(project, &unit)?;
     let fact = match release {
         None => None,
         Some(request) => {
             let next = next(project, repository, stated.as_ref(), request)?;
-            Some(release_fact(project, next, changelog.as_deref())?)
+            Some(release_fact(project, repository, next, changelog.as_deref())?)
         }
     };
     Ok(Facts {
@@ -300,10 +205,10 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         branch: repository.branch.clone(),
         remote: repository.remote.clone(),
         dirty: repository.dirty.clone(),
-        tags: repository.tags.iter().map(|(name, tag)| (name.clone(), tag.commit.clone())).collect(),
+        tags: repository.tags.clone(),
         release: fact,
         holders,
-        changelog: changelog.map(|_| project.config.changelog.path.clone()),
+        changelog: changelog.map(|_| unit.changelog),
         person: repository.person.clone(),
         annotate: project.config.git.annotate,
         sign: match project.config.git.sign {
@@ -321,7 +226,11 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
 /// # Errors
 /// When it cannot be read.
 pub fn changelog(project: &Project) -> Result<Option<String>> {
-    let path = &project.config.changelog.path;
+    changelog_of(project, &VersionRequest::default().unit(project)?)
+}
+
+fn changelog_of(project: &Project, unit: &Unit) -> Result<Option<String>> {
+    let path = &unit.changelog;
     files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)
 }
 
@@ -333,19 +242,26 @@ fn main_branch(project: &Project, repository: &Repository) -> String {
     }
 }
 
-fn release_fact(project: &Project, next: Next, changelog: Option<&str>) -> Result<ReleaseFact> {
-    let Next { decision, commits, .. } = next;
-    let told: Vec<Commit> = commits.iter().map(commit).collect();
-    let notes = notes(&decision.version, decision.previous_tag.as_deref(), changelog, &told)?;
+fn release_fact(
+    project: &Project,
+    repository: &Repository,
+    next: Next,
+    changelog: Option<&str>,
+) -> Result<ReleaseFact> {
+    let Next { decision, weighed } = next;
+    let mut commits = weighed.release_commits(repository)?;
+    commits.truncate(MOST_LISTED);
+    let notes = notes(&decision.version, decision.previous_tag.as_deref(), changelog, &commits)?;
     Ok(ReleaseFact {
         version: decision.version.to_string(),
         tag: decision.tag,
+        target: (!weighed.is_head).then(|| weighed.target.to_string()),
         previous: decision.previous.map(|previous| previous.to_string()),
         previous_tag: decision.previous_tag,
         channel: decision.channel.as_str().to_owned(),
         bump: decision.bump.map(|bump| bump.to_string()),
         reasons: decision.reasons,
-        commits,
+        commits: commits.iter().map(versions::fact).collect(),
         date: today(project).to_string(),
         notes,
     })

@@ -28,6 +28,7 @@ pub mod report;
 pub mod runner;
 pub mod session;
 pub mod starter;
+pub mod versions;
 mod withdrawn;
 pub mod world;
 

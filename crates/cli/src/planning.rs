@@ -73,7 +73,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     let releases = asked || bind::releases(&main.runbook, &main.source);
     if releases {
         repository.require_history()?;
-        if repository.branch.is_none() {
+        if repository.branch.is_none() && request.version.promote.is_none() {
             return Err(CommandError::invalid("HEAD is detached, so there is no branch to release from")
                 .hint("check out the branch that releases come from, such as `git switch main`"));
         }

@@ -36,7 +36,7 @@ pub fn read(project: &Project, repository: &Repository, policy: &Policy) -> Resu
     let runs = SqliteJournal::open(&place).and_then(|journal| journal.runs()).map_err(journal_error)?;
     let rolled_back = runs.iter().filter(|run| run.status == RunStatus::RolledBack);
     // Without its tag it was never out, or is not any more: its number is free.
-    let is_tagged = |version: &Version| repository.tags.contains_key(&policy.tag_format.render(version));
+    let is_tagged = |version: &Version| repository.tags.contains_key(&policy.tag(version));
     withdrawn.extend(
         rolled_back
             .filter_map(|run| parse_version(run.version.as_deref()?).ok())

@@ -159,6 +159,7 @@ pub fn release() -> ReleaseFact {
     ReleaseFact {
         version: "0.2.0".into(),
         tag: "v0.2.0".into(),
+        target: None,
         previous: Some("0.1.0".into()),
         previous_tag: Some("v0.1.0".into()),
         channel: "stable".into(),

@@ -68,6 +68,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         bump: arguments.kind.clone().filter(|_| !hotfix),
         hotfix,
         channel: arguments.channel.clone(),
+        ..VersionRequest::default()
     };
     let next = facts::next(&project, &repository, stated.as_ref(), &request)?.decision;
     let edits = edits(&project, &holders, &next.version)?;

@@ -78,9 +78,15 @@ pub struct VersionOptions {
     /// An urgent repair of the last release
     #[arg(long)]
     pub hotfix: bool,
-    /// Release on this channel: alpha, beta, rc, stable or hotfix
+    /// Release on this channel: alpha, beta, rc, stable, hotfix, or the project's own word
     #[arg(long, value_name = "CHANNEL")]
     pub channel: Option<String>,
+    /// Make this pre-release stable, on the very commit that was tested
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["exact", "bump", "hotfix"])]
+    pub promote: Option<String>,
+    /// This package of the repository
+    #[arg(long, value_name = "NAME")]
+    pub package: Option<String>,
 }
 
 impl VersionOptions {
@@ -91,6 +97,9 @@ impl VersionOptions {
             bump: self.bump.clone(),
             hotfix: self.hotfix,
             channel: self.channel.clone(),
+            promote: self.promote.clone(),
+            package: self.package.clone(),
+            at: None,
         }
     }
 }

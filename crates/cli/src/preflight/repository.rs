@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 
 use windlass_core::plan::{Facts, Finding, Node, Plan, PlannedStep, StepPath};
 use windlass_core::text::sanitize_line;
+use windlass_core::version::next::Line;
 use windlass_core::version::{Channel, parse_version};
 
 use crate::facts::{Repository, VersionRequest};
 use crate::project::{Project, counted};
+
+/// Actions that change the checkout or commit it.
+const WRITERS: [&str; 4] = ["version.write", "changelog.promote", "git.commit", "git.merge"];
 
 /// Everything found.
 pub fn findings(
@@ -21,6 +25,7 @@ pub fn findings(
     let mut findings = remotes(project, repository, plan);
     findings.extend(branch(facts, request, plan));
     findings.extend(dirty(facts, plan));
+    findings.extend(promotion(facts, plan));
     findings
 }
 
@@ -70,9 +75,9 @@ fn collect<'a>(step: &'a PlannedStep, pushes: &mut Vec<(&'a StepPath, Option<&'a
 fn branch(facts: &Facts, request: &VersionRequest, plan: &Plan) -> Option<Finding> {
     let release = plan.release.as_ref()?;
     let branch = facts.branch.as_deref().filter(|branch| *branch != facts.main_branch)?;
-    let channel = parse_version(&release.version).ok().and_then(|version| Channel::of(&version));
+    let channel = parse_version(&release.version).map_or(Channel::Preview, |version| Channel::of(&version));
     let asked_hotfix = request.hotfix || request.channel.as_deref() == Some("hotfix");
-    if asked_hotfix || channel != Some(Channel::Stable) || is_maintenance(branch) {
+    if asked_hotfix || channel != Channel::Stable || is_maintenance(branch) {
         return None;
     }
     let (branch, main) = (sanitize_line(branch), sanitize_line(&facts.main_branch));
@@ -87,14 +92,38 @@ fn branch(facts: &Facts, request: &VersionRequest, plan: &Plan) -> Option<Findin
     })
 }
 
-/// `release/*`, `hotfix/*`, `N.x` and `N.N.x`: branches that releases are made from by their very name.
+/// `release/*`, `hotfix/*` and the branches of lines: releases are made from them by their very name.
 fn is_maintenance(branch: &str) -> bool {
-    if branch.starts_with("release/") || branch.starts_with("hotfix/") {
-        return true;
+    branch.starts_with("release/") || branch.starts_with("hotfix/") || Line::of_branch(branch).is_some()
+}
+
+/// What a promotion may not take in from HEAD, when HEAD is not the commit that is promoted.
+fn promotion(facts: &Facts, plan: &Plan) -> Vec<Finding> {
+    let Some(target) = plan.release.as_ref().and_then(|release| release.target.as_deref()) else {
+        return Vec::new();
+    };
+    if facts.head.as_deref() == Some(target) {
+        return Vec::new();
     }
-    let Some(line) = branch.strip_suffix(".x") else { return false };
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    line.split('.').count() <= 2 && line.split('.').all(is_number)
+    let short = target.get(..10).unwrap_or(target);
+    let leak = |node: &Node| {
+        let (path, what) = match node {
+            Node::Action(node) if node.call.action == "script" => {
+                (&node.path, "a script works on HEAD".to_owned())
+            }
+            Node::Action(node) if WRITERS.contains(&node.call.action.as_str()) => {
+                (&node.path, format!("`{}` writes to HEAD", node.call.action))
+            }
+            _ => return None,
+        };
+        let message = format!(
+            "{what}, which is not {short}, the commit that is promoted; check that out first with \
+             `git switch --detach {short}`, or leave the step out"
+        );
+        Some(Finding { path: path.clone(), kind: "promotion".into(), message, place: String::new() })
+    };
+    let done = plan.steps.iter().filter(|step| step.skipped.is_none());
+    done.flat_map(|step| step.nodes.iter().filter_map(leak)).collect()
 }
 
 /// Changes that nobody committed would ride along, or stop the release half-way.
@@ -133,7 +162,7 @@ mod tests {
             ("1.x", true),
             ("1.2.x", true),
             ("1.2.3.x", false),
-            ("v1.x", false),
+            ("v1.x", true),
             (".x", false),
             ("x", false),
             ("topic/release/1", false),

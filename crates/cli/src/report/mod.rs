@@ -250,13 +250,17 @@ pub fn diagnostics_object(diagnostics: &[Located], sources: &BTreeMap<String, Ar
 }
 
 fn error_object(error: &CommandError) -> Value {
-    json!({
+    let mut object = json!({
         "exit": error.exit.code(),
         "kind": error.exit,
         "message": sanitize(&error.message),
         "hints": error.hints.iter().map(|hint| sanitize(hint)).collect::<Vec<_>>(),
         "diagnostics": diagnostics_object(&error.diagnostics, &error.sources),
-    })
+    });
+    if let (Value::Object(fields), Some(found)) = (&mut object, &error.found) {
+        fields.extend((**found).clone());
+    }
+    object
 }
 
 /// Text that Windlass may have painted itself: escapes are only stripped where none of ours can be.

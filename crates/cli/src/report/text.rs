@@ -5,23 +5,77 @@ use std::path::Path;
 
 use windlass_core::runbook::Runbook;
 use windlass_core::text::{sanitize, sanitize_line};
-use windlass_core::version::next::Decision;
 
 use super::Paint;
+use crate::commands::next::Explained;
 use crate::commands::{bump, check, doctor, init};
 use crate::project::counted;
 
 /// `windlass next`.
-pub fn next(decision: &Decision, explain: bool, paint: Paint) -> String {
-    let mut text = format!("{}\n", decision.version);
-    if explain {
-        let previous = decision.previous_tag.as_deref().map_or("none".into(), sanitize_line);
-        let _ = writeln!(text, "{} {}", paint.dim("tag     "), sanitize_line(&decision.tag));
-        let _ = writeln!(text, "{} {}", paint.dim("previous"), previous);
-        let _ = writeln!(text, "{} {}", paint.dim("channel "), decision.channel);
-        let _ = writeln!(text, "{} {}", paint.dim("commits "), decision.commits);
-        for reason in &decision.reasons {
-            let _ = writeln!(text, "- {}", sanitize_line(reason));
+pub fn next(explained: &Explained, explain: bool, paint: Paint) -> String {
+    let decision = explained.decision.as_ref();
+    let mut text = decision.map_or_else(String::new, |decision| format!("{}\n", decision.version));
+    if !explain {
+        return text;
+    }
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "{} {}", paint.dim(&format!("{name:<8}")), value);
+    };
+    if let Some(decision) = decision {
+        row("tag", &sanitize_line(&decision.tag));
+        row("channel", decision.channel.as_str());
+    }
+    match &explained.baseline {
+        None => row("baseline", "none"),
+        Some(baseline) => {
+            row(
+                "baseline",
+                &format!("{}, at {}", baseline.tag, baseline.commit.get(..10).unwrap_or_default()),
+            );
+            let kinds: Vec<String> = explained
+                .commits_by_type
+                .iter()
+                .map(|(kind, count)| format!("{count} {}", sanitize_line(kind)))
+                .collect();
+            let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+            row("since", &format!("{}{kinds}", counted(baseline.commits_since, "commit", "commits")));
+        }
+    }
+    if let Some(runner_up) = &explained.runner_up {
+        row("not", &format!("{}, which {}", runner_up.tag, runner_up.why));
+    }
+    if let Some(decision) = decision {
+        row("previous", &decision.previous_tag.as_deref().map_or("none".into(), sanitize_line));
+    }
+    if let Some(lead_time) = &explained.lead_time {
+        row("begun", &lead_time.first_commit_at);
+    }
+    for reason in decision.map_or(&explained.found, |decision| &decision.reasons) {
+        let _ = writeln!(text, "- {}", sanitize_line(reason));
+    }
+    text
+}
+
+/// `windlass next` of a repository with packages.
+pub fn packages(packages: &[Explained], explain: bool, paint: Paint) -> String {
+    let width =
+        packages.iter().filter_map(|package| package.package.as_deref()).map(str::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for package in packages {
+        let name = sanitize_line(package.package.as_deref().unwrap_or_default());
+        let version =
+            package.decision.as_ref().map_or("-".to_owned(), |decision| decision.version.to_string());
+        let why = match (&package.decision, &package.problem) {
+            (Some(decision), _) => decision.reasons.first().map(|reason| sanitize_line(reason)),
+            (None, problem) => problem.clone(),
+        };
+        let why = why.unwrap_or_default();
+        let _ =
+            writeln!(text, "{name:<width$} {} {}", paint.bold(&format!("{version:<12}")), paint.dim(&why));
+        if explain {
+            for line in next(package, true, paint).lines().filter(|line| *line != version) {
+                let _ = writeln!(text, "  {line}");
+            }
         }
     }
     text

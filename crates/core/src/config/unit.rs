@@ -145,6 +145,7 @@ mod tests {
             ("[version]\nlabels = { alpha = \"1x\" }\n", "must be a word"),
             ("[version]\nlabels = { gamma = \"x\" }\n", "unknown key"),
             ("[version]\nordinals = \"from-two\"\n", "is not a value"),
+            ("[version]\ncalendar = \"YYYY.0X\"\n", "`0X` is no part of a calendar"),
         ] {
             let (_, findings) = Config::parse(source);
             assert!(

@@ -41,11 +41,14 @@ pub struct ReleaseFact {
     pub version: String,
     /// Its tag.
     pub tag: String,
+    /// The commit that is released, where that is not HEAD: a pre-release's, which is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The version before it, if any.
     pub previous: Option<String>,
     /// The tag before it, if any.
     pub previous_tag: Option<String>,
-    /// `alpha`, `beta`, `rc`, `stable` or `hotfix`.
+    /// `alpha`, `beta`, `rc`, `stable` or `hotfix`; `preview` for a pre-release under any other word.
     pub channel: String,
     /// `major`, `minor`, `patch`, when one was derived.
     pub bump: Option<String>,

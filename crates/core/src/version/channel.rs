@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Version, shown};
+use super::{Suffix, Version, shown};
 
 /// How mature a release is, from least to most; a hotfix is stable, but hurried.
 #[derive(
@@ -13,6 +13,8 @@ use super::{Version, shown};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
+    /// For testing, under any other word: `1.0.0-next.4`, `1.0.0-canary.1`, `1.0.0-M1`.
+    Preview,
     /// Early: `1.0.0-alpha.1`.
     Alpha,
     /// Feature complete, under test: `1.0.0-beta.1`.
@@ -28,28 +30,32 @@ pub enum Channel {
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Self; 5] = [Self::Alpha, Self::Beta, Self::Rc, Self::Stable, Self::Hotfix];
+    pub const ALL: [Self; 6] = [Self::Preview, Self::Alpha, Self::Beta, Self::Rc, Self::Stable, Self::Hotfix];
 
-    /// The channel that the suffix of `version` names, with or without an ordinal;
-    /// `None` for a suffix that is none of ours, such as `-next.4`.
-    pub fn of(version: &Version) -> Option<Self> {
+    /// The channel that the suffix of `version` names, with or without an ordinal. Whatever the suffix, a version
+    /// with one is never taken for stable.
+    pub fn of(version: &Version) -> Self {
         if version.pre.is_empty() {
-            return Some(Self::Stable);
+            return Self::Stable;
         }
-        let (label, rest) = version.pre.split_once('.').unwrap_or((version.pre.as_str(), "1"));
-        let ordinal = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-        match label.to_ascii_lowercase().as_str() {
-            "alpha" if ordinal => Some(Self::Alpha),
-            "beta" if ordinal => Some(Self::Beta),
-            "rc" if ordinal => Some(Self::Rc),
-            "hotfix" if ordinal => Some(Self::Hotfix),
-            _ => None,
+        let label = Suffix::of(version).map(|suffix| suffix.label.to_ascii_lowercase());
+        match label.as_deref() {
+            Some("alpha") => Self::Alpha,
+            Some("beta") => Self::Beta,
+            Some("rc") => Self::Rc,
+            Some("hotfix") => Self::Hotfix,
+            _ => Self::Preview,
         }
+    }
+
+    /// Whether its releases are for production: a version to count on from.
+    pub fn is_released(self) -> bool {
+        matches!(self, Self::Stable | Self::Hotfix)
     }
 
     /// Whether its releases are for testing. A hotfix is not: it goes to production.
     pub fn is_prerelease(self) -> bool {
-        matches!(self, Self::Alpha | Self::Beta | Self::Rc)
+        !self.is_released()
     }
 
     /// Whether its releases may be called the latest one. A suffixed hotfix sorts below its patch, so it may not.
@@ -60,6 +66,7 @@ impl Channel {
     /// The channel's word, as suffixes and settings write it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Preview => "preview",
             Self::Alpha => "alpha",
             Self::Beta => "beta",
             Self::Rc => "rc",
@@ -77,7 +84,9 @@ impl fmt::Display for Channel {
 
 /// A word that is not a channel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a channel; use alpha, beta, rc, stable or hotfix")]
+#[error(
+    "`{0}` is not a channel; use alpha, beta, rc, stable, hotfix, or a word of [version] labels or of a tag that is there"
+)]
 pub struct UnknownChannel(pub String);
 
 impl FromStr for Channel {
@@ -99,18 +108,20 @@ mod tests {
     #[test]
     fn the_suffix_names_the_channel() {
         for (version, expect) in [
-            ("1.0.0", Some(Channel::Stable)),
-            ("1.0.0+build.5", Some(Channel::Stable)),
-            ("1.0.0-alpha.1", Some(Channel::Alpha)),
-            ("1.0.0-beta", Some(Channel::Beta)),
-            ("1.0.0-rc.12", Some(Channel::Rc)),
-            ("1.0.0-RC.1", Some(Channel::Rc)),
-            ("0.0.1-hotfix", Some(Channel::Hotfix)),
-            ("1.0.0-hotfix.2", Some(Channel::Hotfix)),
-            ("22.2.0-next.4", None),
-            ("1.0.0-rc.1.2", None),
-            ("1.0.0-alpha.beta", None),
-            ("1.0.0-0", None),
+            ("1.0.0", Channel::Stable),
+            ("1.0.0+build.5", Channel::Stable),
+            ("1.0.0-alpha.1", Channel::Alpha),
+            ("1.0.0-beta", Channel::Beta),
+            ("1.0.0-rc.12", Channel::Rc),
+            ("1.0.0-RC.1", Channel::Rc),
+            ("2.51.0-rc2", Channel::Rc),
+            ("0.0.1-hotfix", Channel::Hotfix),
+            ("1.0.0-hotfix.2", Channel::Hotfix),
+            ("22.2.0-next.4", Channel::Preview),
+            ("1.0.0-M1", Channel::Preview),
+            ("1.0.0-rc.1.2", Channel::Preview),
+            ("1.0.0-alpha.beta", Channel::Preview),
+            ("1.0.0-0", Channel::Preview),
         ] {
             assert_eq!(Channel::of(&Version::parse(version).unwrap()), expect, "{version}");
         }

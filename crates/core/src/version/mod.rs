@@ -1,15 +1,20 @@
 //! Versions: what they are, how they rise, and where they are written.
 
+mod calendar;
 mod channel;
 pub mod holder;
 pub mod next;
+pub mod package;
 pub mod pep440;
 mod policy;
+mod suffix;
 mod tag;
 
+pub use calendar::{Calendar, CalendarError};
 pub use channel::{Channel, UnknownChannel};
 pub use policy::{Impact, Policy};
 pub use semver::Version;
+pub use suffix::{Suffix, order};
 pub use tag::{TagFormat, TagFormatError};
 
 use schemars::JsonSchema;

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::{Bump, TagFormat, Version};
+use super::{Bump, Calendar, Channel, Suffix, TagFormat, UnknownChannel, Version, shown};
+use crate::config::Ordinals;
 
 /// How a project numbers its releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +21,12 @@ pub struct Policy {
     /// Hotfixes carry a `-hotfix` suffix instead of being a plain patch. Such a version sorts below the
     /// patch of the same number and is never the latest.
     pub hotfix_suffix: bool,
+    /// The word of a channel's suffix, where it is not the channel's own.
+    pub labels: BTreeMap<Channel, String>,
+    /// How the releases of a pre-release channel are counted.
+    pub ordinals: Ordinals,
+    /// The calendar that numbers are taken from.
+    pub calendar: Option<Calendar>,
 }
 
 impl Default for Policy {
@@ -29,6 +36,9 @@ impl Default for Policy {
             initial_development: true,
             bump_rules: BTreeMap::new(),
             hotfix_suffix: false,
+            labels: BTreeMap::new(),
+            ordinals: Ordinals::Auto,
+            calendar: None,
         }
     }
 }
@@ -76,6 +86,61 @@ impl Policy {
         }
     }
 
+    /// The tag of `version`.
+    pub fn tag(&self, version: &Version) -> String {
+        match &self.calendar {
+            Some(calendar) => self.tag_format.around(&calendar.spell(version)),
+            None => self.tag_format.render(version),
+        }
+    }
+
+    /// The version that `tag` stands for; `None` for other tags, such as `v2` or `vnext`.
+    pub fn version_of(&self, tag: &str) -> Option<Version> {
+        match &self.calendar {
+            Some(calendar) => calendar.read(self.tag_format.within(tag)?),
+            None => self.tag_format.version_of(tag),
+        }
+    }
+
+    /// The channel of `version`, by its suffix and the project's own words.
+    pub fn channel(&self, version: &Version) -> Channel {
+        let own = Suffix::of(version).and_then(|suffix| self.labelled(suffix.label));
+        own.unwrap_or_else(|| Channel::of(version))
+    }
+
+    /// The word that the suffix of a channel carries.
+    pub fn label(&self, channel: Channel) -> &str {
+        self.labels.get(&channel).map_or(channel.as_str(), String::as_str)
+    }
+
+    /// The channel that is asked for by a word: a channel's own, one of the project's, or one that a version
+    /// in `released` carries; then also the word as it is to be written.
+    ///
+    /// # Errors
+    /// When nothing knows the word.
+    pub fn channel_named<'a>(
+        &self,
+        word: &str,
+        released: impl IntoIterator<Item = &'a Version>,
+    ) -> Result<(Channel, Option<String>), UnknownChannel> {
+        if let Some(channel) = self.labelled(word) {
+            return Ok((channel, None));
+        }
+        if let Ok(channel) = word.parse() {
+            return Ok((channel, None));
+        }
+        let seen = released
+            .into_iter()
+            .filter_map(Suffix::of)
+            .find(|suffix| suffix.label.eq_ignore_ascii_case(word))
+            .map(|suffix| suffix.label.to_owned());
+        seen.map(|label| (Channel::Preview, Some(label))).ok_or_else(|| UnknownChannel(shown(word)))
+    }
+
+    fn labelled(&self, word: &str) -> Option<Channel> {
+        self.labels.iter().find(|(_, label)| label.eq_ignore_ascii_case(word)).map(|(channel, _)| *channel)
+    }
+
     /// What `bump` amounts to above `version`: in initial development a breaking change is a minor step.
     pub fn tempered(&self, version: &Version, bump: Bump) -> Bump {
         match bump {
@@ -107,5 +172,32 @@ mod tests {
             assert_eq!(policy.bump_for(kind, breaking), expect, "{kind:?} {breaking}");
         }
         assert!(serde_json::from_str::<Policy>(r#"{"tagformat": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn channels_have_the_words_of_the_project() {
+        let policy = Policy { labels: [(Channel::Alpha, "next".to_owned())].into(), ..Policy::default() };
+        let v = |text| Version::parse(text).unwrap();
+        let released = [v("1.0.0-canary.3"), v("1.0.0-0")];
+        for (word, expect) in [
+            ("next", Some((Channel::Alpha, None))),
+            ("NEXT", Some((Channel::Alpha, None))),
+            ("alpha", Some((Channel::Alpha, None))),
+            ("rc", Some((Channel::Rc, None))),
+            ("Canary", Some((Channel::Preview, Some("canary".to_owned())))),
+            ("nightly", None),
+            ("", None),
+        ] {
+            assert_eq!(policy.channel_named(word, &released).ok(), expect, "{word}");
+        }
+        assert_eq!((policy.label(Channel::Alpha), policy.label(Channel::Rc)), ("next", "rc"));
+        for (version, expect) in [
+            ("1.0.0-next.1", Channel::Alpha),
+            ("1.0.0-alpha.1", Channel::Alpha),
+            ("1.0.0-canary.1", Channel::Preview),
+            ("1.0.0", Channel::Stable),
+        ] {
+            assert_eq!(policy.channel(&v(version)), expect, "{version}");
+        }
     }
 }

@@ -52,13 +52,23 @@ impl TagFormat {
 
     /// The tag of `version`.
     pub fn render(&self, version: &Version) -> String {
-        format!("{}{version}{}", self.prefix, self.suffix)
+        self.around(&version.to_string())
+    }
+
+    /// The tag that has `text` in the place of the version.
+    pub(super) fn around(&self, text: &str) -> String {
+        format!("{}{text}{}", self.prefix, self.suffix)
+    }
+
+    /// What `tag` has in the place of the version.
+    pub(super) fn within<'a>(&self, tag: &'a str) -> Option<&'a str> {
+        let text = tag.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
+        (text.len() <= 256).then_some(text)
     }
 
     /// The version that `tag` stands for; `None` for other tags, such as `v2` or `vnext`.
     pub fn version_of(&self, tag: &str) -> Option<Version> {
-        let text = tag.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
-        if text.len() > 256 { None } else { Version::parse(text).ok() }
+        Version::parse(self.within(tag)?).ok()
     }
 
     /// The format that `tag` would follow, when it holds a version at its end: `api-1.2.0` follows `api-{version}`.

@@ -7,7 +7,7 @@ use toml_edit::Item;
 use super::super::{Holder, HolderTable, Ordinals, Package, Version};
 use super::{Entry, Reader, span};
 use crate::diagnostic::Diagnostic;
-use crate::version::{TagFormat, parse_version};
+use crate::version::{Calendar, TagFormat, parse_version};
 
 impl Reader {
     pub(super) fn version(&mut self, entry: &Entry<'_>, version: &mut Version) {
@@ -46,7 +46,7 @@ impl Reader {
                             _ => Ordinals::Auto,
                         }
                 }
-                "calendar" => version.calendar = self.text(&entry),
+                "calendar" => version.calendar = self.calendar(&entry),
                 "suffix_in_holders" => self.boolean(&entry, &mut version.suffix_in_holders),
                 _ => self.unknown(&entry, KEYS),
             }
@@ -105,6 +105,17 @@ impl Reader {
             Ok(_) => Some(tag),
             Err(error) => {
                 self.bad(entry, &format!("`{}`: {}", entry.path, error.problem), "such as \"v{version}\"");
+                None
+            }
+        }
+    }
+
+    fn calendar(&mut self, entry: &Entry<'_>) -> Option<String> {
+        let pattern = self.text(entry)?;
+        match Calendar::parse(&pattern) {
+            Ok(_) => Some(pattern),
+            Err(error) => {
+                self.bad(entry, &format!("`{}`: {}", entry.path, error.problem), "such as \"YYYY.0M.MICRO\"");
                 None
             }
         }

@@ -139,7 +139,7 @@ pub(super) fn pyproject(source: &str) -> Result<Vec<Span>, HolderError> {
 /// Python's tools read SemVer suffixes alpha, beta and rc as their own; any other one breaks the build.
 pub(super) fn require_python_version(version: &Version) -> Result<(), HolderError> {
     match Channel::of(version) {
-        Some(Channel::Alpha | Channel::Beta | Channel::Rc | Channel::Stable) => Ok(()),
+        Channel::Alpha | Channel::Beta | Channel::Rc | Channel::Stable => Ok(()),
         _ => Err(HolderError::Unsuitable {
             version: version.clone(),
             format: "pyproject.toml",

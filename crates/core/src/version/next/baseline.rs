@@ -1,47 +1,63 @@
 //! The baseline: the release that the next one is counted from, and why that one.
 
-use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
-
-use super::super::{Channel, Policy, TagFormat, Version};
+use super::super::{Policy, TagFormat, Version, core, order};
 use crate::text::sanitize_line;
 
-/// What git knows of one tag. All of a repository's tags fit two git calls: `git tag --list` for the names
-/// and `git tag --merged HEAD` for those HEAD contains.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How far below the baseline the one before it is looked for.
+const MOST_ASKED_BELOW: usize = 16;
+
+/// A tag as git has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TagFact {
     /// The tag's short name.
     pub name: String,
-    /// Whether HEAD contains the tagged commit.
-    pub reachable: bool,
-    /// How many commits HEAD has that the tag has not, where counted. Zero means HEAD is the tagged commit;
-    /// that alone is worth filling for every reachable tag (`git tag --points-at HEAD`).
-    pub commits_since: Option<usize>,
+    /// The id of the commit it names.
+    pub commit: String,
 }
 
 /// A tag that stands for a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tagged {
     /// The version.
     pub version: Version,
     /// The tag's name.
     pub tag: String,
-    /// Whether HEAD contains it.
-    pub reachable: bool,
-    /// As in [`TagFact::commits_since`].
-    pub commits_since: Option<usize>,
+    /// The id of the commit it names.
+    pub commit: String,
+}
+
+/// Where releases are looked at from.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The id of the commit that is to be released, called HEAD here.
+    pub head: &'a str,
+    /// The project's rules.
+    pub policy: &'a Policy,
+    /// Versions withdrawn: nothing counts from them.
+    pub withdrawn: &'a [Version],
+    /// How the repository's other packages write their tags: those are no mistake.
+    pub others: &'a [TagFormat],
+    /// A hotfix is asked for: then the release it repairs is looked for as well.
+    pub hotfix: bool,
 }
 
 /// What has been released so far, seen from HEAD.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Baseline {
-    /// The highest stable release (or marked hotfix) that HEAD contains. Commits are counted from here.
+    /// The highest release, of any channel, that HEAD contains. Commits are counted from here.
+    pub current: Option<Tagged>,
+    /// HEAD is the commit of `current`.
+    pub at_head: bool,
+    /// The stable release that the next stable one follows: `current`, or the highest one below the line that
+    /// `current` has opened, whether HEAD contains it or it was made on a branch of its own.
     pub stable: Option<Tagged>,
-    /// The highest pre-release above `stable` that HEAD contains.
-    pub prerelease: Option<Tagged>,
+    /// The release that was nearly chosen, and why it was not.
+    pub runner_up: Option<RunnerUp>,
+    /// Where a hotfix is asked for: the highest release for production that HEAD contains.
+    pub repaired: Option<Tagged>,
     /// Every tag that follows the format, highest first.
     pub all: Vec<Tagged>,
-    /// Why `stable` was chosen, and the runner-up.
+    /// Why these were chosen, in sentences.
     pub reasons: Vec<String>,
     /// Where no tag follows the format: one that looks like a version all the same, and its format.
     pub(super) foreign: Option<(String, TagFormat)>,
@@ -49,60 +65,145 @@ pub struct Baseline {
     pub(super) format: TagFormat,
 }
 
-/// Chooses the release to count from among `tags`. Withdrawn ones are passed over.
-pub fn baseline(tags: &[TagFact], policy: &Policy, withdrawn: &[Version]) -> Baseline {
+/// A release that was nearly the baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerUp {
+    /// The release.
+    pub release: Tagged,
+    /// Why it is not the baseline.
+    pub why: WhyNot,
+}
+
+/// Why a release is not the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It is higher, but HEAD does not contain it.
+    NotContained,
+    /// It is higher, but it was withdrawn.
+    Withdrawn,
+    /// HEAD contains it, but it is lower.
+    Lower,
+}
+
+impl WhyNot {
+    /// In words that follow the tag.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotContained => "is higher, but HEAD does not contain it",
+            Self::Withdrawn => "is higher, but was withdrawn",
+            Self::Lower => "is lower",
+        }
+    }
+}
+
+/// Chooses the release to count from among `tags`.
+///
+/// Highest, not nearest: merging a hotfix of an old line back makes its tag nearer than the last release. `contains`
+/// is asked only about the tags that can still matter, highest first, so that it need not know all of the history.
+///
+/// # Errors
+/// When `contains` fails.
+pub fn baseline<E>(
+    tags: &[TagFact],
+    view: &View<'_>,
+    mut contains: impl FnMut(&Tagged) -> Result<bool, E>,
+) -> Result<Baseline, E> {
+    let policy = view.policy;
     let mut all: Vec<Tagged> = tags
         .iter()
         .filter_map(|fact| {
-            Some(Tagged {
-                version: policy.tag_format.version_of(&fact.name)?,
-                tag: fact.name.clone(),
-                reachable: fact.reachable,
-                commits_since: fact.commits_since,
-            })
+            let version = policy.version_of(&fact.name)?;
+            Some(Tagged { version, tag: fact.name.clone(), commit: fact.commit.clone() })
         })
         .collect();
-    // Highest, not nearest: merging a hotfix of an old line back makes its tag nearer than the last release.
-    all.sort_by(|one, other| {
-        other.version.cmp_precedence(&one.version).then_with(|| {
-            (Reverse(one.reachable), one.commits_since, &one.tag).cmp(&(
-                Reverse(other.reachable),
-                other.commits_since,
-                &other.tag,
-            ))
-        })
-    });
-    let contained = || all.iter().filter(|tagged| tagged.reachable && !withdrawn.contains(&tagged.version));
-    let mut released = contained().filter(|tagged| is_released(&tagged.version));
-    let stable = released.next().cloned();
-    let runner_up = released.next();
-    let prerelease = contained()
-        .find(|tagged| !is_released(&tagged.version))
-        .filter(|tagged| stable.as_ref().is_none_or(|stable| tagged.version > stable.version))
-        .cloned();
-    let mut reasons = Vec::new();
-    if let Some(stable) = &stable {
-        let count = match stable.commits_since {
-            Some(1) => ", 1 commit back".to_owned(),
-            Some(count) => format!(", {count} commits back"),
-            None => String::new(),
-        };
-        let next = match runner_up {
-            Some(tagged) => format!("; the one before is `{}`", sanitize_line(&tagged.tag)),
-            None => String::new(),
-        };
-        reasons.push(format!(
-            "`{}` is the highest release that HEAD contains{count}{next}",
-            sanitize_line(&stable.tag)
-        ));
+    all.sort_by(|one, other| order(&other.version, &one.version).then_with(|| one.tag.cmp(&other.tag)));
+    let is_withdrawn = |tagged: &Tagged| view.withdrawn.contains(&tagged.version);
+    let is_released = |tagged: &Tagged| policy.channel(&tagged.version).is_released();
+
+    let mut found = None;
+    let mut passed_over = None;
+    for (at, tagged) in all.iter().enumerate() {
+        if is_withdrawn(tagged) {
+            passed_over.get_or_insert((tagged, WhyNot::Withdrawn));
+        } else if contains(tagged)? {
+            found = Some(at);
+            break;
+        } else {
+            passed_over.get_or_insert((tagged, WhyNot::NotContained));
+        }
     }
-    let foreign = match all.is_empty() {
-        true => tags.iter().find_map(|fact| Some((fact.name.clone(), TagFormat::guess(&fact.name)?))),
-        false => None,
+    let mut reasons = Vec::new();
+    let mut result = Baseline {
+        current: None,
+        at_head: false,
+        stable: None,
+        runner_up: None,
+        repaired: None,
+        reasons: Vec::new(),
+        foreign: match all.is_empty() {
+            true => tags
+                .iter()
+                .filter(|fact| view.others.iter().all(|other| other.version_of(&fact.name).is_none()))
+                .find_map(|fact| Some((fact.name.clone(), TagFormat::guess(&fact.name)?))),
+            false => None,
+        },
+        format: policy.tag_format.clone(),
+        all: Vec::new(),
     };
-    Baseline { stable, prerelease, all, reasons, foreign, format: policy.tag_format.clone() }
+    if let Some(at) = found {
+        let (current, below) = (&all[at], &all[at + 1..]);
+        let mut runner_up = passed_over;
+        if runner_up.is_none() {
+            for tagged in below.iter().filter(|tagged| !is_withdrawn(tagged)).take(MOST_ASKED_BELOW) {
+                if contains(tagged)? {
+                    runner_up = Some((tagged, WhyNot::Lower));
+                    break;
+                }
+            }
+        }
+        reasons.push(chosen(current, runner_up));
+        result.stable = if is_released(current) {
+            Some(current.clone())
+        } else {
+            // The line that is open may have been finished on a branch of its own: then it is the one to follow.
+            let line = |tagged: &Tagged| (tagged.version.major, tagged.version.minor);
+            let finished = |tagged: &&Tagged| line(tagged) == line(current);
+            let above = all[..at].iter().filter(finished);
+            let opened = core(&current.version);
+            let lower = below.iter().filter(|tagged| tagged.version < opened);
+            above.chain(lower).find(|tagged| is_released(tagged) && !is_withdrawn(tagged)).cloned()
+        };
+        if let Some(stable) = result.stable.as_ref().filter(|stable| *stable != current) {
+            let tag = sanitize_line(&stable.tag);
+            reasons.push(match contains(stable)? {
+                true => format!("`{tag}` is the last stable release before it"),
+                false => format!("`{tag}` is the last stable release; it was made on a branch of its own"),
+            });
+        }
+        if view.hotfix {
+            for tagged in all[at..].iter().filter(|tagged| is_released(tagged) && !is_withdrawn(tagged)) {
+                if contains(tagged)? {
+                    result.repaired = Some(tagged.clone());
+                    break;
+                }
+            }
+        }
+        result.at_head = current.commit == view.head;
+        result.current = Some(current.clone());
+        result.runner_up = runner_up.map(|(release, why)| RunnerUp { release: release.clone(), why });
+    } else {
+        result.runner_up = passed_over.map(|(release, why)| RunnerUp { release: release.clone(), why });
+    }
+    Ok(Baseline { all, reasons, ..result })
 }
 
-fn is_released(version: &Version) -> bool {
-    matches!(Channel::of(version), Some(Channel::Stable | Channel::Hotfix))
+fn chosen(current: &Tagged, runner_up: Option<(&Tagged, WhyNot)>) -> String {
+    let what = format!("`{}` is the highest release that HEAD contains", sanitize_line(&current.tag));
+    match runner_up {
+        Some((tagged, WhyNot::Lower)) => {
+            format!("{what}; the one before is `{}`", sanitize_line(&tagged.tag))
+        }
+        Some((tagged, why)) => format!("{what}; `{}` {}", sanitize_line(&tagged.tag), why.as_str()),
+        None => what,
+    }
 }

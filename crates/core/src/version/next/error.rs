@@ -1,6 +1,7 @@
 //! Why there is no next version, in sentences that say what to do.
 
 use super::super::{TagFormat, Version};
+use super::Line;
 
 /// Why there is no next version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,16 +46,49 @@ pub enum NextError {
         /// The version asked for.
         version: Version,
     },
-    /// The suffix asked for names no channel.
-    #[error("the suffix of {version} names no channel; use -alpha.N, -beta.N, -rc.N, -hotfix or none")]
-    UnknownSuffix {
-        /// The version asked for.
-        version: Version,
+    /// The version would leave the line of the branch.
+    #[error("{what}, but the branch is the line {line}; {help}")]
+    OutOfLine {
+        /// What was to be released.
+        what: String,
+        /// The line of the branch.
+        line: Line,
+        /// What to do.
+        help: String,
+    },
+    /// Two commits ask for different versions.
+    #[error("two commits ask for different versions, {one} and {other}; choose with an exact version")]
+    TwoReleaseAs {
+        /// The newer commit, and the version it asks for.
+        one: String,
+        /// The older commit, and the version it asks for.
+        other: String,
+    },
+    /// A commit asks for something that is no version.
+    #[error(
+        "the footer Release-As of {commit} cannot be followed, {problem}; or choose with an exact version"
+    )]
+    UnclearReleaseAs {
+        /// The commit.
+        commit: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// What is to be promoted cannot be.
+    #[error("`{tag}` cannot be promoted: {problem}; {help}")]
+    Promote {
+        /// What was asked for.
+        tag: String,
+        /// Why not.
+        problem: String,
+        /// What to do.
+        help: String,
     },
     /// There are releases, but HEAD contains none of them.
     #[error(
-        "HEAD contains none of the {count} release tags (the highest is `{highest}`); \
-         in a shallow clone run `git fetch --unshallow --tags`, else check the branch or give an exact version"
+        "HEAD contains none of the {count} release tags (the highest is `{highest}`), so they were made on commits \
+         beside this branch; switch to the branch that does, make this one contain the last release with \
+         `git merge --strategy=ours TAG`, or give an exact version"
     )]
     NoReachableTag {
         /// How many tags follow the format.

@@ -2,18 +2,24 @@
 
 mod baseline;
 mod error;
+mod free;
+mod line;
+mod number;
+mod release_as;
+mod suffix;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use baseline::{Baseline, TagFact, Tagged, baseline};
+pub use baseline::{Baseline, RunnerUp, TagFact, Tagged, View, WhyNot, baseline};
 pub use error::NextError;
+pub use line::Line;
+pub use tally::Tally;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 
-use self::tally::Tally;
-use super::{Bump, Channel, Policy, Version, bump, core};
+use super::{Bump, Channel, Policy, Version, core};
 use crate::commit::Commit;
 use crate::text::sanitize_line;
 
@@ -30,12 +36,14 @@ pub enum Request {
     Exact(Version),
     /// An urgent repair of the last release.
     Hotfix,
+    /// This pre-release, by its tag or version, made stable on its own commit. HEAD is that commit.
+    Promote(String),
 }
 
-/// Everything the decision rests on.
+/// Everything the decision rests on, next to the baseline.
 #[derive(Debug, Clone, Copy)]
 pub struct NextInput<'a> {
-    /// The commits since [`Baseline::stable`] (all of them without one), newest first.
+    /// The commits since [`Baseline::current`] (all of them without one), newest first.
     pub commits: &'a [Commit],
     /// The version the holders state.
     pub stated: Option<&'a Version>,
@@ -43,10 +51,35 @@ pub struct NextInput<'a> {
     pub request: &'a Request,
     /// The channel to release on. [`Channel::Hotfix`] with [`Request::Auto`] asks for a hotfix.
     pub channel: Channel,
+    /// The word of the suffix, where it is not the channel's.
+    pub label: Option<&'a str>,
     /// The project's rules.
     pub policy: &'a Policy,
     /// Versions withdrawn: their numbers are never used again.
     pub withdrawn: &'a [Version],
+    /// The line of the branch that is released, when it is a maintenance branch.
+    pub line: Option<&'a Line>,
+    /// The step that the release is at least, whatever the commits say, because of what it is released with.
+    pub at_least: Option<Bump>,
+    /// The day of the release, for calendar versions.
+    pub today: Date,
+}
+
+impl NextInput<'_> {
+    /// Whether a hotfix is asked for, in either way.
+    pub fn is_hotfix(&self) -> bool {
+        *self.request == Request::Hotfix
+            || (*self.request == Request::Auto && self.channel == Channel::Hotfix)
+    }
+
+    /// Whether the commits decide.
+    fn is_automatic(&self) -> bool {
+        *self.request == Request::Auto && !self.is_hotfix()
+    }
+
+    fn label(&self) -> &str {
+        self.label.unwrap_or_else(|| self.policy.label(self.channel))
+    }
 }
 
 /// The version chosen, and why.
@@ -56,52 +89,66 @@ pub struct Decision {
     pub version: Version,
     /// Its tag.
     pub tag: String,
-    /// The last stable release that HEAD contains: where the commits are counted from.
+    /// The release it follows, which its notes count from: for a stable one the last stable one, for a pre-release
+    /// the last of any channel.
     pub previous: Option<Version>,
     /// Its tag.
     pub previous_tag: Option<String>,
     /// The channel of `version`.
     pub channel: Channel,
-    /// How far it rises above `previous`; `None` for a first release and an exact version.
+    /// How far it rises above the last stable release; `None` for a first release and an exact version.
     pub bump: Option<Bump>,
     /// Why, in sentences, most important first.
     pub reasons: Vec<String>,
-    /// How many commits the release holds since `previous`, reverted ones included.
+    /// How many commits there are since the baseline, reverted ones included.
     pub commits: usize,
 }
 
 /// Chooses the next version above `baseline`.
+///
+/// # Errors
+/// When there is none, with what to do.
 pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, NextError> {
-    let hotfix = *input.request == Request::Hotfix
-        || (*input.request == Request::Auto && input.channel == Channel::Hotfix);
     let mut reasons = baseline.reasons.clone();
     let (version, level) = match input.request {
         Request::Exact(version) => {
-            if input.withdrawn.contains(version) {
-                return Err(NextError::Withdrawn { version: version.clone() });
-            }
             reasons.insert(0, format!("{version} was asked for"));
             (version.clone(), None)
         }
-        _ => {
+        Request::Promote(name) => {
+            let version = promoted(name, baseline, input, &mut reasons)?;
+            let stable = baseline.stable.as_ref();
+            let level = stable.and_then(|stable| number::step(&core(&stable.version), &core(&version)));
+            (version, level)
+        }
+        Request::Auto | Request::Bump(_) | Request::Hotfix => {
             require_known_history(baseline)?;
-            if hotfix && baseline.stable.is_none() {
-                return Err(nothing(None, input.commits.len(), "there is no release to repair".to_owned()));
+            match release_as::asked(input)?.filter(|_| input.is_automatic()) {
+                Some((version, commit)) => {
+                    reasons.insert(0, format!("{commit} asks for {version} in its footer Release-As"));
+                    let suffixed = !version.pre.is_empty() || input.channel.is_released();
+                    match suffixed {
+                        true => (version, None),
+                        false => (suffix::suffixed(version, baseline, input, &mut reasons), None),
+                    }
+                }
+                None => {
+                    let (target, level) = number::target(baseline, input, &mut reasons)?;
+                    let target = number::skip_withdrawn(target, input.withdrawn, &mut reasons);
+                    (suffix::suffixed(target, baseline, input, &mut reasons), level)
+                }
             }
-            let (target, level) = target(baseline, input, hotfix, &mut reasons)?;
-            let target = skip_withdrawn(target, input.withdrawn, &mut reasons);
-            (suffixed(target, baseline, input, hotfix, &mut reasons), level)
         }
     };
-    let channel =
-        Channel::of(&version).ok_or_else(|| NextError::UnknownSuffix { version: version.clone() })?;
+    free::check(&version, baseline, input, &mut reasons)?;
     // A plain-patch hotfix is a hotfix to people even though its suffix does not say so; the channel
     // follows the suffix, because pre-release flags and `latest` are decided from it.
-    refuse_taken(&version, baseline, input)?;
+    let channel = input.policy.channel(&version);
+    let previous = if channel.is_released() { &baseline.stable } else { &baseline.current };
     Ok(Decision {
-        tag: input.policy.tag_format.render(&version),
-        previous: baseline.stable.as_ref().map(|stable| stable.version.clone()),
-        previous_tag: baseline.stable.as_ref().map(|stable| stable.tag.clone()),
+        tag: input.policy.tag(&version),
+        previous: previous.as_ref().map(|previous| previous.version.clone()),
+        previous_tag: previous.as_ref().map(|previous| previous.tag.clone()),
         channel,
         bump: level,
         reasons,
@@ -112,10 +159,14 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
 
 /// Without a release to count from, only an exact version is safe where history or format is in doubt.
 fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
-    if baseline.stable.is_some() || baseline.prerelease.is_some() {
+    if baseline.current.is_some() {
         return Ok(());
     }
     if let Some(highest) = baseline.all.first() {
+        // What was withdrawn is no release any more; when nothing else is there, the project starts anew.
+        if baseline.runner_up.as_ref().is_some_and(|runner_up| runner_up.why == WhyNot::Withdrawn) {
+            return Ok(());
+        }
         return Err(NextError::NoReachableTag {
             count: baseline.all.len(),
             highest: sanitize_line(&highest.tag),
@@ -131,224 +182,54 @@ fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
     }
 }
 
-/// The number without suffix that the release leads to.
-fn target(
-    baseline: &Baseline,
-    input: &NextInput<'_>,
-    hotfix: bool,
-    reasons: &mut Vec<String>,
-) -> Result<(Version, Option<Bump>), NextError> {
-    let Some(stable) = &baseline.stable else {
-        return first_release(baseline, input, reasons).map(|target| (target, None));
-    };
-    // A hotfix has shipped its number, so counting goes on from it, not back to it.
-    let base = core(&stable.version);
-    let tally = Tally::of(input);
-    let level = match input.request {
-        Request::Bump(level) => {
-            reasons.insert(0, format!("a {level} release was asked for"));
-            Some(*level)
-        }
-        _ if hotfix => {
-            reasons.insert(0, format!("a hotfix of {} was asked for", stable.version));
-            Some(Bump::Patch)
-        }
-        _ => tally.level.map(|level| {
-            let tempered = input.policy.tempered(&base, level);
-            if tempered != level {
-                reasons.insert(
-                    0,
-                    format!("{base} is initial development, where a breaking change is a minor step"),
-                );
-            }
-            reasons.insert(0, format!("{}: a {tempered} release", tally.told()));
-            tempered
-        }),
-    };
-    let mut target = level.map(|level| bump(&base, level));
-    let automatic = *input.request == Request::Auto && !hotfix;
-    if let Some(open) = &baseline.prerelease {
-        let line = core(&open.version);
-        let same_commit = open.commits_since == Some(0);
-        if automatic && same_commit && Channel::of(&open.version) == Some(input.channel) {
-            return Err(nothing(
-                Some(&open.tag),
-                0,
-                format!("HEAD is `{}` itself", sanitize_line(&open.tag)),
-            ));
-        }
-        if automatic && target.as_ref().is_none_or(|target| *target < line) {
-            reasons.insert(0, format!("`{}` has opened the line of {line}", sanitize_line(&open.tag)));
-            target = Some(line);
-        }
-    }
-    if let Some(stated) = input.stated.filter(|_| automatic) {
-        let raised = core(stated);
-        let deliberate = stated.pre.is_empty() && !input.commits.is_empty();
-        if raised > base && target.as_ref().map_or(deliberate, |target| *target < raised) {
-            reasons.insert(
-                0,
-                format!("the project already states {stated}, above `{}`", sanitize_line(&stable.tag)),
-            );
-            target = Some(raised);
-        } else if raised < base && raised != Version::new(0, 0, 0) {
-            reasons.push(format!(
-                "the project states {stated}, which is behind `{}`",
-                sanitize_line(&stable.tag)
-            ));
-        }
-    }
-    match target {
-        Some(target) => {
-            let level = level.filter(|level| bump(&base, *level) == target).or_else(|| step(&base, &target));
-            Ok((target, level))
-        }
-        None => Err(nothing(Some(&stable.tag), input.commits.len(), tally.nothing(&stable.tag))),
-    }
-}
-
-/// The number of a first release: what the project states, or 0.1.0.
-fn first_release(
+/// The number of the pre-release that is promoted, with the suffix of the channel asked for.
+fn promoted(
+    name: &str,
     baseline: &Baseline,
     input: &NextInput<'_>,
     reasons: &mut Vec<String>,
 ) -> Result<Version, NextError> {
-    if input.commits.is_empty() {
-        return Err(nothing(None, 0, "there are no commits".to_owned()));
-    }
-    let stated = input.stated.map(core).filter(|stated| *stated != Version::new(0, 0, 0));
-    let mut first = match &stated {
-        Some(stated) => {
-            reasons.insert(
-                0,
-                format!("nothing was released yet: the project states {stated}, so that is the first"),
-            );
-            stated.clone()
-        }
-        None => {
-            reasons.insert(
-                0,
-                "nothing was released yet and no version is stated: 0.1.0 is the first".to_owned(),
-            );
-            Version::new(0, 1, 0)
-        }
+    let refuse = |problem: &str, help: &str| {
+        let (tag, problem, help) = (sanitize_line(name), problem.to_owned(), help.to_owned());
+        Err(NextError::Promote { tag, problem, help })
     };
-    if let Some(open) = &baseline.prerelease {
-        let same_commit = open.commits_since == Some(0) && Channel::of(&open.version) == Some(input.channel);
-        if same_commit && *input.request == Request::Auto {
-            return Err(nothing(
-                Some(&open.tag),
-                0,
-                format!("HEAD is `{}` itself", sanitize_line(&open.tag)),
-            ));
-        }
-        if first < core(&open.version) {
-            first = core(&open.version);
-            reasons.insert(0, format!("`{}` has opened the line of {first}", sanitize_line(&open.tag)));
-        }
-    } else if let Request::Bump(level) = input.request {
-        first = bump(stated.as_ref().unwrap_or(&Version::new(0, 0, 0)), *level);
-        reasons.insert(0, format!("a {level} release was asked for"));
+    let Some(tagged) = find(&baseline.all, name) else {
+        return refuse("there is no such release", "name the tag of a pre-release");
+    };
+    if input.policy.channel(&tagged.version).is_released() {
+        return refuse("it is stable already", "name the tag of a pre-release");
     }
-    Ok(first)
+    if input.withdrawn.contains(&tagged.version) {
+        return refuse("it was withdrawn", "name another pre-release");
+    }
+    let here =
+        baseline.at_head && baseline.current.as_ref().is_some_and(|current| current.commit == tagged.commit);
+    if !here {
+        return refuse(
+            "HEAD is not its commit, so HEAD would leak into the release",
+            "promote it on the commit that was tested",
+        );
+    }
+    reasons.insert(0, format!("`{}` is promoted on the commit that was tested", sanitize_line(&tagged.tag)));
+    let newest = baseline.all.iter().find(|other| core(&other.version) == core(&tagged.version));
+    if let Some(newer) = newest.filter(|newest| newest.tag != tagged.tag) {
+        reasons.push(format!("`{}` is newer, and is not what is promoted", sanitize_line(&newer.tag)));
+    }
+    let target = core(&tagged.version);
+    if input.withdrawn.contains(&target) {
+        return Err(NextError::Withdrawn { version: target });
+    }
+    Ok(suffix::suffixed(target, baseline, input, reasons))
 }
 
-fn skip_withdrawn(target: Version, withdrawn: &[Version], reasons: &mut Vec<String>) -> Version {
-    let mut free = target.clone();
-    while withdrawn.contains(&free) && free.patch < u64::MAX {
-        free.patch += 1;
-    }
-    if free != target {
-        reasons.push(format!("{target} was withdrawn, so its number is skipped"));
-    }
-    free
-}
-
-/// `target` with the suffix of the channel asked for, on its next free ordinal.
-fn suffixed(
-    target: Version,
-    baseline: &Baseline,
-    input: &NextInput<'_>,
-    hotfix: bool,
-    reasons: &mut Vec<String>,
-) -> Version {
-    let with = |suffix: String| match semver::Prerelease::new(&suffix) {
-        Ok(pre) => Version { pre, ..target.clone() },
-        // Channel words and decimal ordinals are always legal identifiers.
-        Err(_) => target.clone(),
-    };
-    if input.channel.is_prerelease() {
-        let word = input.channel.as_str();
-        // Tags that HEAD does not contain count too: their names are just as taken.
-        let taken = baseline.all.iter().map(|tagged| &tagged.version).chain(input.withdrawn);
-        let last = taken
-            .filter(|version| core(version) == target && Channel::of(version) == Some(input.channel))
-            .map(|version| {
-                version.pre.split_once('.').map_or(1, |(_, number)| number.parse::<u64>().unwrap_or(u64::MAX))
-            })
-            .max();
-        let ordinal = last.unwrap_or(0).saturating_add(1);
-        reasons.push(match last {
-            Some(last) => format!("{word}.{last} of {target} exists, so this is {word}.{ordinal}"),
-            None => format!("this is the first {word} of {target}"),
-        });
-        return with(format!("{word}.{ordinal}"));
-    }
-    if hotfix && input.policy.hotfix_suffix {
-        reasons.push("the policy marks hotfixes with a suffix".to_owned());
-        return with("hotfix".to_owned());
-    }
-    if let Some(open) = baseline.prerelease.as_ref().filter(|open| core(&open.version) == target) {
-        reasons.push(format!("it makes `{}` stable by dropping its suffix", sanitize_line(&open.tag)));
-    }
-    target
-}
-
-fn refuse_taken(version: &Version, baseline: &Baseline, input: &NextInput<'_>) -> Result<(), NextError> {
-    let name = input.policy.tag_format.render(version);
-    let exact = matches!(input.request, Request::Exact(_));
-    if let Some(taken) = baseline
-        .all
-        .iter()
-        .find(|tagged| tagged.tag == name || tagged.version.cmp_precedence(version) == Ordering::Equal)
-    {
-        let help = match (exact, taken.reachable) {
-            (true, _) | (_, true) => "choose a higher version".to_owned(),
-            (false, false) => {
-                "HEAD does not contain it: merge the branch that does, or choose an exact version".to_owned()
-            }
-        };
-        return Err(NextError::Exists { version: version.clone(), tag: sanitize_line(&taken.tag), help });
-    }
-    let below = |other: &Tagged, relation| NextError::Below {
-        version: version.clone(),
-        tag: sanitize_line(&other.tag),
-        other: other.version.clone(),
-        relation,
-    };
-    let contained = baseline.stable.iter().chain(&baseline.prerelease);
-    if let Some(other) = contained.filter(|other| other.version > *version).max_by_key(|other| &other.version)
-    {
-        return Err(below(other, "which HEAD contains"));
-    }
-    // Of tags elsewhere only the same line matters: an old line may still get patches, and a hotfix may
-    // come out while the next patch is in test.
-    let same_line = |other: &Version| {
-        let released = matches!(Channel::of(other), Some(Channel::Stable | Channel::Hotfix));
-        (other.major, other.minor) == (version.major, version.minor)
-            && (released || other.patch == version.patch)
-    };
-    match baseline.all.iter().find(|other| same_line(&other.version) && other.version > *version) {
-        Some(other) => Err(below(other, "which is of the same line")),
-        None => Ok(()),
-    }
+/// The release that is meant by the name of its tag or by its version.
+pub fn find<'a>(all: &'a [Tagged], name: &str) -> Option<&'a Tagged> {
+    let version = super::parse_version(name).ok();
+    all.iter()
+        .find(|tagged| tagged.tag == name)
+        .or_else(|| all.iter().find(|tagged| version.as_ref() == Some(&tagged.version)))
 }
 
 fn nothing(baseline: Option<&str>, commits: usize, what: String) -> NextError {
     NextError::NothingToRelease { baseline: baseline.map(sanitize_line), commits, what }
-}
-
-/// The plain step from `base` to `target`, when it is one.
-fn step(base: &Version, target: &Version) -> Option<Bump> {
-    [Bump::Patch, Bump::Minor, Bump::Major].into_iter().find(|level| bump(base, *level) == *target)
 }

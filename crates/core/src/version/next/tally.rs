@@ -1,15 +1,21 @@
 //! What the commits since the baseline amount to.
 
-use super::super::Bump;
-use super::NextInput;
-use crate::commit::without_reverted;
+use std::collections::BTreeMap;
+
+use super::super::{Bump, Policy};
+use crate::commit::{Commit, without_reverted};
 use crate::text::sanitize_line;
 
+/// More types than this are not told apart: their names come from commit messages.
+const MOST_TYPES: usize = 50;
+
 /// What the commits amount to.
-#[derive(Default)]
-pub(super) struct Tally {
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
     /// The largest step any of them asks for.
-    pub(super) level: Option<Bump>,
+    pub level: Option<Bump>,
+    /// How many changes there are of each type, those taken back left out; `other` for those without one.
+    pub by_type: BTreeMap<String, usize>,
     breaking: usize,
     features: usize,
     repairs: usize,
@@ -20,15 +26,16 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Counts the commits that still stand.
-    pub(super) fn of(input: &NextInput<'_>) -> Self {
-        let mut tally = Self { total: input.commits.len(), ..Self::default() };
-        for (_, told) in without_reverted(input.commits) {
+    pub fn of(commits: &[Commit], policy: &Policy) -> Self {
+        let mut tally = Self { total: commits.len(), ..Self::default() };
+        for (_, told) in without_reverted(commits) {
             if told.merge {
                 continue;
             }
             for change in told.changes() {
                 let kind = change.kind.as_deref();
-                let level = input.policy.bump_for(kind, change.breaking.is_some());
+                tally.count(kind);
+                let level = policy.bump_for(kind, change.breaking.is_some());
                 match level {
                     Some(Bump::Major) => tally.breaking += 1,
                     Some(Bump::Minor) => tally.features += 1,
@@ -40,6 +47,17 @@ impl Tally {
             }
         }
         tally
+    }
+
+    /// How many changes are breaking ones.
+    pub fn breaking(&self) -> usize {
+        self.breaking
+    }
+
+    fn count(&mut self, kind: Option<&str>) {
+        let kind = kind.unwrap_or("other");
+        let known = self.by_type.contains_key(kind) || self.by_type.len() < MOST_TYPES;
+        *self.by_type.entry(if known { kind } else { "other" }.to_owned()).or_default() += 1;
     }
 
     /// What asks for the release: `2 features, 1 fix`.

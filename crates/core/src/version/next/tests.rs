@@ -12,6 +12,9 @@ struct Case {
     stated: &'static str,
     request: Request,
     channel: Channel,
+    label: &'static str,
+    branch: &'static str,
+    today: &'static str,
     policy: Policy,
     withdrawn: &'static str,
 }
@@ -20,37 +23,56 @@ fn v(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
 
+/// The tags of a case, each on a commit named after what HEAD knows of it.
+fn facts(tags: &str) -> Vec<TagFact> {
+    let commit = |tag: &str| match tag.chars().next() {
+        Some('=') => "HEAD".to_owned(),
+        Some('~') => format!("beside {tag}"),
+        _ => format!("in {tag}"),
+    };
+    tags.split_whitespace()
+        .map(|tag| TagFact { name: tag.trim_start_matches(['~', '=']).to_owned(), commit: commit(tag) })
+        .collect()
+}
+
+fn contains(tagged: &Tagged) -> Result<bool, std::convert::Infallible> {
+    Ok(!tagged.commit.starts_with("beside"))
+}
+
+fn commits(messages: &[&str]) -> Vec<Commit> {
+    let commit = |(at, message): (usize, &&str)| Commit {
+        id: format!("{at:040}"),
+        message: (*message).to_owned(),
+        ..Commit::default()
+    };
+    messages.iter().enumerate().map(commit).collect()
+}
+
 fn run(case: &Case) -> Result<Decision, NextError> {
-    let tags: Vec<TagFact> = case
-        .tags
-        .split_whitespace()
-        .map(|tag| TagFact {
-            name: tag.trim_start_matches(['~', '=']).to_owned(),
-            reachable: !tag.starts_with('~'),
-            commits_since: tag.starts_with('=').then_some(0),
-        })
-        .collect();
-    let commits: Vec<Commit> = case
-        .commits
-        .iter()
-        .enumerate()
-        .map(|(at, message)| Commit {
-            id: format!("{at:040}"),
-            message: (*message).to_owned(),
-            ..Commit::default()
-        })
-        .collect();
+    let commits = commits(&case.commits);
     let withdrawn: Vec<Version> = case.withdrawn.split_whitespace().map(v).collect();
     let stated = Some(case.stated).filter(|stated| !stated.is_empty()).map(v);
-    let baseline = baseline(&tags, &case.policy, &withdrawn);
+    let line = Line::of_branch(case.branch);
     let input = NextInput {
         commits: &commits,
         stated: stated.as_ref(),
         request: &case.request,
         channel: case.channel,
+        label: Some(case.label).filter(|label| !label.is_empty()),
         policy: &case.policy,
         withdrawn: &withdrawn,
+        line: line.as_ref(),
+        at_least: None,
+        today: case.today.parse().unwrap_or_default(),
     };
+    let view = View {
+        head: "HEAD",
+        policy: &case.policy,
+        withdrawn: &withdrawn,
+        others: &[],
+        hotfix: input.is_hotfix(),
+    };
+    let Ok(baseline) = baseline(&facts(case.tags), &view, contains);
     decide(&baseline, &input)
 }
 
@@ -58,7 +80,7 @@ fn check(case: Case, expect: &str) {
     let outcome = match run(&case) {
         Ok(decision) => {
             assert!(!decision.reasons.is_empty());
-            assert_eq!(decision.tag, case.policy.tag_format.render(&decision.version));
+            assert_eq!(decision.tag, case.policy.tag(&decision.version));
             decision.version.to_string()
         }
         Err(error) => error.to_string(),
@@ -193,7 +215,7 @@ fn explicit_requests_are_obeyed_or_refused() {
         ("v1.2.3", Request::Exact(v("1.2.2")), "would not be above `v1.2.3`"),
         ("v1.1.4 ~v1.2.0", Request::Exact(v("1.1.5")), "1.1.5"),
         ("v1.2.3", Request::Exact(v("4.0.0-rc.1")), "4.0.0-rc.1"),
-        ("v1.2.3", Request::Exact(v("4.0.0-next.1")), "names no channel"),
+        ("v1.2.3", Request::Exact(v("4.0.0-next.1")), "4.0.0-next.1"),
         ("~v1.2.3", Request::Exact(v("2.0.0")), "2.0.0"),
         ("v18446744073709551615.0.0", Request::Bump(Bump::Major), "already exists"),
     ] {
@@ -295,20 +317,19 @@ proptest! {
     fn a_decision_is_new_and_above(
         tags in prop::collection::vec(("[0-3]\\.[0-3]\\.[0-3](-(alpha|beta|rc|hotfix)(\\.[1-3])?)?", any::<bool>()), 0..8),
         level in 0usize..3,
-        channel in 0usize..5,
+        channel in 0usize..6,
     ) {
-        let facts: Vec<TagFact> = tags
-            .iter()
-            .map(|(version, reachable)| TagFact { name: format!("v{version}"), reachable: *reachable, commits_since: None })
-            .collect();
+        let names: Vec<String> =
+            tags.iter().map(|(version, contained)| format!("{}v{version}", if *contained { "" } else { "~" })).collect();
         let policy = Policy::default();
-        let commit = |message: &str| vec![Commit { message: message.to_owned(), ..Commit::default() }];
-        let commits = commit(["fix: a", "feat: a", "feat!: a"][level]);
+        let commits = commits(&[["fix: a", "feat: a", "feat!: a"][level]]);
         let channel = Channel::ALL[channel];
-        let base = baseline(&facts, &policy, &[]);
         let input = NextInput {
-            commits: &commits, stated: None, request: &Request::Auto, channel, policy: &policy, withdrawn: &[],
+            commits: &commits, stated: None, request: &Request::Auto, channel, label: None, policy: &policy,
+            withdrawn: &[], line: None, at_least: None, today: Date::default(),
         };
+        let view = View { head: "HEAD", policy: &policy, withdrawn: &[], others: &[], hotfix: input.is_hotfix() };
+        let Ok(base) = baseline(&facts(&names.join(" ")), &view, contains);
         if let Ok(decision) = decide(&base, &input) {
             for (version, reachable) in &tags {
                 let version = v(version);

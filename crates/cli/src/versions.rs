@@ -1,0 +1,472 @@
+//! The next version: what history says of a unit, weighed as the core decides it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::str::FromStr as _;
+
+use windlass_core::commit::Commit;
+use windlass_core::config::Unit;
+use windlass_core::plan::CommitFact;
+use windlass_core::text::{sanitize, sanitize_line};
+use windlass_core::version::next::{
+    Baseline, Decision, Line, NextError, NextInput, Request, TagFact, Tally, View, baseline, decide, find,
+};
+use windlass_core::version::package::{PackageInput, decide_all};
+use windlass_core::version::{Bump, Calendar, Channel, Impact, Policy, TagFormat, Version, parse_version};
+use windlass_history::{Id, PathFilter, Range};
+
+use crate::error::{CommandError, Result};
+use crate::exit::Exit;
+use crate::facts::{Repository, today};
+use crate::project::Project;
+use crate::withdrawn::{self, Why};
+
+/// More commits than this since one release are not weighed.
+const MOST_COMMITS: usize = 20_000;
+
+/// Which version is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionRequest {
+    /// This very version, with or without `v`.
+    pub exact: Option<String>,
+    /// `patch`, `minor` or `major`.
+    pub bump: Option<String>,
+    /// A hotfix.
+    pub hotfix: bool,
+    /// A channel, or the word of one.
+    pub channel: Option<String>,
+    /// The tag or version of a pre-release that is promoted on its own commit.
+    pub promote: Option<String>,
+    /// The package; the whole repository without one.
+    pub package: Option<String>,
+    /// What stands for HEAD.
+    pub at: Option<String>,
+}
+
+impl VersionRequest {
+    /// The unit that is versioned.
+    ///
+    /// # Errors
+    /// When no package has the name.
+    pub fn unit(&self, project: &Project) -> Result<Unit> {
+        project.config.unit(self.package.as_deref()).map_err(|error| {
+            CommandError::invalid(format!("there is no package `{}`", error.name)).hint(error.help)
+        })
+    }
+}
+
+/// A unit's releases and commits, and what follows from them.
+#[derive(Debug, Clone)]
+pub struct Weighed {
+    /// The unit.
+    pub unit: Unit,
+    /// Its rules.
+    pub policy: Policy,
+    /// What of it has been released so far.
+    pub baseline: Baseline,
+    /// The commit that is to be released.
+    pub target: Id,
+    /// That commit is HEAD.
+    pub is_head: bool,
+    /// The commits since the baseline, newest first.
+    pub commits: Vec<Commit>,
+    /// There are more than were read.
+    pub truncated: bool,
+    /// What they amount to.
+    pub tally: Tally,
+    /// The version, or why there is none.
+    pub outcome: std::result::Result<Decision, NextError>,
+    withdrawn: BTreeMap<Version, Why>,
+}
+
+/// The project's rules for the versions of a unit.
+///
+/// # Errors
+/// When the configuration's calendar or tag format is none.
+pub fn policy(project: &Project, unit: &Unit) -> Result<Policy> {
+    let version = &project.config.version;
+    let impact = |text: &String| match text.as_str() {
+        "major" => Impact::Major,
+        "minor" => Impact::Minor,
+        "patch" => Impact::Patch,
+        _ => Impact::None,
+    };
+    let calendar = match &version.calendar {
+        Some(pattern) => {
+            Some(Calendar::parse(pattern).map_err(|error| CommandError::invalid(error.to_string()))?)
+        }
+        None => None,
+    };
+    // The configuration was checked when it was read: every channel that has a label is one.
+    let label = |(channel, word): (&String, &String)| Some((Channel::from_str(channel).ok()?, word.clone()));
+    Ok(Policy {
+        tag_format: unit.tag.clone(),
+        initial_development: version.initial_development,
+        bump_rules: version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect(),
+        hotfix_suffix: version.hotfix_suffix,
+        labels: version.labels.iter().filter_map(label).collect(),
+        ordinals: version.ordinals,
+        calendar,
+    })
+}
+
+/// Weighs one unit.
+///
+/// # Errors
+/// When the request is none, and when history cannot be read.
+pub fn weigh(
+    project: &Project,
+    repository: &Repository,
+    stated: Option<&Version>,
+    request: &VersionRequest,
+) -> Result<Weighed> {
+    let unit = request.unit(project)?;
+    let related = !unit.depends_on.is_empty() || unit.linked.is_some();
+    if related && Asked::of(request)?.request == Request::Auto {
+        let all = weigh_all(project, repository, request)?;
+        let own = all.into_iter().find(|weighed| weighed.unit.package == unit.package);
+        return own.ok_or_else(|| CommandError::failed("the package was lost while it was weighed"));
+    }
+    let mut weighed = look(project, repository, unit, request)?;
+    let range = since(&weighed);
+    let filter = PathFilter::new(&weighed.unit.paths);
+    weighed.take(repository.history.commits(&range, Some(&filter)).map_err(unreadable)?);
+    let asked = Asked::of(request)?;
+    let prepared = weighed.prepare(project, repository, request, &asked)?;
+    weighed.outcome = decide(&weighed.baseline, &prepared.input(&weighed, &asked, stated));
+    weighed.add_reasons();
+    Ok(weighed)
+}
+
+/// Weighs every package, in one walk through history.
+///
+/// # Errors
+/// As [`weigh`].
+pub fn weigh_all(
+    project: &Project,
+    repository: &Repository,
+    request: &VersionRequest,
+) -> Result<Vec<Weighed>> {
+    let mut all = Vec::new();
+    for unit in project.config.units() {
+        all.push(look(project, repository, unit, request)?);
+    }
+    let outdated = read_commits(repository, &mut all)?;
+    let asked = Asked::of(request)?;
+    let mut prepared = Vec::new();
+    for weighed in &all {
+        prepared.push(weighed.prepare(project, repository, request, &asked)?);
+    }
+    let inputs: Vec<PackageInput<'_>> = all
+        .iter()
+        .zip(&prepared)
+        .zip(&outdated)
+        .map(|((weighed, prepared), outdated)| PackageInput {
+            name: weighed.unit.package.as_deref().unwrap_or_default(),
+            depends_on: &weighed.unit.depends_on,
+            linked: weighed.unit.linked.as_deref(),
+            outdated,
+            baseline: &weighed.baseline,
+            input: prepared.input(weighed, &asked, None),
+        })
+        .collect();
+    let decided = decide_all(&inputs);
+    for (weighed, decided) in all.iter_mut().zip(decided) {
+        weighed.outcome = decided.outcome;
+        weighed.add_reasons();
+    }
+    Ok(all)
+}
+
+/// Reads the commits of each package since its own baseline, in one walk. Gives, for each, what it depends on and was
+/// released since that baseline.
+fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<Vec<Vec<(String, Version)>>> {
+    let Some(target) = all.first().map(|weighed| weighed.target) else { return Ok(Vec::new()) };
+    // What is since each baseline, by the baseline's commit: ids alone cost little.
+    let mut since_each: HashMap<Option<Id>, HashSet<Id>> = HashMap::new();
+    for weighed in all.iter() {
+        let from = weighed.from();
+        if let std::collections::hash_map::Entry::Vacant(entry) = since_each.entry(from) {
+            let range = Range { to: target, hidden: from.into_iter().collect(), most: None };
+            entry.insert(repository.history.ids(&range, None).map_err(unreadable)?.into_iter().collect());
+        }
+    }
+    // The longest of them has all the others in it, or else the walk goes all the way.
+    let longest = since_each.iter().max_by_key(|(_, ids)| ids.len());
+    let hidden = longest
+        .filter(|(_, longest)| since_each.values().all(|ids| ids.is_subset(longest)))
+        .and_then(|(from, _)| *from);
+    let range = Range { to: target, hidden: hidden.into_iter().collect(), most: None };
+    let filters: Vec<PathFilter> = all.iter().map(|weighed| PathFilter::new(&weighed.unit.paths)).collect();
+    let mut commits: Vec<Vec<Commit>> = vec![Vec::new(); all.len()];
+    for read in repository.history.commits_by_package(&range, &filters).map_err(unreadable)? {
+        let (commit, touched) = read.map_err(unreadable)?;
+        let Ok(id) = Id::from_str(&commit.id) else { continue };
+        for at in touched {
+            let is_new = since_each.get(&all[at].from()).is_some_and(|ids| ids.contains(&id));
+            if is_new && commits[at].len() <= MOST_COMMITS {
+                commits[at].push(commit.clone());
+            }
+        }
+    }
+    for (weighed, commits) in all.iter_mut().zip(commits) {
+        weighed.take(commits);
+    }
+    let outdated = |weighed: &Weighed| -> Vec<(String, Version)> {
+        let Some(since) = weighed.from().and_then(|from| since_each.get(&Some(from))) else {
+            return Vec::new();
+        };
+        all.iter()
+            .filter_map(|other| Some((other.unit.package.as_ref()?, other.baseline.current.as_ref()?)))
+            .filter(|(name, _)| weighed.unit.depends_on.contains(name))
+            .filter(|(_, current)| Id::from_str(&current.commit).is_ok_and(|commit| since.contains(&commit)))
+            .map(|(name, current)| (name.clone(), current.version.clone()))
+            .collect()
+    };
+    Ok(all.iter().map(outdated).collect())
+}
+
+/// What has been released of a unit, seen from the commit that is asked about.
+fn look(project: &Project, repository: &Repository, unit: Unit, request: &VersionRequest) -> Result<Weighed> {
+    let head = repository.require_history()?;
+    let policy = policy(project, &unit)?;
+    let withdrawn = withdrawn::read(project, repository, &policy)?;
+    let versions = withdrawn::versions(&withdrawn);
+    let target = target(repository, &policy, request, head)?;
+    let tags = tags(repository, request, target)?;
+    let others: Vec<TagFormat> = project
+        .config
+        .packages
+        .keys()
+        .filter_map(|name| project.config.unit(Some(name)).ok())
+        .filter(|other| other.package != unit.package)
+        .map(|other| other.tag)
+        .collect();
+    let id = target.to_string();
+    let asked = Asked::of(request)?;
+    let view = View {
+        head: &id,
+        policy: &policy,
+        withdrawn: &versions,
+        others: &others,
+        hotfix: asked.request == Request::Hotfix || request.channel.as_deref() == Some("hotfix"),
+    };
+    let mut ancestry = repository.history.ancestry(target);
+    let baseline = baseline(&tags, &view, |tagged| match Id::from_str(&tagged.commit) {
+        Ok(commit) => ancestry.contains(commit).map_err(unreadable),
+        Err(_) => Ok(false),
+    })?;
+    Ok(Weighed {
+        unit,
+        policy,
+        baseline,
+        is_head: id == head,
+        target,
+        commits: Vec::new(),
+        truncated: false,
+        tally: Tally::default(),
+        outcome: Err(NextError::NothingToRelease { baseline: None, commits: 0, what: String::new() }),
+        withdrawn,
+    })
+}
+
+/// The commit that stands for HEAD.
+fn target(repository: &Repository, policy: &Policy, request: &VersionRequest, head: &str) -> Result<Id> {
+    if let Some(name) = &request.promote {
+        let tag = promoted(repository, policy, name);
+        return tag.and_then(|commit| Id::from_str(commit).ok()).ok_or_else(|| {
+            CommandError::invalid(format!("there is no release `{}` to promote", sanitize_line(name)))
+                .hint("name the tag of a pre-release, such as v1.2.0-rc.1")
+        });
+    }
+    let Some(revision) = &request.at else {
+        return Id::from_str(head).map_err(|_| CommandError::failed("HEAD names no commit"));
+    };
+    repository.history.resolve(revision).map_err(unreadable)?.ok_or_else(|| {
+        CommandError::invalid(format!("`{}` names no commit", sanitize_line(revision)))
+            .hint("name a commit, a tag or a branch")
+    })
+}
+
+/// The commit of the release that is meant by a tag's name or by its version.
+fn promoted<'a>(repository: &'a Repository, policy: &Policy, name: &str) -> Option<&'a String> {
+    repository.tags.get(name).or_else(|| {
+        let version = parse_version(name).ok()?;
+        repository.tags.get(&policy.tag(&version))
+    })
+}
+
+/// The tags that can matter. Where another commit stands for HEAD, later ones are not there yet.
+fn tags(repository: &Repository, request: &VersionRequest, target: Id) -> Result<Vec<TagFact>> {
+    let fact = |(name, commit): (&String, &String)| TagFact { name: name.clone(), commit: commit.clone() };
+    let all = repository.tags.iter().map(fact);
+    if request.at.is_none() {
+        return Ok(all.collect());
+    }
+    let history = &repository.history;
+    let now = history.commit(target).map_err(unreadable)?.committed_at;
+    let mut ancestry = history.ancestry(target);
+    let mut known = Vec::new();
+    for tag in all {
+        let Ok(commit) = Id::from_str(&tag.commit) else { continue };
+        let later = history.commit(commit).map_err(unreadable)?.committed_at >= now;
+        if !later || ancestry.contains(commit).map_err(unreadable)? {
+            known.push(tag);
+        }
+    }
+    Ok(known)
+}
+
+fn since(weighed: &Weighed) -> Range {
+    Range { to: weighed.target, hidden: weighed.from().into_iter().collect(), most: Some(MOST_COMMITS + 1) }
+}
+
+/// A request as the core takes it.
+struct Asked {
+    request: Request,
+}
+
+impl Asked {
+    fn of(request: &VersionRequest) -> Result<Self> {
+        let invalid = |error: String| CommandError::invalid(error);
+        let request = match request {
+            VersionRequest { promote: Some(name), .. } => Request::Promote(name.clone()),
+            VersionRequest { exact: Some(exact), .. } => {
+                Request::Exact(parse_version(exact).map_err(|error| invalid(error.to_string()))?)
+            }
+            VersionRequest { hotfix: true, .. } => Request::Hotfix,
+            VersionRequest { bump: Some(bump), .. } => {
+                Request::Bump(Bump::from_str(bump).map_err(|error| invalid(error.to_string()))?)
+            }
+            _ => Request::Auto,
+        };
+        Ok(Self { request })
+    }
+}
+
+/// What the input of a decision borrows from.
+struct Prepared {
+    channel: Channel,
+    label: Option<String>,
+    withdrawn: Vec<Version>,
+    line: Option<Line>,
+    today: jiff::civil::Date,
+}
+
+impl Prepared {
+    fn input<'a>(
+        &'a self,
+        weighed: &'a Weighed,
+        asked: &'a Asked,
+        stated: Option<&'a Version>,
+    ) -> NextInput<'a> {
+        NextInput {
+            commits: &weighed.commits,
+            stated,
+            request: &asked.request,
+            channel: self.channel,
+            label: self.label.as_deref(),
+            policy: &weighed.policy,
+            withdrawn: &self.withdrawn,
+            line: self.line.as_ref(),
+            at_least: None,
+            today: self.today,
+        }
+    }
+}
+
+impl Weighed {
+    /// The commit that commits are counted from.
+    fn from(&self) -> Option<Id> {
+        self.baseline.current.as_ref().and_then(|current| Id::from_str(&current.commit).ok())
+    }
+
+    fn take(&mut self, mut commits: Vec<Commit>) {
+        self.truncated = commits.len() > MOST_COMMITS;
+        commits.truncate(MOST_COMMITS);
+        self.tally = Tally::of(&commits, &self.policy);
+        self.commits = commits;
+    }
+
+    fn prepare(
+        &self,
+        project: &Project,
+        repository: &Repository,
+        request: &VersionRequest,
+        asked: &Asked,
+    ) -> Result<Prepared> {
+        let (channel, label) = match &request.channel {
+            Some(word) => {
+                let released = self.baseline.all.iter().map(|tagged| &tagged.version);
+                let named = self.policy.channel_named(word, released);
+                named.map_err(|error| CommandError::invalid(error.to_string()))?
+            }
+            None => (Channel::Stable, None),
+        };
+        // The branch's name speaks of what is made there, not of another commit.
+        let here = request.at.is_none() && !matches!(asked.request, Request::Promote(_));
+        let line = repository.branch.as_deref().filter(|_| here).and_then(Line::of_branch);
+        let withdrawn = withdrawn::versions(&self.withdrawn);
+        Ok(Prepared { channel, label, withdrawn, line, today: today(project) })
+    }
+
+    /// What the core cannot know.
+    fn add_reasons(&mut self) {
+        if let Ok(decision) = &mut self.outcome {
+            let reasons = withdrawn::reasons(&self.withdrawn, decision);
+            decision.reasons.extend(reasons);
+            if self.truncated {
+                decision.reasons.push(format!("only the newest {MOST_COMMITS} commits were read"));
+            }
+        }
+    }
+
+    /// The commits of the release, newest first: those since the release it follows, which for a stable release
+    /// after pre-releases are more than those since the baseline.
+    ///
+    /// # Errors
+    /// When history cannot be read.
+    pub fn release_commits(&self, repository: &Repository) -> Result<Vec<Commit>> {
+        let Ok(decision) = &self.outcome else { return Ok(self.commits.clone()) };
+        let previous = decision.previous_tag.as_deref().and_then(|tag| find(&self.baseline.all, tag));
+        let hidden = previous.and_then(|previous| Id::from_str(&previous.commit).ok());
+        if hidden == self.from() {
+            return Ok(self.commits.clone());
+        }
+        let range = Range { to: self.target, hidden: hidden.into_iter().collect(), most: Some(MOST_COMMITS) };
+        let filter = PathFilter::new(&self.unit.paths);
+        repository.history.commits(&range, Some(&filter)).map_err(unreadable)
+    }
+}
+
+/// A commit as a fact that may be shown.
+pub fn fact(commit: &Commit) -> CommitFact {
+    CommitFact {
+        id: commit.id.clone(),
+        subject: sanitize_line(commit.subject()),
+        author: sanitize_line(&commit.author_email),
+        author_name: sanitize_line(&commit.author_name),
+        message: sanitize(&commit.message),
+    }
+}
+
+/// An error of history as a command's error.
+pub fn unreadable(error: windlass_history::HistoryError) -> CommandError {
+    told(Exit::Failed, &error.to_string())
+}
+
+/// Why there is no version, as a command's error.
+pub fn refused(error: &NextError) -> CommandError {
+    let exit = match error {
+        NextError::NothingToRelease { .. } => Exit::NothingToRelease,
+        _ => Exit::Invalid,
+    };
+    told(exit, &error.to_string())
+}
+
+/// These errors tell what to do after a semicolon; commands show that on a line of its own.
+fn told(exit: Exit, text: &str) -> CommandError {
+    match text.rsplit_once("; ") {
+        Some((what, help)) => CommandError::new(exit, what).hint(help),
+        None => CommandError::new(exit, text),
+    }
+}
