@@ -303,6 +303,7 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         tags: repository.tags.iter().map(|(name, tag)| (name.clone(), tag.commit.clone())).collect(),
         release: fact,
         holders,
+        plain_holders: !project.config.version.suffix_in_holders,
         changelog: changelog.map(|_| project.config.changelog.path.clone()),
         person: repository.person.clone(),
         annotate: project.config.git.annotate,
@@ -380,15 +381,5 @@ pub fn today(project: &Project) -> jiff::civil::Date {
 /// # Errors
 /// When they state different versions.
 pub fn agreed(holders: &[HolderFact]) -> Result<Option<Version>> {
-    let Some(first) = holders.first() else { return Ok(None) };
-    if let Some(other) = holders.iter().find(|holder| holder.version != first.version) {
-        return Err(CommandError::invalid(format!(
-            "the files that state the version disagree: {} says {}, {} says {}",
-            first.path, first.version, other.path, other.version
-        ))
-        .hint("make them say the same, or list the right ones under [version] holders in windlass.toml"));
-    }
-    parse_version(&first.version)
-        .map(Some)
-        .map_err(|error| CommandError::invalid(format!("{}: {error}", first.path)))
+    holders::agreed(holders)
 }
