@@ -12,6 +12,8 @@ mod bad_input;
 mod demo;
 #[path = "suite/help.rs"]
 mod help;
+#[path = "suite/holders.rs"]
+mod holders;
 #[path = "suite/planning.rs"]
 mod planning;
 #[path = "suite/preflight.rs"]

@@ -3,6 +3,7 @@
 mod cargo;
 mod found;
 
+use windlass_actions::adapters::files as workspace;
 use windlass_core::config::Unit;
 use windlass_core::plan::HolderFact;
 use windlass_core::text::sanitize_line;
@@ -10,8 +11,8 @@ use windlass_core::version::holder::{self, HolderError};
 use windlass_core::version::{Version, core, parse_version};
 
 use crate::error::{CommandError, Result};
-use crate::files;
 use crate::project::Project;
+use crate::{facts, files};
 
 /// Every holder of the whole repository with the version it states: those of the configuration, else those that are
 /// found.
@@ -84,6 +85,55 @@ pub fn to_state(project: &Project, version: &Version) -> Version {
 pub fn written(fact: &HolderFact, source: &str, version: &Version) -> Result<String> {
     let written = fact.kind().and_then(|kind| holder::write(&kind, source, version));
     written.map_err(|error| refused(&fact.path, &error))
+}
+
+/// Finishes what a killed write left: some files state a version, and beside each of the others lies its whole new
+/// text that states the same. Whether there was something to finish.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn finish(project: &Project, holders: &[HolderFact]) -> Result<bool> {
+    if agreed(holders).is_ok() {
+        return Ok(false);
+    }
+    let mut waiting = Vec::new();
+    for holder in holders {
+        let left = workspace::left(&project.root, &holder.path).map_err(facts::failed)?;
+        let states = left.as_deref().and_then(|text| stating(holder.clone(), text).ok());
+        waiting.push(left.zip(states));
+    }
+    for new in holders.iter().map(|holder| &holder.version) {
+        let complete = holders.iter().zip(&waiting).all(|(holder, waiting)| {
+            holder.version == *new || waiting.as_ref().is_some_and(|(_, waiting)| waiting.version == *new)
+        });
+        if complete {
+            let rest = holders.iter().zip(waiting).filter(|(holder, _)| holder.version != *new);
+            let edits: Vec<(String, String)> =
+                rest.filter_map(|(holder, waiting)| Some((holder.path.clone(), waiting?.0))).collect();
+            workspace::replace(&project.root, &edits).map_err(facts::failed)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads every holder again from the disk, and refuses unless each states `version`.
+///
+/// # Errors
+/// When one does not: another program wrote it meanwhile.
+pub fn verify(project: &Project, holders: &[HolderFact], version: &Version) -> Result<()> {
+    for holder in holders {
+        let text = files::read(&project.root.join(&holder.path), &holder.path, files::LARGEST_FILE)?;
+        let fact = stating(holder.clone(), &text).map_err(|error| refused(&holder.path, &error))?;
+        if !parse_version(&fact.version).is_ok_and(|stated| holder::is_same(&stated, version)) {
+            return Err(CommandError::failed(format!(
+                "{} states {} right after {version} was written to it: is another program writing it?",
+                sanitize_line(&holder.path),
+                sanitize_line(&fact.version)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The fact of a holder whose file has this text.

@@ -54,13 +54,16 @@ pub(super) fn setup_py(source: &str) -> Result<Vec<Place>, HolderError> {
     Ok(vec![place(source, value, Spelling::Pep440)?])
 }
 
-/// `VERSION = "1.2.3"` of a version.rb.
+/// `VERSION = "1.2.3"` of a version.rb, else the `STRING` of its module `Version`.
 pub(super) fn ruby(source: &str) -> Result<Vec<Place>, HolderError> {
     let tokens = scan(source, RUBY)?;
-    let values = after(&tokens, |at| tokens[at].is("VERSION") && tokens[at].first, &['=']);
-    let value = one(source, "VERSION", values)?
-        .ok_or_else(|| missing("no `VERSION` is assigned", "add `VERSION = \"0.1.0\"`"))?;
-    Ok(vec![place(source, value, Spelling::Gem)?])
+    for name in ["VERSION", "STRING"] {
+        let values = after(&tokens, |at| tokens[at].is(name) && tokens[at].first, &['=']);
+        if let Some(value) = one(source, name, values)? {
+            return Ok(vec![place(source, value, Spelling::Gem)?]);
+        }
+    }
+    Err(missing("no `VERSION` is assigned", "add `VERSION = \"0.1.0\"`"))
 }
 
 /// `spec.version = "1.2.3"` of a gemspec.

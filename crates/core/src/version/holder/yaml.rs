@@ -120,7 +120,9 @@ pub(super) fn documents(source: &str) -> Result<Vec<Tree>, HolderError> {
         let (event, span) = event.map_err(|error| {
             let marker = error.marker();
             let offset = marker.byte_offset().unwrap_or(0);
-            refuse(offset, &error.to_string())
+            let problem = error.to_string();
+            // The parser names the place again, in its own way.
+            refuse(offset, problem.split(" at char ").next().unwrap_or(&problem))
         })?;
         let range = span.byte_range().unwrap_or(0..0);
         let start = range.start;

@@ -83,6 +83,7 @@ fn ruby() {
     for marked in [
         "# frozen_string_literal: true\n\nmodule Sea\n  VERSION = \"«1.2.3»\".freeze\nend\n",
         "=begin\nVERSION = '0'\n=end\nmodule Sea\n  VERSION = '«1.2.3.rc1»' # VERSION = '0'\n  MIN_VERSION = '1.2.3'\nend",
+        "module Sea\n  module Version\n    STRING = '«1.2.3»'\n  end\nend\n",
     ] {
         check(&kind, marked);
     }
