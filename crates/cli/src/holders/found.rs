@@ -302,18 +302,14 @@ impl Search<'_> {
                 continue;
             }
             let project = maven_project(&text).map_err(|error| refused(&path, &error))?;
-            let inside = |module: &String| {
-                !module.starts_with('/')
-                    && !module.split('/').any(|part| part == "..")
-                    && !module.ends_with(".xml")
-            };
-            folders.extend(
-                project
-                    .modules
-                    .iter()
-                    .filter(|module| inside(module))
-                    .map(|module| join(&folder, module.trim_start_matches("./").trim_end_matches('/'))),
-            );
+            for module in &project.modules {
+                let module = module.trim_start_matches("./").trim_end_matches('/');
+                // A module may be a file, which is then its own; `.` would lead round in circles.
+                let plain = module.split('/').all(|part| !["", ".", ".."].contains(&part));
+                if plain && !module.ends_with(".xml") {
+                    folders.push(join(&folder, module));
+                }
+            }
             found.push(path);
         }
         found.retain(|path| *path != join(self.folder, "pom.xml"));
@@ -327,5 +323,73 @@ impl Search<'_> {
             return Ok(None);
         }
         files::read_if_there(&self.root.join(path), path, files::LARGEST_FILE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)], folder: &str) -> Vec<String> {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let place = root.path().join(path);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, text).unwrap();
+        }
+        let facts = find(root.path(), folder).unwrap();
+        facts
+            .iter()
+            .map(|fact| format!("{} {} {}", fact.path, fact.version, fact.packages.join(",")))
+            .collect()
+    }
+
+    #[test]
+    fn a_package_has_its_entries_in_the_files_of_the_whole() {
+        let files = [
+            (
+                "Cargo.toml",
+                "[workspace]\nmembers = [\"a\", \"b\"]\n[workspace.package]\nversion = \"9.0.0\"\n\
+                 [workspace.dependencies]\na = { path = \"a\", version = \"1.2.0\" }\n",
+            ),
+            ("a/Cargo.toml", "[package]\nname = \"a\"\nversion = \"1.2.0\"\n"),
+            (
+                "b/Cargo.toml",
+                "[package]\nname = \"b\"\nversion = \"2.0.0\"\n[dependencies]\na = { path = \"../a\", version = \"1.2.0\" }\n",
+            ),
+            (
+                "Cargo.lock",
+                "[[package]]\nname = \"a\"\nversion = \"1.2.0\"\n[[package]]\nname = \"b\"\nversion = \"2.0.0\"\n",
+            ),
+        ];
+        let expect =
+            ["a/Cargo.toml 1.2.0 a", "Cargo.toml 1.2.0 a", "b/Cargo.toml 1.2.0 a", "Cargo.lock 1.2.0 a"];
+        assert_eq!(found(&files, "a"), expect);
+        assert_eq!(found(&files, "b"), ["b/Cargo.toml 2.0.0 b", "Cargo.lock 2.0.0 b"]);
+        let files = [
+            ("package.json", "{\"name\": \"root\", \"private\": true}"),
+            ("packages/a/package.json", "{\"name\": \"@sea/a\", \"version\": \"1.2.0\"}"),
+            (
+                "package-lock.json",
+                "{\"name\": \"root\", \"packages\": {\"\": {\"name\": \"root\"}, \"packages/a\": {\"name\": \"@sea/a\", \"version\": \"1.2.0\"}}}",
+            ),
+        ];
+        let expect = ["packages/a/package.json 1.2.0 @sea/a", "package-lock.json 1.2.0 @sea/a"];
+        assert_eq!(found(&files, "packages/a"), expect);
+        assert_eq!(found(&files, ""), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_outside_of_the_folder_is_followed() {
+        for pointer in ["../x/__init__.py", "/etc/version.py"] {
+            let project = format!(
+                "[project]\nname = \"a\"\ndynamic = [\"version\"]\n[tool.hatch.version]\npath = \"{pointer}\"\n"
+            );
+            let files =
+                [("p/pyproject.toml", project.as_str()), ("x/__init__.py", "__version__ = \"1.2.0\"\n")];
+            assert_eq!(found(&files, "p"), [""; 0]);
+        }
+        let pom = "<project><version>1.2.0</version><modules><module>..</module><module>.</module></modules></project>";
+        assert_eq!(found(&[("pom.xml", pom)], ""), ["pom.xml 1.2.0 "]);
     }
 }

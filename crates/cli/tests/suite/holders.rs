@@ -19,6 +19,10 @@ fn released(files: &[(&str, &str)]) -> RepoBuilder {
     repo
 }
 
+fn put(repo: &RepoBuilder, path: &str, text: &str) {
+    repo.file(path, text);
+}
+
 fn fails(ran: &Ran, says: &[&str]) {
     assert_ne!(ran.code, 0, "{}", ran.out);
     for says in says {
@@ -204,15 +208,15 @@ fn what_cannot_be_written_whole_is_not_written_at_all() {
     };
     check(&readonly, "package.json cannot be written");
     check(
-        &|repo| drop(repo.file("package.json", "{\"version\": \"1.2.0\", \"version\": \"1.2.0\"}")),
+        &|repo| put(repo, "package.json", "{\"version\": \"1.2.0\", \"version\": \"1.2.0\"}"),
         "a second time",
     );
     check(
-        &|repo| drop(repo.file("package.json", "{\n<<<<<<< HEAD\n=======\n>>>>>>> b\n}")),
+        &|repo| put(repo, "package.json", "{\n<<<<<<< HEAD\n=======\n>>>>>>> b\n}"),
         "package.json: line 2: a merge conflict",
     );
     check(
-        &|repo| drop(repo.file("package.json", format!("{{\"x\": \"{}\"}}", "x".repeat(17 << 20)))),
+        &|repo| put(repo, "package.json", &format!("{{\"x\": \"{}\"}}", "x".repeat(17 << 20))),
         "the most for a version holder",
     );
     check(
@@ -224,7 +228,7 @@ fn what_cannot_be_written_whole_is_not_written_at_all() {
         std::os::unix::fs::symlink("real.json", repo.path().join("package.json")).unwrap();
     };
     check(&linked, "symbolic link");
-    let listed = |text: &'static str| move |repo: &RepoBuilder| drop(repo.file("windlass.toml", text));
+    let listed = |text: &'static str| move |repo: &RepoBuilder| put(repo, "windlass.toml", text);
     check(&listed("[version]\nholders = [\"Cargo.toml\", \"../a.json\"]\n"), "inside the repository");
     check(&listed("[version]\nholders = [\"Cargo.toml\", \"none.json\"]\n"), "none.json");
     check(
