@@ -1,5 +1,7 @@
 //! Cargo's holders: Cargo.toml and Cargo.lock.
 
+use std::collections::{HashMap, HashSet};
+
 use toml_edit::{Item, TableLike};
 
 use super::toml::{at, parse, string, unquoted};
@@ -159,24 +161,23 @@ pub(super) fn lock(source: &str, packages: &[String]) -> Result<Vec<Place>, Hold
     };
     let mut spans = Vec::new();
     // Where a name is ambiguous, dependents say "name version"; from elsewhere they say "name version (source)".
-    let mut mentions = Vec::new();
+    let mut mentions: HashMap<String, usize> = HashMap::new();
+    let mut found: HashSet<String> = HashSet::new();
     for entry in &entries {
         let (Some(name), Some(version)) = (ours(*entry), entry.get("version")) else { continue };
         spans.push(string(source, version)?);
-        mentions.push((format!("{name} {}", version.as_str().unwrap_or("")), name));
+        mentions.insert(format!("{name} {}", version.as_str().unwrap_or("")), name.len() + 1);
+        found.insert(name);
     }
-    if let Some(absent) = packages.iter().find(|package| !mentions.iter().any(|(_, name)| name == *package)) {
+    if let Some(absent) = packages.iter().find(|package| !found.contains(*package)) {
         return Err(missing(format!("Cargo.lock has no local package `{}`", sanitize_line(absent))));
     }
     for entry in &entries {
         let dependencies = entry.get("dependencies").and_then(Item::as_array);
         for dependency in dependencies.into_iter().flatten() {
-            let Some((_, name)) = mentions.iter().find(|(mention, _)| dependency.as_str() == Some(mention))
-            else {
-                continue;
-            };
+            let Some(skip) = dependency.as_str().and_then(|mention| mentions.get(mention)) else { continue };
             let whole = unquoted(source, dependency.span(), dependency.as_str())?;
-            spans.push(Span::new(whole.start + name.len() + 1, whole.end));
+            spans.push(Span::new(whole.start + skip, whole.end));
         }
     }
     Ok(spans.into_iter().map(|span| Place { span, spelling: Spelling::SemVer }).collect())

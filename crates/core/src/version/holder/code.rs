@@ -8,6 +8,9 @@ use crate::version::shown;
 /// Code that states a version is small; this bounds what reading hostile code takes.
 const LARGEST_CODE: usize = 2 * 1024 * 1024;
 
+/// More places than this are not compared: two are too many already.
+const MOST: usize = 10;
+
 /// `__version__ = "1.2.3"` of a Python module, else its `VERSION` or `version`.
 pub(super) fn python_module(source: &str) -> Result<Vec<Place>, HolderError> {
     let tokens = scan(source, PYTHON)?;
@@ -27,7 +30,8 @@ pub(super) fn setup_py(source: &str) -> Result<Vec<Place>, HolderError> {
         pair[0].is("setup") && pair[1].sign('(') && !defined
     });
     let mut values = Vec::new();
-    for (at, pair) in calls {
+    // Calls inside of calls would each be searched to their end.
+    for (at, pair) in calls.take(MOST) {
         let inside = pair[1].depth + 1;
         let body = tokens[at + 2..].iter().take_while(|token| token.depth >= inside);
         let body: Vec<Token<'_>> = body.copied().collect();
@@ -100,6 +104,9 @@ pub(super) fn mix(source: &str) -> Result<Vec<Place>, HolderError> {
     let stated = |at: usize| project[at].is("version") && project[at].depth == list;
     let mut values = Vec::new();
     for at in 0..project.len() {
+        if values.len() > MOST {
+            break;
+        }
         if !stated(at) || !project.get(at + 1).is_some_and(|next| next.sign(':')) {
             continue;
         }
@@ -274,7 +281,10 @@ fn assignments<'a>(tokens: &[Token<'a>], name: &str) -> Vec<Value<'a>> {
     for at in (0..tokens.len()).filter(|at| tokens[*at].flush && tokens[*at].depth == 0) {
         let mut named = false;
         let mut next = at;
-        while let Some(Token { kind: Kind::Word(word), .. }) = tokens.get(next) {
+        while let Some(Token { kind: Kind::Word(word), first, .. }) = tokens.get(next) {
+            if *first && next != at {
+                break;
+            }
             let mut sign = next + 1;
             if next == at && tokens.get(sign).is_some_and(|token| token.sign(':')) {
                 // A type stands between the name and its value.
@@ -289,7 +299,7 @@ fn assignments<'a>(tokens: &[Token<'a>], name: &str) -> Vec<Value<'a>> {
             named |= *word == name;
             next = sign + 1;
         }
-        if named && let Some(value) = tokens.get(next) {
+        if named && let Some(value) = tokens.get(next).filter(|value| !value.first) {
             values.push(Value { token: *value, whole: ends(tokens, next + 1) });
         }
     }

@@ -90,7 +90,15 @@ pub fn read(kind: &HolderKind, source: &str) -> Result<Vec<Found>, HolderError> 
     places.dedup_by_key(|place| place.span);
     let (mut line, mut counted) = (1, 0);
     let mut found = Vec::with_capacity(places.len());
+    let mut end = 0;
     for Place { mut span, spelling } in places {
+        if span.start < end {
+            return Err(HolderError::Unsupported {
+                line: line_of(bare, span.start),
+                problem: "the version stands inside of another one".to_owned(),
+            });
+        }
+        end = span.end;
         let text = &bare[span.start..span.end];
         // `v1.2.3` is the version 1.2.3 with a letter that stays.
         if text.starts_with(['v', 'V']) && text[1..].starts_with(|next: char| next.is_ascii_digit()) {

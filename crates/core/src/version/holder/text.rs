@@ -7,6 +7,9 @@ use crate::version::shown;
 /// The labels that state an image's version.
 const LABELS: [&str; 3] = ["version", "org.opencontainers.image.version", "org.label-schema.version"];
 
+/// No tag and no badge is longer, in bytes.
+const LONGEST: usize = 200;
+
 /// A label, its value's bytes, and whether the value is written as it is.
 type Label<'a> = (&'a str, Span, bool);
 
@@ -210,6 +213,7 @@ pub(super) fn images(source: &str, image: &str) -> Result<Vec<Span>, HolderError
     for (at, _) in source.match_indices(image) {
         let named = at.checked_sub(1).is_none_or(|_| !source[..at].ends_with(inside));
         let Some(rest) = source[at + image.len()..].strip_prefix(':').filter(|_| named) else { continue };
+        let rest = within(rest, LONGEST);
         let end = match rest.starts_with("${") {
             true => rest.find('}').map_or(rest.len(), |end| end + 1),
             false => rest
@@ -232,7 +236,7 @@ pub(super) fn badges(source: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     for (at, _) in source.match_indices(ADDRESS) {
         let start = at + ADDRESS.len();
-        let rest = &source[start..];
+        let rest = within(&source[start..], LONGEST);
         let end =
             rest.find(|end: char| end.is_whitespace() || "?#)\"'<>]".contains(end)).unwrap_or(rest.len());
         let content = &rest[..end];
@@ -263,4 +267,13 @@ fn badge_parts(content: &str) -> Option<(Span, Span)> {
     }
     let (first, last) = (*cuts.first()?, *cuts.get(1)?);
     (cuts.len() == 2).then(|| (Span::new(0, first), Span::new(first + 1, last)))
+}
+
+/// The first bytes of `text`, at most `most`.
+fn within(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

@@ -179,3 +179,41 @@ fn what_cannot_be_told_apart_afterwards_is_refused() {
     let chart = "version: 1.2.3\nappVersion: 2.0.0\n";
     refused(&of("Chart.yaml"), chart, "2 places of this file would state it where 1 do now");
 }
+
+#[test]
+fn hostile_repetition_is_read_in_time() {
+    let image = HolderKind::Image { image: "a".to_owned(), matches: 1, is_yaml: false };
+    let cases = [
+        (of("setup.py"), "setup("),
+        (of("setup.py"), "setup(version=a, "),
+        (of("a/__init__.py"), "a =\n"),
+        (of("a/__init__.py"), "a: b\n"),
+        (of("mix.exs"), "def project do [version: @v, "),
+        (of("mix.exs"), "version: @v, "),
+        (of("build.gradle"), "version = a\n"),
+        (of("version.go"), "const version = "),
+        (of("version.rb"), "VERSION = a\n"),
+        (of("a.gemspec"), ".version = a\n"),
+        (of("Dockerfile"), "LABEL version=1 "),
+        (of("Dockerfile"), "LABEL a\\\n"),
+        (of("gradle.properties"), "version=1\\\n"),
+        (of("Chart.yaml"), "version: 1\n"),
+        (of("pom.xml"), "<project/>"),
+        (of("package.json"), "{\"version\":"),
+        (of("Cargo.toml"), "[[a.b]]\n"),
+        (of("VERSION"), "1 "),
+        (HolderKind::Badge { matches: 1 }, "img.shields.io/badge/version-"),
+        (image, "a:${"),
+        (key("a.yaml", "a[b=c].d"), "- a: 1\n"),
+        (key("a.toml", "a.b"), "a = 1\n"),
+        (regex("(a|b|ab)*c"), "ab"),
+        (regex("<<<<<<< (.*)"), "<<<<<<< "),
+    ];
+    for (kind, part) in cases {
+        let source = part.repeat((1 << 18) / part.len());
+        let begin = std::time::Instant::now();
+        let _ = write(&kind, &source, &v("1.0.0"));
+        // Seconds in a debug build; what grows with the square would take hours.
+        assert!(begin.elapsed().as_secs() < 20, "{kind:?} {part} {:?}", begin.elapsed());
+    }
+}
