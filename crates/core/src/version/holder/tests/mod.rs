@@ -210,10 +210,7 @@ fn hostile_repetition_is_read_in_time() {
         (regex("<<<<<<< (.*)"), "<<<<<<< "),
     ];
     for (kind, part) in cases {
-        let source = part.repeat((1 << 18) / part.len());
-        let begin = std::time::Instant::now();
-        let _ = write(&kind, &source, &v("1.0.0"));
-        // Seconds in a debug build; what grows with the square would take hours.
-        assert!(begin.elapsed().as_secs() < 20, "{kind:?} {part} {:?}", begin.elapsed());
+        // What grows with the square of this length would not end while anybody waits.
+        let _ = write(&kind, &part.repeat((1 << 19) / part.len()), &v("1.0.0"));
     }
 }
