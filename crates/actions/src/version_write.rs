@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass_core::config::HolderTable;
 use windlass_core::plan::{Effect, Facts, HolderFact, ReleaseFact, Reversibility};
 use windlass_core::text::sanitize_line;
 use windlass_core::version::holder::{self, HolderKind};
@@ -36,7 +37,22 @@ pub struct Holder {
     /// A regular expression that finds the version, for a file whose kind is not known by its name.
     #[serde(default)]
     pub pattern: Option<String>,
-    /// Names of the packages whose version it is, for a lock file.
+    /// How many places `pattern`, `image` or the kind `badge` must find; 1 when not given.
+    #[serde(default)]
+    pub matches: Option<usize>,
+    /// The way to a value in JSON, TOML, YAML, XML or properties, such as `app.version`.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// `json`, `toml`, `yaml`, `xml` or `properties`, where the file's name does not say it.
+    #[serde(default)]
+    pub format: Option<String>,
+    /// An image without its tag: the tag it carries in this file is the version.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// A known kind of file, where the name does not say it.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// Names of the packages whose version it is, for files that state those of several.
     #[serde(default)]
     pub packages: Vec<String>,
     /// What it states before. By default the release's previous version; anything else is a conflict.
@@ -46,12 +62,24 @@ pub struct Holder {
 
 impl From<&HolderFact> for Holder {
     fn from(fact: &HolderFact) -> Self {
-        Self {
-            path: fact.path.clone(),
-            pattern: fact.pattern.clone(),
-            packages: fact.packages.clone(),
-            version: Some(fact.version.clone()),
-        }
+        let HolderFact { path, pattern, matches, key, format, image, kind, packages, version, .. } =
+            fact.clone();
+        Self { path, pattern, matches, key, format, image, kind, packages, version: Some(version) }
+    }
+}
+
+impl Holder {
+    fn kind(&self) -> Result<HolderKind> {
+        let table = HolderTable {
+            path: self.path.clone(),
+            pattern: self.pattern.clone(),
+            matches: self.matches,
+            key: self.key.clone(),
+            format: self.format.clone(),
+            image: self.image.clone(),
+            kind: self.kind.clone(),
+        };
+        holder::kind(&table, &self.packages).map_err(|error| told(&self.path, &error))
     }
 }
 
@@ -90,7 +118,7 @@ impl Action for WriteVersion {
             .iter()
             .map(|holder| {
                 files::check(&holder.path)?;
-                kind(&holder.path, holder.pattern.as_deref(), &holder.packages)?;
+                holder.kind()?;
                 Ok(effect(&holder.path))
             })
             .collect()
@@ -126,16 +154,16 @@ impl Action for WriteVersion {
             return Err(ActionError::Final(conflict));
         }
         let todo: Vec<&Looked> = world.files.iter().filter(|file| !file.is_done).collect();
-        let edits: Vec<(String, String)> = todo
-            .iter()
-            .map(|file| Ok((file.path.clone(), edit(&file.path, &file.kind, &file.text, &world.version)?)))
-            .collect::<Result<_>>()?;
-        files::replace(&context.world.workspace, &edits)?;
+        let mut edits = Edits::default();
+        for file in &todo {
+            edits.write(&file.path, &file.kind, &file.text, &world.version)?;
+        }
+        files::replace(&context.world.workspace, &edits.0)?;
         for file in &todo {
             // Read again from the disk: another program may have written meanwhile.
             let text = files::require(&context.world.workspace, &file.path)?;
             let stated = holder::stated(&file.kind, &text).map_err(|error| told(&file.path, &error))?;
-            if stated != world.version {
+            if !holder::is_same(&stated, &world.version) {
                 return Err(ActionError::Failed(format!(
                     "{} states {stated} right after {} was written to it: is another program writing it?",
                     file.path, world.version
@@ -149,52 +177,34 @@ impl Action for WriteVersion {
     async fn undo(&self, params: &Params, output: &Output, context: &Context) -> Result<Undone> {
         let workspace = &context.world.workspace;
         let now = version(&output.version)?;
-        let mut edits = Vec::new();
-        for file in output.files.iter().filter(|file| file.before != output.version) {
-            let given = params.holders.iter().find(|holder| holder.path == file.path);
-            let kind = kind(
-                &file.path,
-                given.and_then(|holder| holder.pattern.as_deref()),
-                given.map(|holder| holder.packages.as_slice()).unwrap_or_default(),
-            )?;
+        let mut edits = Edits::default();
+        // One file may state the version in two ways: it is listed twice, in the output as in the parameters.
+        for (given, file) in params.holders.iter().zip(&output.files) {
+            if file.before == output.version || given.path != file.path {
+                continue;
+            }
+            let kind = given.kind()?;
             let Some(text) = files::read(workspace, &file.path)? else { continue };
             let before = version(&file.before)?;
             let stated = holder::stated(&kind, &text).map_err(|error| told(&file.path, &error))?;
-            if stated == before {
+            if holder::is_same(&stated, &before) {
                 continue;
             }
-            if stated != now {
+            if !holder::is_same(&stated, &now) {
                 return Ok(Undone::NeedsHuman(format!(
                     "{} states {stated}, which this run did not write: set it to {before} yourself",
                     file.path
                 )));
             }
-            edits.push((file.path.clone(), edit(&file.path, &kind, &text, &before)?));
+            edits.write(&file.path, &kind, &text, &before)?;
         }
+        let Edits(edits) = edits;
         if edits.is_empty() {
             return Ok(Undone::NothingToDo);
         }
         files::replace(workspace, &edits)?;
         let paths: Vec<&str> = edits.iter().map(|(path, _)| path.as_str()).collect();
         Ok(Undone::Reverted(format!("wrote the version before into {}", paths.join(", "))))
-    }
-}
-
-/// Where in a file the version stands: by `pattern` when there is one, else by the file's name.
-///
-/// # Errors
-/// [`ActionError::Final`] when neither tells.
-pub fn kind(path: &str, pattern: Option<&str>, packages: &[String]) -> Result<HolderKind> {
-    if let Some(pattern) = pattern {
-        return Ok(HolderKind::Regex { pattern: pattern.to_owned(), matches: 1 });
-    }
-    match holder::detect(path.rsplit('/').next().unwrap_or(path)) {
-        Some(HolderKind::CargoLock { .. }) => Ok(HolderKind::CargoLock { packages: packages.to_vec() }),
-        Some(kind) => Ok(kind),
-        None => Err(ActionError::Final(format!(
-            "where {} states the version is not known: give a `pattern` that finds it",
-            sanitize_line(path)
-        ))),
     }
 }
 
@@ -236,19 +246,20 @@ fn look(params: &Params, context: &Context) -> Result<World> {
         .holders
         .iter()
         .map(|given| {
-            let kind = kind(&given.path, given.pattern.as_deref(), &given.packages)?;
+            let kind = given.kind()?;
             let text = files::require(&context.world.workspace, &given.path)?;
-            let stated = holder::stated(&kind, &text).map_err(|error| told(&given.path, &error))?;
+            let (stated, line) = holder::read(&kind, &text)
+                .and_then(|places| holder::agreed(&places))
+                .map_err(|error| told(&given.path, &error))?;
             let expected = given.version.as_ref().or(previous.as_ref()).map(|text| version(text)).transpose()?;
-            let is_done = stated == target;
+            let is_done = holder::is_same(&stated, &target);
             // Written already, perhaps by this run before a crash hid its output: the way back is the plan's.
             let before = expected.clone().filter(|_| is_done).unwrap_or_else(|| stated.clone());
-            let conflict = expected.filter(|expected| !is_done && *expected != stated).map(|expected| {
-                let line = holder::read(&kind, &text).ok().and_then(|found| found.first().map(|found| found.line));
+            let is_other = |expected: &Version| !is_done && !holder::is_same(expected, &stated);
+            let conflict = expected.filter(is_other).map(|expected| {
                 format!(
-                    "{} line {} states {stated}, neither {expected} nor {target}: was it changed since the plan?",
-                    given.path,
-                    line.unwrap_or(1)
+                    "{} line {line} states {stated}, neither {expected} nor {target}: was it changed since the plan?",
+                    given.path
                 )
             });
             Ok(Looked { path: given.path.clone(), kind, text, before, is_done, conflict })
@@ -270,8 +281,20 @@ fn version(text: &str) -> Result<Version> {
     parse_version(text).map_err(|error| ActionError::Final(error.to_string()))
 }
 
-fn edit(path: &str, kind: &HolderKind, text: &str, version: &Version) -> Result<String> {
-    holder::write(kind, text, version).map_err(|error| told(path, &error))
+/// Files with their new texts.
+#[derive(Default)]
+struct Edits(Vec<(String, String)>);
+
+impl Edits {
+    /// Writes `version` into `path`, whose text was `text` before anything was edited.
+    fn write(&mut self, path: &str, kind: &HolderKind, text: &str, version: &Version) -> Result<()> {
+        let edit = |text: &str| holder::write(kind, text, version).map_err(|error| told(path, &error));
+        match self.0.iter_mut().find(|(known, _)| known == path) {
+            Some((_, known)) => *known = edit(known)?,
+            None => self.0.push((path.to_owned(), edit(text)?)),
+        }
+        Ok(())
+    }
 }
 
 fn told(path: &str, error: &holder::HolderError) -> ActionError {

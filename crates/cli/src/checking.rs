@@ -96,9 +96,8 @@ fn invented() -> Facts {
         }),
         holders: vec![HolderFact {
             path: "VERSION".into(),
-            pattern: None,
-            packages: Vec::new(),
             version: "1.2.2".into(),
+            ..HolderFact::default()
         }],
         changelog: Some("CHANGELOG.md".into()),
         annotate: true,

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 use windlass_core::plan::Facts;
+use windlass_core::version::{core, parse_version};
 
 /// `params` of `action`, completed.
 pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
@@ -23,7 +24,14 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             set("sign", Some(&facts.sign).filter(|sign| !sign.is_empty()).map(|sign| json!(sign)));
         }
         "git.push" => set("remote", facts.remote.as_ref().map(|remote| json!(remote))),
-        "version.write" if !facts.holders.is_empty() => set("holders", Some(json!(facts.holders))),
+        "version.write" => {
+            if !facts.holders.is_empty() {
+                set("holders", Some(json!(facts.holders)));
+            }
+            let release = facts.release.as_ref().filter(|_| facts.plain_holders);
+            let number = release.and_then(|release| parse_version(&release.version).ok());
+            set("version", number.map(|version| json!(core(&version).to_string())));
+        }
         "changelog.promote" => set("path", facts.changelog.as_ref().map(|path| json!(path))),
         _ => {}
     }

@@ -209,6 +209,7 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         release: fact,
         holders,
         changelog: changelog.map(|_| unit.changelog),
+        plain_holders: !project.config.version.suffix_in_holders,
         person: repository.person.clone(),
         annotate: project.config.git.annotate,
         sign: match project.config.git.sign {
@@ -296,15 +297,5 @@ pub fn today(project: &Project) -> jiff::civil::Date {
 /// # Errors
 /// When they state different versions.
 pub fn agreed(holders: &[HolderFact]) -> Result<Option<Version>> {
-    let Some(first) = holders.first() else { return Ok(None) };
-    if let Some(other) = holders.iter().find(|holder| holder.version != first.version) {
-        return Err(CommandError::invalid(format!(
-            "the files that state the version disagree: {} says {}, {} says {}",
-            first.path, first.version, other.path, other.version
-        ))
-        .hint("make them say the same, or list the right ones under [version] holders in windlass.toml"));
-    }
-    parse_version(&first.version)
-        .map(Some)
-        .map_err(|error| CommandError::invalid(format!("{}: {error}", first.path)))
+    holders::agreed(holders)
 }

@@ -12,6 +12,8 @@ mod bad_input;
 mod demo;
 #[path = "suite/help.rs"]
 mod help;
+#[path = "suite/holders.rs"]
+mod holders;
 #[path = "suite/next.rs"]
 mod next;
 #[path = "suite/planning.rs"]

@@ -121,6 +121,23 @@ pub fn replace(workspace: &Path, edits: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
+/// What a killed [`replace`] left to take the place of `path`: each file is whole on disk before the first takes its
+/// place, so when some are in place, these are the rest.
+///
+/// # Errors
+/// As [`read`].
+pub fn left(workspace: &Path, path: &str) -> Result<Option<String>> {
+    read(workspace, &beside(path))
+}
+
+/// The path of what is to take the place of `path`. Always the same: what a killed run left is taken by the next one.
+fn beside(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((folder, name)) => format!("{folder}/.{name}.windlass-tmp"),
+        None => format!(".{path}.windlass-tmp"),
+    }
+}
+
 struct Staged {
     path: String,
     place: PathBuf,
@@ -131,9 +148,7 @@ struct Staged {
 impl Staged {
     fn write(workspace: &Path, path: &str, text: &str) -> Result<Self> {
         let place = inside(workspace, path)?;
-        let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Always the same name: what a killed run left is taken by the next one.
-        let temporary = place.with_file_name(format!(".{name}.windlass-tmp"));
+        let temporary = inside(workspace, &beside(path))?;
         let write = || -> io::Result<Option<Vec<u8>>> {
             let before = match fs::read(&place) {
                 Ok(bytes) => Some(bytes),

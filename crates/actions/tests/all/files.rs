@@ -15,6 +15,8 @@ const LOCK: &str = "version = 4\n\n[[package]]\nname = \"sample\"\nversion = \"0
 fn sample() -> Setting {
     let repo = RepoBuilder::new();
     repo.file("Cargo.toml", CARGO).file("Cargo.lock", LOCK).file("src/ui.js", "const VERSION = '0.1.0';\n");
+    repo.file("app.json", "{\"app\": {\"version\": \"0.1.0\"}, \"of\": \"app@0.1.0\"}");
+    repo.file("deploy.txt", "acme/app:0.1.0 acme/app:0.1.0\n");
     repo.commit("feat: begin");
     Setting::releasing(repo)
 }
@@ -27,12 +29,18 @@ async fn every_holder_is_written_and_written_back() {
         { "path": "Cargo.toml", "version": "0.1.0" },
         { "path": "Cargo.lock", "packages": ["sample"], "version": "0.1.0" },
         { "path": "src/ui.js", "pattern": "VERSION = '([^']+)'" },
+        { "path": "app.json", "key": "app.version" },
+        { "path": "app.json", "pattern": "app@(\\S+)\"" },
+        { "path": "deploy.txt", "image": "acme/app", "matches": 2 },
     ] });
-    assert_eq!(setting.effects("version.write", &params).unwrap().len(), 3);
+    assert_eq!(setting.effects("version.write", &params).unwrap().len(), 6);
     let output = setting.run("version.write", &params).await.unwrap();
     assert_eq!(setting.repo.read("Cargo.toml"), CARGO.replacen("0.1.0", "0.2.0", 1));
     assert_eq!(setting.repo.read("Cargo.lock"), LOCK.replace("0.1.0", "0.2.0"));
     assert_eq!(setting.repo.read("src/ui.js"), "const VERSION = '0.2.0';\n");
+    let app = "{\"app\": {\"version\": \"0.2.0\"}, \"of\": \"app@0.2.0\"}";
+    assert_eq!(setting.repo.read("app.json"), app);
+    assert_eq!(setting.repo.read("deploy.txt"), "acme/app:0.2.0 acme/app:0.2.0\n");
     assert_eq!(output["files"][2], json!({ "path": "src/ui.js", "before": "0.1.0" }));
     // A crash hid the output: what is there says how to go back.
     let Ok(Probe::Done(found)) = setting.probe("version.write", &params).await else { panic!("it is done") };
@@ -58,6 +66,7 @@ async fn nothing_is_written_when_something_is_wrong() {
         (json!({ "path": "VERSION" }), "symbolic link"),
         (json!({ "path": "../Cargo.toml" }), "no path inside the repository"),
         (json!({ "path": "src/ui.js" }), "give a `pattern`"),
+        (json!({ "path": "src/ui.js", "kind": "cargo-tom" }), "did you mean `cargo-toml`?"),
         (json!({ "path": "src/ui.js", "pattern": "nowhere" }), "src/ui.js: "),
     ] {
         let params = json!({ "holders": [cargo, second] });

@@ -81,12 +81,8 @@ impl Setting {
     /// What planning would have found.
     pub fn facts(&self) -> Facts {
         let release = self.world.release.as_deref().cloned();
-        let holder = HolderFact {
-            path: "Cargo.toml".into(),
-            pattern: None,
-            packages: Vec::new(),
-            version: "0.1.0".into(),
-        };
+        let holder =
+            HolderFact { path: "Cargo.toml".into(), version: "0.1.0".into(), ..HolderFact::default() };
         Facts {
             branch: Some("main".into()),
             remote: Some("origin".into()),

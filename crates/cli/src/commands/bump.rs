@@ -56,12 +56,15 @@ pub struct Output {
 pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
     let repository = Repository::read(&project)?;
-    let holders = holders::read(&project)?;
-    if holders.is_empty() {
+    let mut found = holders::read(&project)?;
+    if !arguments.dry_run && holders::finish(&project, &found)? {
+        found = holders::read(&project)?;
+    }
+    if found.is_empty() {
         return Err(CommandError::invalid("no file here states a version")
             .hint("list them under [version] holders in windlass.toml"));
     }
-    let stated = facts::agreed(&holders)?;
+    let stated = holders::agreed(&found)?;
     let hotfix = arguments.kind.as_deref() == Some("hotfix");
     let request = VersionRequest {
         exact: arguments.version.clone(),
@@ -71,7 +74,8 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         ..VersionRequest::default()
     };
     let next = facts::next(&project, &repository, stated.as_ref(), &request)?.decision;
-    let edits = edits(&project, &holders, &next.version)?;
+    let written = holders::to_state(&project, &next.version);
+    let edits = edits(&project, &found, &written)?;
     let mut output = Output {
         current: stated.map(|version| version.to_string()),
         next: next.version.to_string(),
@@ -82,6 +86,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     if !arguments.dry_run {
         refuse_dirty(&repository, &output.files, !arguments.no_commit)?;
         workspace::replace(&project.root, &edits).map_err(facts::failed)?;
+        holders::verify(&project, &found, &written)?;
         if !arguments.no_commit && !edits.is_empty() {
             let message = format!("chore(release): bump version to {}", next.version);
             output.commit = Some(crate::commit::paths(&project, &output.files, &message)?);

@@ -49,7 +49,13 @@ fn versions_that_cannot_be_released() {
     check(&repo, &["next"], 3, "nothing to release", "explicit bump");
     check(&repo, &["bump", "--dry-run"], 3, "nothing to release", "");
     repo.file("package.json", "{ \"version\": \"9.0.0\" }").commit("feat: more");
-    check(&repo, &["next"], 2, "disagree: Cargo.toml says 1.2.0, package.json says 9.0.0", "windlass.toml");
+    check(
+        &repo,
+        &["next"],
+        2,
+        "disagree: Cargo.toml line 3 says 1.2.0, package.json line 1 says 9.0.0",
+        "windlass.toml",
+    );
     repo.file("Cargo.toml", "[package\n").commit("fix: break");
     check(&repo, &["next"], 2, "Cargo.toml: line 1", "");
 }

@@ -130,11 +130,12 @@ pub struct HolderTable {
     pub path: String,
     /// A regular expression with one group, such as `Version: (.*)`.
     pub pattern: Option<String>,
-    /// How many places `pattern` or `image` must find; 1 when not given.
+    /// How many places `pattern`, `image` or the kind `badge` must find; 1 when not given.
     pub matches: Option<usize>,
-    /// The way to a value in JSON, TOML, YAML or XML, such as `app.version` or `project/properties/revision`.
+    /// The way to a value in JSON, TOML, YAML, XML or properties, such as `app.version`, `images[name=app].newTag` or
+    /// `project/properties/revision`.
     pub key: Option<String>,
-    /// `json`, `toml`, `yaml` or `xml`, where the file's name does not say it.
+    /// `json`, `toml`, `yaml`, `xml` or `properties`, where the file's name does not say it.
     pub format: Option<String>,
     /// An image without its tag, such as `ghcr.io/acme/app`: the tag it carries in this file is the version.
     pub image: Option<String>,

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Holder, HolderTable};
+use crate::version::holder::{self, HolderError, HolderKind};
+
 /// The world as planning found it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
@@ -22,6 +25,8 @@ pub struct Facts {
     pub release: Option<ReleaseFact>,
     /// Files that state the version, and what each states.
     pub holders: Vec<HolderFact>,
+    /// `[version]` of the configuration: the holders state the number without its suffix.
+    pub plain_holders: bool,
     /// The changelog's path, when there is one.
     pub changelog: Option<String>,
     /// Who plans.
@@ -77,15 +82,64 @@ pub struct CommitFact {
     pub author_name: String,
 }
 
-/// A file that states the version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A file that states the version: its path, where in it the version stands, and what it states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HolderFact {
     /// Its path in the repository.
     pub path: String,
     /// The pattern of a holder that is found by a regular expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// Names of packages, for a lock file.
+    /// How many places the pattern, the image or the badge has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<usize>,
+    /// The way to the value of a holder that is found by a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The format that the key leads through, where the file's name does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The image whose tag is the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The kind of file, where its name does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Names of the packages that share the version, for files that state those of several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
     /// What it states.
     pub version: String,
+    /// The line that states it, for messages.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+impl HolderFact {
+    /// A holder as the configuration lists it, before it is read.
+    pub fn new(holder: &Holder, packages: Vec<String>) -> Self {
+        let table = match holder {
+            Holder::Path(path) => HolderTable { path: path.clone(), ..HolderTable::default() },
+            Holder::Table(table) => table.clone(),
+        };
+        let HolderTable { path, pattern, matches, key, format, image, kind } = table;
+        Self { path, pattern, matches, key, format, image, kind, packages, version: String::new(), line: 0 }
+    }
+
+    /// Where in the file the version stands.
+    ///
+    /// # Errors
+    /// When nothing says it.
+    pub fn kind(&self) -> Result<HolderKind, HolderError> {
+        let table = HolderTable {
+            path: self.path.clone(),
+            pattern: self.pattern.clone(),
+            matches: self.matches,
+            key: self.key.clone(),
+            format: self.format.clone(),
+            image: self.image.clone(),
+            kind: self.kind.clone(),
+        };
+        holder::kind(&table, &self.packages)
+    }
 }

@@ -7,6 +7,7 @@ use toml_edit::Item;
 use super::super::{Holder, HolderTable, Ordinals, Package, Version};
 use super::{Entry, Reader, span};
 use crate::diagnostic::Diagnostic;
+use crate::version::holder::{self, KINDS};
 use crate::version::{Calendar, TagFormat, parse_version};
 
 impl Reader {
@@ -215,9 +216,11 @@ impl Reader {
                     _ => self.wrong(&entry, "a number from 1"),
                 },
                 "key" => holder.key = self.text(&entry),
-                "format" => holder.format = self.choice(&entry, &["json", "toml", "yaml", "xml"]),
+                "format" => {
+                    holder.format = self.choice(&entry, &["json", "toml", "yaml", "xml", "properties"]);
+                }
                 "image" => holder.image = self.text(&entry),
-                "kind" => holder.kind = self.text(&entry),
+                "kind" => holder.kind = self.choice(&entry, &KINDS),
                 _ => self.unknown(&entry, KEYS),
             }
         }
@@ -236,6 +239,13 @@ impl Reader {
                     .help("such as { path = \"README.md\", pattern = 'Version: (.*)' }"),
             );
             return None;
+        }
+        if let Err(error) = holder::kind(&holder, &[]) {
+            self.bad(
+                entry,
+                &format!("`{}`: {error}", entry.path),
+                "say how the version is found in this file",
+            );
         }
         Some(Holder::Table(holder))
     }

@@ -1,50 +1,46 @@
 //! Holders: the files that state the version, and edits that change its bytes and no others.
 
+mod cargo;
+mod code;
+mod error;
 mod json;
+mod key;
+mod kind;
+mod lexer;
 mod pattern;
+mod properties;
+mod python;
+mod spelling;
 #[cfg(test)]
 mod tests;
+mod text;
 mod toml;
+mod tree;
+mod xml;
+mod yaml;
 
-pub use toml::{CargoManifest, cargo_manifest};
+pub use cargo::{CargoManifest, cargo_manifest};
+pub use error::HolderError;
+pub use json::json_package_name;
+pub use key::Format;
+pub use kind::{HolderKind, KINDS, detect, kind};
+pub use python::{PythonProject, python_modules, python_project};
+pub use spelling::{Spelling, is_same};
+pub use xml::{MavenProject, maven_project};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Version, VersionError, parse_version, shown};
+use super::{Version, VersionError, shown};
 use crate::diagnostic::{Span, line_and_column};
 
 /// The largest file read as a holder, in bytes.
 pub const LARGEST: usize = 16 * 1024 * 1024;
 
-/// The kind of file a holder is: where in it the version stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum HolderKind {
-    /// `[package] version`, else `[workspace.package] version`.
-    CargoToml {},
-    /// The entries of `packages` that come from no registry, and mentions of them with their version.
-    CargoLock {
-        /// The names of the packages that share the version.
-        packages: Vec<String>,
-    },
-    /// `[project] version`, else `[tool.poetry] version`.
-    PyprojectToml {},
-    /// The top-level `version`.
-    PackageJson {},
-    /// The top-level `version` and that of the root package.
-    PackageLockJson {},
-    /// A file that holds the version and nothing else.
-    PlainText {},
-    /// Any text: what `pattern` finds must hold the version.
-    Regex {
-        /// A regular expression. Its capture group, named `version` or the only one, is the version;
-        /// without a group, the version inside the whole match is.
-        pattern: String,
-        /// How many matches the file must have.
-        #[serde(default = "one")]
-        matches: usize,
-    },
+/// Where a version stands, and how it is spelled there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    span: Span,
+    spelling: Spelling,
 }
 
 /// A version found in a holder.
@@ -56,146 +52,31 @@ pub struct Found {
     pub line: usize,
     /// Its text.
     pub text: String,
+    /// How it is spelled there.
+    #[serde(skip)]
+    pub spelling: Spelling,
 }
 
 impl Found {
     /// The text read as a version.
+    ///
+    /// # Errors
+    /// When it is none.
     pub fn version(&self) -> Result<Version, VersionError> {
-        parse_version(&self.text)
+        self.spelling.read(&self.text)
     }
-}
 
-/// Why a holder cannot be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HolderError {
-    /// Too much to read.
-    #[error("the file has {size} bytes, the most for a version holder is {LARGEST}")]
-    TooLarge {
-        /// Its size in bytes.
-        size: usize,
-    },
-    /// It does not follow its format.
-    #[error("line {line}, column {column}: this is not valid {format}: {problem}")]
-    Syntax {
-        /// The format's name.
-        format: &'static str,
-        /// From 1.
-        line: usize,
-        /// From 1.
-        column: usize,
-        /// The parser's words.
-        problem: String,
-    },
-    /// It states no version where one belongs.
-    #[error("no version is stated: {expected}; {help}")]
-    Missing {
-        /// Where it was looked for.
-        expected: String,
-        /// What to do.
-        help: String,
-    },
-    /// The version is made by a tool, not stated.
-    #[error("line {line}: the version is dynamic, made by the build tool; {help}")]
-    Dynamic {
-        /// From 1.
-        line: usize,
-        /// What to do.
-        help: String,
-    },
-    /// The version is written in a way that cannot be spliced.
-    #[error("line {line}: {problem}; write it as a plain string such as \"1.2.3\"")]
-    Unsupported {
-        /// From 1.
-        line: usize,
-        /// What is odd about it.
-        problem: String,
-    },
-    /// Which one is meant is not clear.
-    #[error(
-        "the pattern matches {found} times (lines {lines}) where {expected} was stated; \
-         narrow the pattern or state `matches`"
-    )]
-    Ambiguous {
-        /// How often it matches.
-        found: usize,
-        /// How often it should.
-        expected: usize,
-        /// The lines of the first matches.
-        lines: String,
-    },
-    /// The pattern itself is wrong.
-    #[error("the pattern `{pattern}` cannot be used: {problem}")]
-    Pattern {
-        /// The pattern, shortened.
-        pattern: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The version is legal, but not in this kind of file.
-    #[error("{version} cannot be written to {format}: {problem}")]
-    Unsuitable {
-        /// The version to write.
-        version: Version,
-        /// The kind of file.
-        format: &'static str,
-        /// Why not.
-        problem: String,
-    },
-    /// One file states several versions.
-    #[error("line {line} states {text}, but line {first} states {other}; make them agree")]
-    Disagree {
-        /// The line of the one that differs, from 1.
-        line: usize,
-        /// What it states.
-        text: String,
-        /// The first one's line, from 1.
-        first: usize,
-        /// What that states.
-        other: String,
-    },
-    /// What is stated is no version.
-    #[error("line {line}: {error}")]
-    NotAVersion {
-        /// From 1.
-        line: usize,
-        /// What is wrong with it.
-        error: VersionError,
-    },
-    /// Read back, the edited text does not state the new version.
-    #[error("after the edit line {line} states `{text}` instead of {version}; nothing was kept, {help}")]
-    NotWritten {
-        /// The version to write.
-        version: Version,
-        /// From 1.
-        line: usize,
-        /// What was read back.
-        text: String,
-        /// What to do.
-        help: String,
-    },
-}
-
-/// The pattern of Python's `__version__ = "1.2.3"`.
-const PYTHON_MODULE: &str = r#"(?m)^__version__[ \t]*(?::[ \t]*str[ \t]*)?=[ \t]*["']([^"'\r\n]+)["']"#;
-
-/// The kind of holder a file of this name (without folders) usually is. For `Cargo.lock` the package
-/// names are left for the caller to fill in.
-pub fn detect(file_name: &str) -> Option<HolderKind> {
-    match file_name {
-        "Cargo.toml" => Some(HolderKind::CargoToml {}),
-        "Cargo.lock" => Some(HolderKind::CargoLock { packages: Vec::new() }),
-        "pyproject.toml" => Some(HolderKind::PyprojectToml {}),
-        "package.json" => Some(HolderKind::PackageJson {}),
-        "package-lock.json" | "npm-shrinkwrap.json" => Some(HolderKind::PackageLockJson {}),
-        "VERSION" | "VERSION.txt" | "version.txt" => Some(HolderKind::PlainText {}),
-        "__init__.py" | "__about__.py" | "__version__.py" | "_version.py" | "version.py" => {
-            Some(HolderKind::Regex { pattern: PYTHON_MODULE.to_owned(), matches: 1 })
-        }
-        _ => None,
+    /// Whether it states `version`, as far as its spelling can tell.
+    pub fn states(&self, version: &Version) -> bool {
+        self.spelling.write(version).is_ok_and(|text| text == self.text)
+            || self.version().is_ok_and(|stated| is_same(&stated, version))
     }
 }
 
 /// Every place where `source` states the version: at least one, in order.
+///
+/// # Errors
+/// When there is none, when it is not clear which one is meant, and when it cannot be spliced.
 pub fn read(kind: &HolderKind, source: &str) -> Result<Vec<Found>, HolderError> {
     if source.len() > LARGEST {
         return Err(HolderError::TooLarge { size: source.len() });
@@ -203,36 +84,60 @@ pub fn read(kind: &HolderKind, source: &str) -> Result<Vec<Found>, HolderError> 
     // Parsers differ on the byte order mark, so none sees it.
     let bare = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mark = source.len() - bare.len();
-    let mut spans = match kind {
-        HolderKind::CargoToml {} => toml::cargo_toml(bare)?,
-        HolderKind::CargoLock { packages } => toml::cargo_lock(bare, packages)?,
-        HolderKind::PyprojectToml {} => toml::pyproject(bare)?,
-        HolderKind::PackageJson {} => json::package(bare)?,
-        HolderKind::PackageLockJson {} => json::package_lock(bare)?,
-        HolderKind::PlainText {} => pattern::plain_text(bare)?,
-        HolderKind::Regex { pattern, matches } => pattern::find(bare, pattern, *matches)?,
-    };
-    spans.sort();
-    Ok(spans
-        .into_iter()
-        .map(|span| Found {
-            line: line_of(bare, span.start),
+    refuse_conflict(bare)?;
+    let mut places = kind.places(bare)?;
+    places.sort();
+    places.dedup_by_key(|place| place.span);
+    let (mut line, mut counted) = (1, 0);
+    let mut found = Vec::with_capacity(places.len());
+    let mut end = 0;
+    for Place { mut span, spelling } in places {
+        if span.start < end {
+            return Err(HolderError::Unsupported {
+                line: line_of(bare, span.start),
+                problem: "the version stands inside of another one".to_owned(),
+            });
+        }
+        end = span.end;
+        let text = &bare[span.start..span.end];
+        // `v1.2.3` is the version 1.2.3 with a letter that stays.
+        if text.starts_with(['v', 'V']) && text[1..].starts_with(|next: char| next.is_ascii_digit()) {
+            span.start += 1;
+        }
+        line += bare[counted..span.start].bytes().filter(|byte| *byte == b'\n').count();
+        counted = span.start;
+        found.push(Found {
+            line,
             text: bare[span.start..span.end].to_owned(),
             span: Span::new(span.start + mark, span.end + mark),
-        })
-        .collect())
+            spelling,
+        });
+    }
+    Ok(found)
 }
 
 /// The one version that `source` states, in every place [`read`] finds.
+///
+/// # Errors
+/// As [`read`], when the places disagree, and when what is stated is no version.
 pub fn stated(kind: &HolderKind, source: &str) -> Result<Version, HolderError> {
-    let places = read(kind, source)?;
-    let Some(first) = places.first() else {
+    agreed(&read(kind, source)?).map(|(version, _)| version)
+}
+
+/// The version that all places state, and the line of the one that says it whole.
+///
+/// # Errors
+/// When they disagree, and when what is stated is no version.
+pub fn agreed(places: &[Found]) -> Result<(Version, usize), HolderError> {
+    let whole = |place: &&Found| place.spelling != Spelling::Number;
+    let Some(first) = places.iter().find(whole).or(places.first()) else {
         return Err(HolderError::Missing {
             expected: "the file was searched".to_owned(),
             help: "state one such as 0.1.0 there".to_owned(),
         });
     };
-    if let Some(other) = places.iter().find(|place| place.text != first.text) {
+    let version = first.version().map_err(|error| HolderError::NotAVersion { line: first.line, error })?;
+    if let Some(other) = places.iter().find(|place| !place.states(&version)) {
         return Err(HolderError::Disagree {
             line: other.line,
             text: shown(&other.text),
@@ -240,47 +145,83 @@ pub fn stated(kind: &HolderKind, source: &str) -> Result<Version, HolderError> {
             other: shown(&first.text),
         });
     }
-    first.version().map_err(|error| HolderError::NotAVersion { line: first.line, error })
+    Ok((version, first.line))
 }
 
 /// `source` stating `version` in every place [`read`] finds; no other byte differs.
 ///
-/// The edited text is read again, and refused unless it states `version` everywhere.
+/// The edited text is read again, and refused unless it states `version` in the same places and in no other.
+///
+/// # Errors
+/// As [`read`], and when the version has no spelling there.
 pub fn write(kind: &HolderKind, source: &str, version: &Version) -> Result<String, HolderError> {
-    if *kind == (HolderKind::PyprojectToml {}) {
-        toml::require_python_version(version)?;
-    }
     let places = read(kind, source)?;
-    let text = version.to_string();
-    let mut edited = String::with_capacity(source.len() + places.len() * text.len());
+    // What is no version now could not be put back.
+    agreed(&places)?;
+    let mut edited = String::with_capacity(source.len() + places.len() * 16);
     let mut copied = 0;
     for place in &places {
+        let text = place.spelling.write(version).map_err(|problem| HolderError::Unsuitable {
+            version: version.clone(),
+            problem: format!("line {}: {problem}", place.line),
+        })?;
         edited.push_str(&source[copied..place.span.start]);
         edited.push_str(&text);
         copied = place.span.end;
     }
     edited.push_str(&source[copied..]);
+    if let HolderKind::CargoToml { packages } | HolderKind::CargoRequirements { packages } = kind {
+        cargo::admits(edited.strip_prefix('\u{feff}').unwrap_or(&edited), packages, version)?;
+    }
     let again = read(kind, &edited)?;
-    let failed = |line, text: String| HolderError::NotWritten {
-        version: version.clone(),
-        line,
-        text,
-        help: match kind {
-            HolderKind::Regex { .. } => "widen the pattern so that it matches this version whole".to_owned(),
-            _ => "please report this with the file".to_owned(),
-        },
-    };
-    if let Some(place) = again.iter().find(|place| place.text != text) {
-        return Err(failed(place.line, crate::text::sanitize_line(&place.text)));
+    let other = again.iter().find(|place| place.spelling.write(version).as_deref() != Ok(&place.text));
+    if let Some(place) = other {
+        return Err(HolderError::NotWritten {
+            version: version.clone(),
+            line: place.line,
+            text: crate::text::sanitize_line(&place.text),
+            help: match kind {
+                HolderKind::Regex { .. } => {
+                    "widen the pattern so that it matches this version whole".to_owned()
+                }
+                _ => "please report this with the file".to_owned(),
+            },
+        });
     }
     if again.len() != places.len() {
-        return Err(failed(again.first().map_or(1, |place| place.line), format!("{} places", again.len())));
+        return Err(HolderError::Blurred {
+            version: version.clone(),
+            found: again.len(),
+            expected: places.len(),
+        });
     }
     Ok(edited)
 }
 
-fn one() -> usize {
-    1
+/// Whether the text at `other` says the version that the one at `span` says.
+fn says_same(source: &str, span: Span, other: Span) -> bool {
+    let read = |span: Span| Spelling::SemVer.read(&source[span.start..span.end]);
+    matches!((read(span), read(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Refuses a file in which git left both sides of a merge: formats without syntax of their own would not notice.
+fn refuse_conflict(source: &str) -> Result<(), HolderError> {
+    let Some(begin) = line_start(source, "<<<<<<< ") else { return Ok(()) };
+    match line_start(&source[begin..], ">>>>>>> ") {
+        Some(_) => Err(HolderError::Conflict { line: line_of(source, begin) }),
+        None => Ok(()),
+    }
+}
+
+fn line_start(source: &str, marker: &str) -> Option<usize> {
+    source.match_indices(marker).map(|(at, _)| at).find(|at| *at == 0 || source[..*at].ends_with('\n'))
+}
+
+/// The lines of the first of these, for messages.
+fn lines(source: &str, spans: &[Span]) -> String {
+    let lines: Vec<String> =
+        spans.iter().take(10).map(|span| line_of(source, span.start).to_string()).collect();
+    lines.join(", ")
 }
 
 fn line_of(source: &str, offset: usize) -> usize {

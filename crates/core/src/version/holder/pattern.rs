@@ -2,8 +2,8 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::super::{Version, shown};
-use super::{HolderError, line_of};
+use super::super::shown;
+use super::{HolderError, Spelling, line_of};
 use crate::diagnostic::Span;
 
 /// The longest pattern, in bytes, and the largest program it may compile to.
@@ -24,7 +24,32 @@ pub(super) fn plain_text(source: &str) -> Result<Vec<Span>, HolderError> {
     Ok(vec![Span::new(start, start + bare.len())])
 }
 
-pub(super) fn find(source: &str, pattern: &str, expected: usize) -> Result<Vec<Span>, HolderError> {
+/// The matches, when there are as many as stated.
+pub(super) fn counted(
+    source: &str,
+    what: &'static str,
+    spans: Vec<Span>,
+    expected: usize,
+) -> Result<Vec<Span>, HolderError> {
+    if spans.is_empty() {
+        return Err(HolderError::Missing {
+            expected: format!("{what} is nowhere in the file"),
+            help: "write it as the file does".to_owned(),
+        });
+    }
+    if spans.len() != expected {
+        let lines = super::lines(source, &spans);
+        return Err(HolderError::Ambiguous { what, found: spans.len(), expected, lines });
+    }
+    Ok(spans)
+}
+
+pub(super) fn find(
+    source: &str,
+    pattern: &str,
+    expected: usize,
+    spelling: Spelling,
+) -> Result<Vec<Span>, HolderError> {
     let regex = compile(pattern)?;
     let group = regex.capture_names().position(|name| name == Some("version"));
     let group = match (group, regex.captures_len()) {
@@ -46,7 +71,7 @@ pub(super) fn find(source: &str, pattern: &str, expected: usize) -> Result<Vec<S
             lines.push(line);
         }
         if found <= expected {
-            spans.push(version_in(source, matched.start(), matched.as_str())?);
+            spans.push(version_in(source, matched.start(), matched.as_str(), spelling)?);
         }
     }
     if found == 0 {
@@ -56,7 +81,8 @@ pub(super) fn find(source: &str, pattern: &str, expected: usize) -> Result<Vec<S
         });
     }
     if found != expected {
-        return Err(HolderError::Ambiguous { found, expected, lines: lines.join(", ") });
+        let what = "the pattern";
+        return Err(HolderError::Ambiguous { what, found, expected, lines: lines.join(", ") });
     }
     Ok(spans)
 }
@@ -82,12 +108,12 @@ fn compile(pattern: &str) -> Result<Regex, HolderError> {
 }
 
 /// The version inside `text`, which starts at the byte `offset`: all of it, or the only one in it.
-fn version_in(source: &str, offset: usize, text: &str) -> Result<Span, HolderError> {
+fn version_in(source: &str, offset: usize, text: &str, spelling: Spelling) -> Result<Span, HolderError> {
     let bare = text.strip_prefix('v').unwrap_or(text);
-    if Version::parse(bare).is_ok() {
+    if bare.len() <= 256 && spelling.read(bare).is_ok() && bare.trim() == bare {
         return Ok(Span::new(offset + text.len() - bare.len(), offset + text.len()));
     }
-    let mut inside = candidates(text);
+    let mut inside = candidates(text, spelling);
     match (inside.pop(), inside.is_empty()) {
         (Some((start, end)), true) => Ok(Span::new(offset + start, offset + end)),
         (Some(_), false) => Err(HolderError::Unsupported {
@@ -102,7 +128,7 @@ fn version_in(source: &str, offset: usize, text: &str) -> Result<Span, HolderErr
 }
 
 /// Every version standing by itself in `text`, as byte ranges.
-fn candidates(text: &str) -> Vec<(usize, usize)> {
+fn candidates(text: &str, spelling: Spelling) -> Vec<(usize, usize)> {
     let part = |character: char| character.is_ascii_alphanumeric() || ".-+".contains(character);
     let mut found = Vec::new();
     let mut at = 0;
@@ -112,7 +138,7 @@ fn candidates(text: &str) -> Vec<(usize, usize)> {
             text[start..].find(|character| !part(character)).map_or(text.len(), |length| start + length);
         let word = text[start..end].trim_end_matches(['.', '-', '+']);
         let bare = word.strip_prefix('v').unwrap_or(word);
-        if bare.len() <= 256 && Version::parse(bare).is_ok() {
+        if bare.len() <= 256 && spelling.read(bare).is_ok() {
             let first = start + word.len() - bare.len();
             found.push((first, first + bare.len()));
         }
