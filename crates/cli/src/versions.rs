@@ -16,7 +16,8 @@ use windlass_history::{Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
-use crate::facts::{Repository, today};
+use crate::facts::{self, Repository, today};
+use crate::holders;
 use crate::project::Project;
 use crate::withdrawn::{self, Why};
 
@@ -109,6 +110,18 @@ pub fn policy(project: &Project, unit: &Unit) -> Result<Policy> {
     })
 }
 
+/// What the files of the unit state. Those of packages are not read here yet: a package's first release is 0.1.0 then,
+/// or named.
+///
+/// # Errors
+/// When they disagree, or one cannot be read.
+pub fn stated(project: &Project, unit: &Unit) -> Result<Option<Version>> {
+    match unit.package {
+        None => facts::agreed(&holders::read(project)?),
+        Some(_) => Ok(None),
+    }
+}
+
 /// Weighs one unit.
 ///
 /// # Errors
@@ -154,19 +167,20 @@ pub fn weigh_all(
     let asked = Asked::of(request)?;
     let mut prepared = Vec::new();
     for weighed in &all {
-        prepared.push(weighed.prepare(project, repository, request, &asked)?);
+        let stated = stated(project, &weighed.unit)?;
+        prepared.push((weighed.prepare(project, repository, request, &asked)?, stated));
     }
     let inputs: Vec<PackageInput<'_>> = all
         .iter()
         .zip(&prepared)
         .zip(&outdated)
-        .map(|((weighed, prepared), outdated)| PackageInput {
+        .map(|((weighed, (prepared, stated)), outdated)| PackageInput {
             name: weighed.unit.package.as_deref().unwrap_or_default(),
             depends_on: &weighed.unit.depends_on,
             linked: weighed.unit.linked.as_deref(),
             outdated,
             baseline: &weighed.baseline,
-            input: prepared.input(weighed, &asked, None),
+            input: prepared.input(weighed, &asked, stated.as_ref()),
         })
         .collect();
     let decided = decide_all(&inputs);

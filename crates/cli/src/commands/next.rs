@@ -13,9 +13,9 @@ use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::facts::{self, Repository, VersionRequest};
 use crate::project::Project;
+use crate::report;
 use crate::session::Session;
 use crate::versions::{self, Weighed};
-use crate::{holders, report};
 
 /// Print the next version
 #[derive(Debug, Args)]
@@ -112,10 +112,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     if !project.config.packages.is_empty() && request.package.is_none() {
         return all(arguments, &project, &repository, &request, session);
     }
-    let stated = match &request.package {
-        None => facts::agreed(&holders::read(&project)?)?,
-        Some(_) => None,
-    };
+    let stated = versions::stated(&project, &request.unit(&project)?)?;
     let weighed = versions::weigh(&project, &repository, stated.as_ref(), &request)?;
     let explained = explain(&repository, &weighed)?;
     if let Err(error) = &weighed.outcome {
