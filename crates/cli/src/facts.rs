@@ -7,7 +7,7 @@ use windlass_core::changelog::Changelog;
 use windlass_core::changelog::notes::{NotesFacts, render};
 use windlass_core::commit::Commit;
 use windlass_core::config::{Sign, Unit};
-use windlass_core::plan::{Facts, HolderFact, ReleaseFact};
+use windlass_core::plan::{Facts, ReleaseFact};
 use windlass_core::version::next::{Decision, NextError};
 use windlass_core::version::{Policy, Version, parse_version};
 use windlass_history::History;
@@ -189,9 +189,9 @@ pub fn commits_since_release(
 /// # Errors
 /// As [`next`], and when a holder or the changelog cannot be read.
 pub fn facts(project: &Project, repository: &Repository, release: Option<&VersionRequest>) -> Result<Facts> {
-    let holders = holders::read(project)?;
-    let stated = holders.first().and_then(|holder| parse_version(&holder.version).ok());
     let unit = release.cloned().unwrap_or_default().unit(project)?;
+    let holders = holders::of_unit(project, &unit)?;
+    let stated = holders.first().and_then(|holder| parse_version(&holder.version).ok());
     let changelog = changelog_of(project, &unit)?;
     let fact = match release {
         None => None,
@@ -290,12 +290,4 @@ pub fn today(project: &Project) -> jiff::civil::Date {
         Some(moment) => moment.to_zoned(jiff::tz::TimeZone::UTC).date(),
         None => jiff::Zoned::now().date(),
     }
-}
-
-/// What the holders state, when they agree.
-///
-/// # Errors
-/// When they state different versions.
-pub fn agreed(holders: &[HolderFact]) -> Result<Option<Version>> {
-    holders::agreed(holders)
 }

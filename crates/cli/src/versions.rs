@@ -16,7 +16,7 @@ use windlass_history::{Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
-use crate::facts::{self, Repository, today};
+use crate::facts::{Repository, today};
 use crate::holders;
 use crate::project::Project;
 use crate::withdrawn::{self, Why};
@@ -110,16 +110,25 @@ pub fn policy(project: &Project, unit: &Unit) -> Result<Policy> {
     })
 }
 
-/// What the files of the unit state. Those of packages are not read here yet: a package's first release is 0.1.0 then,
-/// or named.
+/// The version that the files of a unit state, when they state one and agree.
 ///
 /// # Errors
-/// When they disagree, or one cannot be read.
+/// When one cannot be read, and when they disagree.
 pub fn stated(project: &Project, unit: &Unit) -> Result<Option<Version>> {
-    match unit.package {
-        None => facts::agreed(&holders::read(project)?),
-        Some(_) => Ok(None),
+    holders::agreed(&holders::of_unit(project, unit)?)
+}
+
+/// Refuses a request for one version in a repository whose packages each have their own.
+///
+/// # Errors
+/// When the request is for an exact version, a step, a hotfix or a promotion.
+pub fn require_one_package(project: &Project, request: &VersionRequest) -> Result<()> {
+    if request.exact.is_none() && request.bump.is_none() && !request.hotfix && request.promote.is_none() {
+        return Ok(());
     }
+    let names: Vec<&str> = project.config.packages.keys().map(String::as_str).collect();
+    Err(CommandError::invalid("this repository has packages, and the version is one package's")
+        .hint(format!("name it with --package: {}", sanitize_line(&names.join(", ")))))
 }
 
 /// Weighs one unit.

@@ -4,14 +4,18 @@ use clap::Args;
 use serde::Serialize;
 use windlass_actions::adapters::files as workspace;
 use windlass_core::changelog::{self, Changelog};
+use windlass_core::config::Unit;
+use windlass_core::plan::HolderFact;
+use windlass_core::text::sanitize_line;
 use windlass_core::version::Version;
+use windlass_core::version::next::NextError;
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::facts::{self, Repository, VersionRequest};
 use crate::project::Project;
 use crate::session::Session;
-use crate::{files, holders, report};
+use crate::{files, holders, report, versions};
 
 /// Write the next version into every file that states it, and commit
 #[derive(Debug, Args)]
@@ -25,6 +29,9 @@ pub struct Arguments {
     /// Release on this channel: alpha, beta, rc, stable or hotfix
     #[arg(long, value_name = "CHANNEL")]
     pub channel: Option<String>,
+    /// This package; without it, in a repository with packages, each that has something to release
+    #[arg(long, value_name = "NAME")]
+    pub package: Option<String>,
     /// Print the current and the next version, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -36,16 +43,35 @@ pub struct Arguments {
 /// What was done.
 #[derive(Debug, Serialize)]
 pub struct Output {
-    /// What the files stated before.
-    pub current: Option<String>,
-    /// The version they state now, or would.
-    pub next: String,
+    /// The versions: one, or one for each package that is released.
+    pub versions: Vec<Raised>,
     /// The files, or those that would be written.
     pub files: Vec<String>,
     /// The commit, when one was made.
     pub commit: Option<String>,
     /// Nothing was changed.
     pub dry_run: bool,
+}
+
+/// A version that rises.
+#[derive(Debug, Serialize)]
+pub struct Raised {
+    /// The package, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// What the files stated before.
+    pub current: Option<String>,
+    /// The version they state now, or would.
+    pub next: String,
+}
+
+/// A unit that is released, the files that state its version, and what they are to state.
+struct Pick {
+    unit: Unit,
+    holders: Vec<HolderFact>,
+    stated: Option<Version>,
+    next: Version,
+    written: Version,
 }
 
 /// Bumps.
@@ -56,29 +82,17 @@ pub struct Output {
 pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
     let repository = Repository::read(&project)?;
-    let mut found = holders::read(&project)?;
-    if !arguments.dry_run && holders::finish(&project, &found)? {
-        found = holders::read(&project)?;
-    }
-    if found.is_empty() {
-        return Err(CommandError::invalid("no file here states a version")
-            .hint("list them under [version] holders in windlass.toml"));
-    }
-    let stated = holders::agreed(&found)?;
-    let hotfix = arguments.kind.as_deref() == Some("hotfix");
-    let request = VersionRequest {
-        exact: arguments.version.clone(),
-        bump: arguments.kind.clone().filter(|_| !hotfix),
-        hotfix,
-        channel: arguments.channel.clone(),
-        ..VersionRequest::default()
-    };
-    let next = facts::next(&project, &repository, stated.as_ref(), &request)?.decision;
-    let written = holders::to_state(&project, &next.version);
-    let edits = edits(&project, &found, &written)?;
+    let picks = picks(arguments, &project, &repository)?;
+    let edits = edits(&project, &picks)?;
     let mut output = Output {
-        current: stated.map(|version| version.to_string()),
-        next: next.version.to_string(),
+        versions: picks
+            .iter()
+            .map(|pick| Raised {
+                package: pick.unit.package.clone(),
+                current: pick.stated.as_ref().map(Version::to_string),
+                next: pick.next.to_string(),
+            })
+            .collect(),
         files: edits.iter().map(|(path, _)| path.clone()).collect(),
         commit: None,
         dry_run: arguments.dry_run,
@@ -86,10 +100,11 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     if !arguments.dry_run {
         refuse_dirty(&repository, &output.files, !arguments.no_commit)?;
         workspace::replace(&project.root, &edits).map_err(facts::failed)?;
-        holders::verify(&project, &found, &written)?;
+        for pick in &picks {
+            holders::verify(&project, &pick.holders, &pick.written)?;
+        }
         if !arguments.no_commit && !edits.is_empty() {
-            let message = format!("chore(release): bump version to {}", next.version);
-            output.commit = Some(crate::commit::paths(&project, &output.files, &message)?);
+            output.commit = Some(crate::commit::paths(&project, &output.files, &message(&picks))?);
         }
     }
     if session.report.is_json() {
@@ -101,34 +116,113 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Each file with its new text; those that say it already are left out.
-fn edits(
-    project: &Project,
-    holders: &[windlass_core::plan::HolderFact],
-    version: &Version,
-) -> Result<Vec<(String, String)>> {
-    let mut edits: Vec<(String, String)> = Vec::new();
-    for holder in holders {
-        // One file may state the version in several places, each found in its own way.
-        let known = edits.iter().position(|(path, _)| *path == holder.path);
-        let source = match known {
-            Some(index) => edits[index].1.clone(),
-            None => files::read(&project.root.join(&holder.path), &holder.path, files::LARGEST_FILE)?,
+/// What is raised: the unit asked for; without one in a repository with packages, each that has something to release.
+fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> Result<Vec<Pick>> {
+    let hotfix = arguments.kind.as_deref() == Some("hotfix");
+    let request = VersionRequest {
+        exact: arguments.version.clone(),
+        bump: arguments.kind.clone().filter(|_| !hotfix),
+        hotfix,
+        channel: arguments.channel.clone(),
+        package: arguments.package.clone(),
+        ..VersionRequest::default()
+    };
+    if project.config.packages.is_empty() || request.package.is_some() {
+        let unit = request.unit(project)?;
+        let (holders, stated) = stated(arguments, project, &unit)?;
+        let next = facts::next(project, repository, stated.as_ref(), &request)?.decision.version;
+        return Ok(vec![Pick { written: holders::to_state(project, &next), unit, holders, stated, next }]);
+    }
+    versions::require_one_package(project, &request)?;
+    for unit in project.config.units() {
+        // What a killed bump left is finished before anything is read.
+        stated(arguments, project, &unit)?;
+    }
+    let mut picks = Vec::new();
+    for weighed in versions::weigh_all(project, repository, &request)? {
+        let next = match &weighed.outcome {
+            Ok(decision) => decision.version.clone(),
+            Err(NextError::NothingToRelease { .. }) => continue,
+            Err(error) => {
+                let package = weighed.unit.package.as_deref().unwrap_or_default();
+                return Err(CommandError::invalid(format!("{}: {error}", sanitize_line(package))));
+            }
         };
-        let text = holders::written(holder, &source, version)?;
-        match known {
-            Some(index) => edits[index].1 = text,
-            None if text != source => edits.push((holder.path.clone(), text)),
-            None => {}
+        let (holders, stated) = stated(arguments, project, &weighed.unit)?;
+        picks.push(Pick {
+            written: holders::to_state(project, &next),
+            unit: weighed.unit,
+            holders,
+            stated,
+            next,
+        });
+    }
+    if picks.is_empty() {
+        return Err(CommandError::new(Exit::NothingToRelease, "no package has anything to release"));
+    }
+    Ok(picks)
+}
+
+/// The files that state the version of a unit, and what they state.
+fn stated(
+    arguments: &Arguments,
+    project: &Project,
+    unit: &Unit,
+) -> Result<(Vec<HolderFact>, Option<Version>)> {
+    let mut found = holders::of_unit(project, unit)?;
+    if !arguments.dry_run && holders::finish(project, &found)? {
+        found = holders::of_unit(project, unit)?;
+    }
+    if found.is_empty() {
+        let (whose, table) = match &unit.package {
+            Some(name) => {
+                (format!(" of {}", sanitize_line(name)), format!("[packages.{}]", sanitize_line(name)))
+            }
+            None => (String::new(), "[version]".to_owned()),
+        };
+        return Err(CommandError::invalid(format!("no file here states the version{whose}"))
+            .hint(format!("list them under {table} holders in windlass.toml")));
+    }
+    let stated = holders::agreed(&found)?;
+    Ok((found, stated))
+}
+
+/// The message of the commit.
+fn message(picks: &[Pick]) -> String {
+    let named = |pick: &Pick| match &pick.unit.package {
+        Some(package) => format!("{package} to {}", pick.next),
+        None => format!("version to {}", pick.next),
+    };
+    format!("chore(release): bump {}", picks.iter().map(named).collect::<Vec<_>>().join(", "))
+}
+
+/// Each file with its new text; those that say it already are left out.
+fn edits(project: &Project, picks: &[Pick]) -> Result<Vec<(String, String)>> {
+    let mut texts: Vec<(String, String, String)> = Vec::new();
+    for pick in picks {
+        for holder in &pick.holders {
+            // One file may state versions in several places, and those of several packages.
+            let index = match texts.iter().position(|(path, ..)| *path == holder.path) {
+                Some(index) => index,
+                None => {
+                    let place = project.root.join(&holder.path);
+                    let source = files::read(&place, &holder.path, files::LARGEST_FILE)?;
+                    texts.push((holder.path.clone(), source.clone(), source));
+                    texts.len() - 1
+                }
+            };
+            texts[index].2 = holders::written(holder, &texts[index].2, &pick.written)?;
+        }
+        let path = &pick.unit.changelog;
+        let known = texts.iter().any(|(known, ..)| known == path);
+        let changelog = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
+        if let Some(source) = changelog.filter(|_| !known) {
+            let placed = with_unreleased(&source)?;
+            texts.push((path.clone(), source, placed));
         }
     }
-    if let Some(source) = facts::changelog(project)? {
-        let placed = with_unreleased(&source)?;
-        if placed != source {
-            edits.push((project.config.changelog.path.clone(), placed));
-        }
-    }
-    Ok(edits)
+    let changed = texts.into_iter().filter(|(_, source, text)| source != text);
+    Ok(changed.map(|(path, _, text)| (path, text)).collect())
 }
 
 /// The changelog with a place for the entries of the release, when it has none.

@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
                 }
                 None => {
                     let repository = Repository::read(&project)?;
-                    let stated = facts::agreed(&holders::read(&project)?)?;
+                    let stated = holders::agreed(&holders::read(&project)?)?;
                     facts::next(&project, &repository, stated.as_ref(), &VersionRequest::default())?
                         .decision
                         .version

@@ -10,7 +10,7 @@ use windlass_core::text::sanitize_line;
 
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::facts::{self, Repository};
+use crate::facts::Repository;
 use crate::preflight;
 use crate::project::{Project, counted};
 use crate::session::Session;
@@ -198,7 +198,7 @@ fn configuration(project: &Project) -> Check {
 
 fn versions(project: &Project) -> Check {
     let read = holders::read(project);
-    match read.and_then(|holders| facts::agreed(&holders).map(|version| (holders, version))) {
+    match read.and_then(|holders| holders::agreed(&holders).map(|version| (holders, version))) {
         Ok((holders, Some(version))) => {
             let paths: Vec<&str> = holders.iter().map(|holder| holder.path.as_str()).collect();
             good("version", format!("{version} in {}", paths.join(", ")))

@@ -9,7 +9,7 @@ use windlass_core::text::sanitize_line;
 use windlass_core::version::next::{Decision, NextError};
 
 use crate::commands::VersionOptions;
-use crate::error::{CommandError, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::facts::{self, Repository, VersionRequest};
 use crate::project::Project;
@@ -142,11 +142,7 @@ fn all(
     request: &VersionRequest,
     session: &mut Session,
 ) -> Result<Exit> {
-    if request.exact.is_some() || request.bump.is_some() || request.hotfix || request.promote.is_some() {
-        let names: Vec<&str> = project.config.packages.keys().map(String::as_str).collect();
-        return Err(CommandError::invalid("this repository has packages, and the version is one package's")
-            .hint(format!("name it with --package: {}", sanitize_line(&names.join(", ")))));
-    }
+    versions::require_one_package(project, request)?;
     let all = versions::weigh_all(project, repository, request)?;
     let mut packages = Vec::new();
     for weighed in &all {

@@ -83,8 +83,12 @@ pub fn packages(packages: &[Explained], explain: bool, paint: Paint) -> String {
 
 /// `windlass bump`.
 pub fn bump(output: &bump::Output, paint: Paint) -> String {
-    let current = output.current.as_deref().unwrap_or("none");
-    let mut text = format!("{current} -> {}\n", paint.bold(&output.next));
+    let mut text = String::new();
+    for raised in &output.versions {
+        let package = raised.package.as_deref().map(|name| format!("{} ", sanitize_line(name)));
+        let current = raised.current.as_deref().unwrap_or("none");
+        let _ = writeln!(text, "{}{current} -> {}", package.unwrap_or_default(), paint.bold(&raised.next));
+    }
     for path in &output.files {
         let verb = if output.dry_run { "would write" } else { "wrote" };
         let _ = writeln!(text, "  {verb} {}", sanitize_line(path));

@@ -142,3 +142,54 @@ fn a_release_that_was_rolled_back_spends_its_number() {
         ran.out
     );
 }
+
+#[test]
+fn packages_are_bumped_together_or_one_by_one() {
+    let repo = RepoBuilder::new();
+    let manifest = |version: &str| format!("{{ \"name\": \"x\", \"version\": \"{version}\" }}\n");
+    repo.file(
+        "windlass.toml",
+        "[packages.api]\npath = \"api\"\ndepends_on = [\"lib\"]\n[packages.lib]\npath = \"lib\"\n\
+         [packages.site]\npath = \"site\"\n",
+    );
+    for package in ["api", "lib", "site"] {
+        repo.file(&format!("{package}/package.json"), manifest("1.0.0"));
+    }
+    repo.commit("feat: begin");
+    for package in ["api", "lib", "site"] {
+        repo.tag(&format!("{package}-v1.0.0"));
+    }
+    let nothing = windlass(&repo, &["bump"]);
+    assert_eq!(nothing.code, 3, "{}", nothing.err);
+    repo.file("lib/x.js", "1").commit("feat: x");
+
+    let dry = windlass(&repo, &["bump", "--dry-run"]);
+    let told = "api 1.0.0 -> 1.0.1\nlib 1.0.0 -> 1.1.0\n  would write api/package.json\n  would write lib/package.json\n";
+    assert_eq!((dry.code, dry.out.as_str()), (0, told), "{}", dry.err);
+    let which = windlass(&repo, &["bump", "patch"]);
+    assert!(which.code == 2 && which.err.contains("--package: api, lib, site"), "{}", which.err);
+    let one = windlass(&repo, &["bump", "minor", "--package", "site", "--no-commit"]);
+    assert_eq!((one.code, one.out.lines().next()), (0, Some("site 1.0.0 -> 1.1.0")), "{}", one.err);
+    assert_eq!(repo.read("site/package.json"), manifest("1.1.0"));
+    repo.git(&["checkout", "--quiet", "site/package.json"]);
+
+    assert_eq!(windlass(&repo, &["bump"]).code, 0);
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "chore(release): bump api to 1.0.1, lib to 1.1.0");
+    assert_eq!(repo.read("lib/package.json"), manifest("1.1.0"));
+    assert_eq!(repo.read("site/package.json"), manifest("1.0.0"));
+}
+
+#[test]
+fn a_package_is_planned_with_its_own_files() {
+    let repo = RepoBuilder::new();
+    repo.file("windlass.toml", "[packages.api]\npath = \"api\"\n")
+        .file("package.json", "{ \"name\": \"root\", \"version\": \"9.0.0\" }\n")
+        .file("api/package.json", "{ \"name\": \"api\", \"version\": \"0.4.0\" }\n");
+    repo.commit("feat: begin");
+    // Nothing is released yet: the first version is the one the package states.
+    assert_eq!(windlass(&repo, &["next", "--package", "api"]).out, "0.4.0\n");
+    runbook(&repo, "release", "### Write\n\n```yaml\nuses: version.write\n```\n");
+    let plan = windlass(&repo, &["plan", "--package", "api", "--bump", "minor"]);
+    assert!(plan.out.contains("api/package.json"), "{}{}", plan.out, plan.err);
+    assert!(!plan.out.contains(" package.json"), "{}", plan.out);
+}
