@@ -1,17 +1,20 @@
 //! Commit text as Markdown list items: it can neither start a block, nor a comment, nor a tag.
 
-use crate::commit::Conventional;
+use crate::commit::{Conventional, Reference};
 use crate::text::{sanitize, sanitize_line};
 
 /// `**scope:** Description (#12)`.
-pub(super) fn text(change: &Conventional, references: &[String]) -> String {
+pub(super) fn text(change: &Conventional<'_>, references: &[Reference<'_>]) -> String {
     let mut text = String::new();
     if let Some(scope) = &change.scope {
         text.push_str(&format!("**{}:** ", inline(scope)));
     }
     text.push_str(&capitalized(&inline(&change.description)));
-    let more: Vec<&str> =
-        references.iter().map(String::as_str).filter(|one| !mentions(&change.description, one)).collect();
+    let more: Vec<&str> = references
+        .iter()
+        .filter(|one| (one.leading || one.action.is_some()) && !mentions(&change.description, &one.name))
+        .map(|one| one.name.as_ref())
+        .collect();
     if !more.is_empty() {
         text.push_str(&format!(" ({})", more.join(", ")));
     }

@@ -34,7 +34,7 @@ impl Group {
     }
 
     /// Where a change belongs; `None` when its users would not notice it.
-    fn of(change: &Conventional) -> Option<Self> {
+    fn of(change: &Conventional<'_>) -> Option<Self> {
         let scope = change.scope.as_deref().unwrap_or("").to_ascii_lowercase();
         match change.kind.as_deref()? {
             "security" => Some(Self::Security),

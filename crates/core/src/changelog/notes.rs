@@ -1,7 +1,7 @@
 //! Release notes and tag messages, for people.
 
 use super::entry;
-use crate::commit::{Commit, Conventional, without_reverted};
+use crate::commit::{Commit, Conventional, Reference, without_reverted};
 use crate::text::{sanitize, sanitize_line};
 use crate::version::Version;
 
@@ -25,13 +25,11 @@ pub struct NotesFacts<'a> {
 /// contributed.
 pub fn render(facts: &NotesFacts<'_>, section: Option<&str>, commits: &[Commit]) -> String {
     let told = without_reverted(commits);
-    let changes: Vec<(&Conventional, &[String])> = told
+    let changes: Vec<(&Conventional<'_>, &[Reference<'_>])> = told
         .iter()
         .rev()
         .filter(|(_, commit)| !commit.merge)
-        .flat_map(|(_, commit)| {
-            commit.changes().into_iter().map(|change| (change, commit.references.as_slice()))
-        })
+        .flat_map(|(_, commit)| commit.changes().iter().map(|change| (change, commit.references.as_slice())))
         .collect();
     let mut parts = vec![summary(facts, &changes)];
     let breaking = breaking(&changes);
@@ -93,7 +91,7 @@ impl Topic {
         Self::Other,
     ];
 
-    fn of(change: &Conventional) -> Option<Self> {
+    fn of(change: &Conventional<'_>) -> Option<Self> {
         let scope = change.scope.as_deref().unwrap_or("");
         match change.kind.as_deref() {
             None => Some(Self::Other),
@@ -124,7 +122,7 @@ impl Topic {
         }
     }
 
-    fn render(self, changes: &[(&Conventional, &[String])]) -> Option<String> {
+    fn render(self, changes: &[(&Conventional<'_>, &[Reference<'_>])]) -> Option<String> {
         let items: Vec<String> = changes
             .iter()
             .filter(|(change, _)| Self::of(change) == Some(self) && !change.description.is_empty())
@@ -134,7 +132,7 @@ impl Topic {
     }
 }
 
-fn summary(facts: &NotesFacts<'_>, changes: &[(&Conventional, &[String])]) -> String {
+fn summary(facts: &NotesFacts<'_>, changes: &[(&Conventional<'_>, &[Reference<'_>])]) -> String {
     if let Some(summary) = facts.summary.map(sanitize).filter(|summary| !summary.trim().is_empty()) {
         return summary.trim().to_owned();
     }
@@ -158,7 +156,7 @@ fn summary(facts: &NotesFacts<'_>, changes: &[(&Conventional, &[String])]) -> St
     format!("Version {}{told}.", facts.version)
 }
 
-fn breaking(changes: &[(&Conventional, &[String])]) -> Vec<String> {
+fn breaking(changes: &[(&Conventional<'_>, &[Reference<'_>])]) -> Vec<String> {
     changes
         .iter()
         .filter_map(|(change, references)| {
@@ -173,7 +171,7 @@ fn breaking(changes: &[(&Conventional, &[String])]) -> Vec<String> {
 }
 
 /// Everyone named as author or co-author, in order of appearance; machines and addresses are left out.
-fn contributors(told: &[(&Commit, Conventional)]) -> Vec<String> {
+fn contributors(told: &[(&Commit, Conventional<'_>)]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for (commit, understood) in told.iter().rev() {
         let co_authors = understood
