@@ -1,24 +1,52 @@
 //! Commit text as Markdown list items: it can neither start a block, nor a comment, nor a tag.
 
+use super::links::Site;
 use crate::commit::{Conventional, Reference};
 use crate::text::{sanitize, sanitize_line};
 
-/// `**scope:** Description (#12)`.
-pub(super) fn text(change: &Conventional<'_>, references: &[Reference<'_>]) -> String {
-    let mut text = String::new();
+/// `**scope:** Description (#12)`, the issue with its address where the site is known.
+pub(super) fn text(change: &Conventional<'_>, references: &[Reference<'_>], site: Option<&Site>) -> String {
+    let mut text = String::with_capacity(change.description.len() + 32);
     if let Some(scope) = &change.scope {
-        text.push_str(&format!("**{}:** ", inline(scope)));
+        text.push_str("**");
+        text.push_str(&inline(scope));
+        text.push_str(":** ");
     }
-    text.push_str(&capitalized(&inline(&change.description)));
-    let more: Vec<&str> = references
+    let (description, closing) = closing_references(&change.description);
+    text.push_str(&capitalized(&inline(description)));
+    let mut names: Vec<&str> = closing;
+    let more = references
         .iter()
-        .filter(|one| (one.leading || one.action.is_some()) && !mentions(&change.description, &one.name))
-        .map(|one| one.name.as_ref())
-        .collect();
-    if !more.is_empty() {
-        text.push_str(&format!(" ({})", more.join(", ")));
+        .filter(|one| (one.leading || one.action.is_some()) && !mentions(description, &one.name))
+        .map(|one| one.name.as_ref());
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if !names.is_empty() {
+        let linked: Vec<String> = names
+            .into_iter()
+            .map(|name| match site.and_then(|site| site.issue(name)) {
+                Some(url) => format!("[{name}]({url})"),
+                None => name.to_owned(),
+            })
+            .collect();
+        text.push_str(&format!(" ({})", linked.join(", ")));
     }
     text
+}
+
+/// What comes before a closing `(#12)`, and the names in it.
+fn closing_references(description: &str) -> (&str, Vec<&str>) {
+    let inside = description.strip_suffix(')').and_then(|open| open.rsplit_once(" ("));
+    let Some((before, inside)) = inside else { return (description, Vec::new()) };
+    let names: Vec<&str> = inside.split(", ").collect();
+    let are_numbers = names.iter().all(|name| {
+        let number = name.strip_prefix('#').unwrap_or_default();
+        (1..=9).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if are_numbers && !before.trim().is_empty() { (before, names) } else { (description, Vec::new()) }
 }
 
 /// One line of Markdown text that stays inside the block it is put in.
@@ -32,7 +60,10 @@ pub(super) fn inline(text: &str) -> String {
         if at > 0 {
             safe.push_str(if paired { "`" } else { "\\`" });
         }
-        safe.push_str(&if code { part.to_owned() } else { part.replace('<', "\\<") });
+        match code {
+            true => safe.push_str(part),
+            false => escape(part, &mut safe),
+        }
     }
     // What would start a block at the beginning of a list item.
     let numbered = safe.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -42,6 +73,40 @@ pub(super) fn inline(text: &str) -> String {
         safe.insert(safe.len() - numbered.len(), '\\');
     }
     safe
+}
+
+/// `part`, without tags, images and links to anything but pages.
+fn escape(part: &str, safe: &mut String) {
+    let mut rest = part;
+    while let Some(at) = rest.find(['<', '!', ']']) {
+        let (before, after) = rest.split_at(at);
+        safe.push_str(before);
+        let mark = &after[..1];
+        rest = &after[1..];
+        let page = |text: &str| {
+            ["https://", "http://"].iter().any(|scheme| {
+                text.as_bytes()
+                    .get(..scheme.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+            })
+        };
+        let escaped = match mark {
+            "<" => true,
+            "!" => {
+                safe.push('!');
+                if rest.starts_with('[') {
+                    safe.push('\\');
+                }
+                continue;
+            }
+            _ => rest.strip_prefix('(').is_some_and(|target| !page(target)),
+        };
+        if escaped {
+            safe.push('\\');
+        }
+        safe.push_str(mark);
+    }
+    safe.push_str(rest);
 }
 
 /// Text of several lines as paragraphs of a list item.
@@ -59,7 +124,7 @@ fn capitalized(text: &str) -> String {
 }
 
 /// Whether `text` names `reference` itself, not a longer number that starts like it.
-fn mentions(text: &str, reference: &str) -> bool {
+pub(super) fn mentions(text: &str, reference: &str) -> bool {
     text.match_indices(reference)
         .any(|(at, _)| !text[at + reference.len()..].starts_with(|next: char| next.is_ascii_digit()))
 }
@@ -79,6 +144,14 @@ mod tests {
             ("- item", "\\- item"),
             ("1. first", "1\\. first"),
             ("[x]: https://a", "\\[x]: https://a"),
+            (
+                "see [a](https://e.org) and [b](JavaScript:x)",
+                "see [a](https://e.org) and [b\\](JavaScript:x)",
+            ),
+            (
+                "![pixel](https://e.org/p.png) <javascript:x>",
+                "!\\[pixel](https://e.org/p.png) \\<javascript:x>",
+            ),
             ("a\n## [9.9.9]\u{1b}[31m", "a ## [9.9.9][31m"),
         ] {
             assert_eq!(inline(text), expect, "{text:?}");

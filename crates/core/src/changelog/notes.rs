@@ -126,7 +126,7 @@ impl Topic {
         let items: Vec<String> = changes
             .iter()
             .filter(|(change, _)| Self::of(change) == Some(self) && !change.description.is_empty())
-            .map(|(change, references)| format!("- {}", entry::text(change, references)))
+            .map(|(change, references)| format!("- {}", entry::text(change, references, None)))
             .collect();
         (!items.is_empty()).then(|| format!("## {}\n\n{}", self.title(), items.join("\n")))
     }
@@ -161,7 +161,7 @@ fn breaking(changes: &[(&Conventional<'_>, &[Reference<'_>])]) -> Vec<String> {
         .iter()
         .filter_map(|(change, references)| {
             let told = change.breaking.as_deref()?;
-            let title = entry::text(change, references);
+            let title = entry::text(change, references, None);
             Some(match told.trim() == change.description {
                 true => format!("- {title}"),
                 false => format!("- {title}\n\n  {}", entry::block(told)),

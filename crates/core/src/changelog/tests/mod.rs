@@ -1,5 +1,9 @@
 //! Changelogs as people and tools write them.
 
+mod fill;
+mod lint;
+mod promote;
+
 use super::*;
 use crate::commit::Commit;
 use jiff::civil::{Date, date};
@@ -127,7 +131,6 @@ fn what_cannot_be_promoted_says_why() {
         ("## [Unreleased]\n- A\n## [1.2.0]\n", "already has a section for 1.2.0 on line 3"),
         ("## [Unreleased]\n- A\n## v1.2.0 (2020-01-01)\n", "already has a section for 1.2.0"),
         ("## [Unreleased]\n- A\n## [Unreleased]\n- B\n", "`Unreleased` twice, on lines 1 and 3"),
-        ("## [Unreleased]\n- A\n## [1.1.0]\n\n## 1.1.0\n", "`1.1.0` twice, on lines 3 and 5"),
         (
             "## [Unreleased]\n<<<<<<< HEAD\n- A\n=======\n- B\n>>>>>>> topic\n",
             "line 2 of the changelog is a merge conflict",
@@ -217,34 +220,49 @@ fn an_empty_unreleased_is_filled_from_commits() {
         "Merge branch 'topic'",
     ]);
     let source = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n<!-- notes -->\n\n## [1.1.0] - 2025-01-01\n";
-    let filled = fill_unreleased(source, &history).unwrap();
+    let filled = fill_unreleased(source, &history, &EntryOptions::default()).unwrap();
     assert_eq!(
         filled,
         "# Changelog\n\n## [Unreleased]\n\n<!-- notes -->\n\n### Added\n\n- Add a \\<script> (#7)\n- **Breaking:** Move the door\n\n\
          ### Changed\n\n- Faster\n\n### Fixed\n\n- **api:** Close #4 in `a<b>` (#12)\n\n### Security\n\n- **security:** Check the lock\n\n\
          ## [1.1.0] - 2025-01-01\n"
     );
-    assert_eq!(fill_unreleased(&filled, &commits(&["feat: late"])).unwrap(), filled, "people's work stays");
     assert_eq!(
-        fill_unreleased(NEW_FILE, &commits(&["docs: a"])).unwrap(),
+        fill_unreleased(&filled, &commits(&["feat: late"]), &EntryOptions::default()).unwrap(),
+        filled,
+        "people's work stays"
+    );
+    assert_eq!(
+        fill_unreleased(NEW_FILE, &commits(&["docs: a"]), &EntryOptions::default()).unwrap(),
         format!("{NEW_FILE}\n### Changed\n\n- Maintenance release without changes for users\n")
     );
     assert_eq!(
-        fill_unreleased("## [Unreleased]", &commits(&["Tidy up", "Begin"])).unwrap(),
+        fill_unreleased("## [Unreleased]", &commits(&["Tidy up", "Begin"]), &EntryOptions::default())
+            .unwrap(),
         "## [Unreleased]\n\n### Changed\n\n- Begin\n- Tidy up\n"
     );
     assert_eq!(
-        fill_unreleased("# Unreleased\n\n## Added\n\n# 1.0.0\n", &commits(&["fix: a"])).unwrap(),
+        fill_unreleased(
+            "# Unreleased\n\n## Added\n\n# 1.0.0\n",
+            &commits(&["fix: a"]),
+            &EntryOptions::default()
+        )
+        .unwrap(),
         "# Unreleased\n\n## Fixed\n\n- A\n\n# 1.0.0\n"
     );
     assert_eq!(
-        fill_unreleased("## Unreleased\n<!-- open\n## 1.0.0\n", &commits(&["fix: a"])).unwrap(),
+        fill_unreleased(
+            "## Unreleased\n<!-- open\n## 1.0.0\n",
+            &commits(&["fix: a"]),
+            &EntryOptions::default()
+        )
+        .unwrap(),
         "## Unreleased\n\n### Fixed\n\n- A\n\n<!-- open\n## 1.0.0\n"
     );
     let windows = NEW_FILE.replace('\n', "\r\n");
-    let filled = fill_unreleased(&windows, &commits(&["feat: a"])).unwrap();
+    let filled = fill_unreleased(&windows, &commits(&["feat: a"]), &EntryOptions::default()).unwrap();
     assert_eq!(filled.matches('\n').count(), filled.matches("\r\n").count());
-    assert_eq!(fill_unreleased("# C\n", &[]), Err(ChangelogError::NoUnreleased));
+    assert_eq!(fill_unreleased("# C\n", &[], &EntryOptions::default()), Err(ChangelogError::NoUnreleased));
 }
 
 #[test]
@@ -258,7 +276,7 @@ fn hostile_commits_cannot_break_the_changelog() {
         "feat: ~~~",
         "feat: # [9.9.9]",
     ] {
-        let filled = fill_unreleased(source, &commits(&[message])).unwrap();
+        let filled = fill_unreleased(source, &commits(&[message]), &EntryOptions::default()).unwrap();
         let changelog = Changelog::parse(&filled).unwrap();
         assert_eq!(changelog.unreleased().unwrap().entries.len(), 1, "{filled}");
         assert_eq!(changelog.latest().unwrap().0.entries.len(), 1, "{filled}");
@@ -368,17 +386,33 @@ proptest! {
 
     #[test]
     fn promoted_and_demoted_is_the_same_bytes(source in changelog()) {
-        if let Ok(promoted) = promote(&source, &v("1.2.0"), DAY, &PromoteOptions::default()) {
-            prop_assert!(promoted.len() > source.len());
-            prop_assert_eq!(demote(&promoted, &v("1.2.0")).unwrap(), source);
+        let site = Site::new("https://github.com/acme/app");
+        for options in [
+            PromoteOptions::default(),
+            PromoteOptions { site, allow_empty: true, ..PromoteOptions::default() },
+        ] {
+            if let Ok(promoted) = promote(&source, &v("1.2.0"), DAY, &options) {
+                prop_assert!(promoted.len() > source.len());
+                prop_assert_eq!(demote(&promoted, &v("1.2.0")).unwrap(), source.as_str());
+            }
         }
     }
 
     #[test]
     fn filled_then_promoted_holds_an_entry(source in changelog()) {
-        if let Ok(filled) = fill_unreleased(&source, &commits(&["feat: a"])) {
+        if let Ok(filled) = fill_unreleased(&source, &commits(&["feat: a"]), &EntryOptions::default()) {
             let again = Changelog::parse(&filled).unwrap();
             prop_assert!(again.unreleased().unwrap().has_content);
+        }
+        let history = commits(&["feat: a", "fix(door): b (#3)", "deprecate: c"]);
+        if let Ok(appended) = append_unreleased(&source, &history, &EntryOptions::default()) {
+            // Once more adds nothing, and what was there still is.
+            let again = append_unreleased(&appended, &history, &EntryOptions::default());
+            prop_assert_eq!(again.as_deref(), Ok(appended.as_str()));
+            let mut kept = appended.chars();
+            let read = Changelog::parse(&source).unwrap();
+            let had_content = read.unreleased().unwrap().has_content;
+            prop_assert!(!had_content || source.chars().all(|one| kept.any(|other| other == one)));
         }
     }
 
@@ -387,7 +421,13 @@ proptest! {
         for source in [source, lines.join("\n")] {
             let _ = promote(&source, &v("1.2.0"), DAY, &PromoteOptions::default());
             let _ = demote(&source, &v("1.2.0"));
-            let _ = fill_unreleased(&source, &commits(&["feat: a"]));
+            let _ = fill_unreleased(&source, &commits(&["feat: a"]), &EntryOptions::default());
+            let _ = append_unreleased(&source, &commits(&["feat: a"]), &EntryOptions::default());
+            let options = LintOptions { today: Some(DAY), ..LintOptions::default() };
+            for finding in lint(&source, &options) {
+                let span = finding.span.unwrap_or_default();
+                assert!(source.get(span.start..span.end).is_some(), "{finding:?}");
+            }
         }
     }
 }
