@@ -132,7 +132,9 @@ fn version_in(label: &str) -> Option<(usize, Version)> {
         ["version", "release"].into_iter().find(|word| lower.starts_with(word)).map_or("", |word| word);
     let bare = label[word.len()..].trim_start();
     let bare = bare.strip_prefix(['v', 'V']).unwrap_or(bare);
-    Some((label.len() - bare.len(), Version::parse(bare).ok()?))
+    // A name may follow: `[3.4.0 Slam Dunk]`.
+    let number = bare.split_whitespace().next().unwrap_or(bare);
+    Some((label.len() - bare.len(), Version::parse(number).ok()?))
 }
 
 /// The first `YYYY-MM-DD` in `text`, and where it starts.
@@ -187,5 +189,8 @@ pub(super) fn dated(title: &str) -> Dated<'_> {
 pub(super) fn unread_version(title: &str) -> Option<&str> {
     let label = label_and_rest(title.trim()).0.trim();
     let bare = label.strip_prefix(['v', 'V']).unwrap_or(label);
-    (bare.starts_with(|character: char| character.is_ascii_digit()) && bare.contains('.')).then_some(label)
+    let numbers = bare.split_whitespace().next().unwrap_or(bare);
+    let template = numbers.split('.').any(|part| part.eq_ignore_ascii_case("x"));
+    (bare.starts_with(|character: char| character.is_ascii_digit()) && bare.contains('.') && !template)
+        .then_some(label)
 }

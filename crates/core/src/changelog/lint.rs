@@ -1,6 +1,6 @@
 //! What is wrong with a changelog: order, dates, links, groups, what is missing and what is there twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::civil::Date;
 
@@ -25,8 +25,8 @@ pub struct LintOptions {
     pub generated: bool,
 }
 
-/// Every finding about a changelog, in the order of its text. Errors keep a release from being promoted or found;
-/// warnings are departures from Keep a Changelog.
+/// Every finding about a changelog, in the order of its text. Errors mislead its readers or keep a release from being
+/// promoted or found; warnings are departures in style.
 pub fn lint(source: &str, options: &LintOptions) -> Vec<Diagnostic> {
     let changelog = match Changelog::read(source) {
         Ok(changelog) => changelog,
@@ -37,8 +37,15 @@ pub fn lint(source: &str, options: &LintOptions) -> Vec<Diagnostic> {
     unreleased(&changelog, options, &mut findings);
     duplicates(&changelog, &mut findings);
     let releases: Vec<(&Section, &Release)> = changelog.releases().collect();
+    let any_date = releases.iter().any(|(section, _)| heading::dated(&section.title) != Dated::Never);
+    if let Some((first, _)) = releases.first().filter(|_| !any_date) {
+        let message = "no release has a date".to_owned();
+        findings.error("no-date", message, first.heading, "write them as `## [1.2.3] - 2026-01-31`");
+    }
     for (section, _) in &releases {
-        date(source, section, options.today, &mut findings);
+        if any_date {
+            date(source, section, options.today, &mut findings);
+        }
         if !section.has_content {
             let message = format!("{} has no entry", shown(section));
             findings.error("no-entry", message, section.heading, "write one, or remove the heading");
@@ -47,6 +54,7 @@ pub fn lint(source: &str, options: &LintOptions) -> Vec<Diagnostic> {
     for pair in releases.windows(2) {
         order(pair[0], pair[1], &mut findings);
     }
+    let mut unknown: BTreeMap<&str, (Span, usize)> = BTreeMap::new();
     for section in changelog.sections() {
         match section.kind {
             SectionKind::Other => {
@@ -56,8 +64,23 @@ pub fn lint(source: &str, options: &LintOptions) -> Vec<Diagnostic> {
                     findings.warning("not-a-version", message, section.heading, help);
                 }
             }
-            _ => groups(section, &mut findings),
+            _ => groups(section, &mut unknown, &mut findings),
         }
+    }
+    // A project with groups of its own throughout means them.
+    let follows = changelog
+        .sections()
+        .iter()
+        .flat_map(|section| &section.groups)
+        .any(|it| Group::of_title(&it.title).is_some());
+    for (title, (span, count)) in unknown.into_iter().filter(|_| follows) {
+        let times = if count > 1 { format!(" ({count} times)") } else { String::new() };
+        let message = format!("`{title}` is none of Keep a Changelog's groups{times}");
+        let meant = Group::meant_by(title).map_or_else(
+            || format!("there are {}", Group::ALL.map(Group::as_str).join(", ")),
+            |group| format!("did you mean `{}`?", group.as_str()),
+        );
+        findings.warning("unknown-group", message, span, &meant);
     }
     links(&changelog, &releases, options, &mut findings);
     findings.sorted()
@@ -179,7 +202,11 @@ fn order(upper: (&Section, &Release), lower: (&Section, &Release), findings: &mu
     let ((above, a), (below, b)) = (upper, lower);
     let dates = a.date.zip(b.date);
     let line = |version: &Version| (version.major, version.minor);
-    if b.version > a.version && !dates.is_some_and(|(a, b)| a > b) {
+    // Releases of one day may stand in any order, unless they are of one line.
+    let explained = dates.is_some_and(|(above, below)| {
+        above > below || (above == below && line(&a.version) != line(&b.version))
+    });
+    if b.version > a.version && !explained {
         let message = format!("{} stands below {}", b.version, a.version);
         findings.error("order", message, below.heading, "the highest version, or the newest, comes first");
     } else if a.version > b.version
@@ -192,19 +219,14 @@ fn order(upper: (&Section, &Release), lower: (&Section, &Release), findings: &mu
     }
 }
 
-fn groups(section: &Section, findings: &mut Findings) {
+fn groups<'c>(section: &'c Section, unknown: &mut BTreeMap<&'c str, (Span, usize)>, findings: &mut Findings) {
     let mut last: Option<Group> = None;
     let mut seen: Vec<Group> = Vec::new();
     let Some(level) = section.groups.iter().map(|group| group.level).min() else { return };
     let nested = section.groups.iter().any(|group| group.level > level);
     for heading in section.groups.iter().filter(|group| group.level == level) {
         let Some(group) = Group::of_title(&heading.title) else {
-            let message = format!("`{}` is none of Keep a Changelog's groups", heading.title);
-            let meant = Group::meant_by(&heading.title).map_or_else(
-                || format!("there are {}", Group::ALL.map(Group::as_str).join(", ")),
-                |group| format!("did you mean `{}`?", group.as_str()),
-            );
-            findings.warning("unknown-group", message, heading.span, &meant);
+            unknown.entry(&heading.title).or_insert((heading.span, 0)).1 += 1;
             continue;
         };
         let name = group.as_str();
@@ -273,7 +295,7 @@ fn links(
         let message =
             format!("the link of `Unreleased` compares from {version}, but {highest} is the last release");
         let help = format!("compare from {}", options.tag_format.render(highest));
-        findings.warning("link-range", message, link.url_span, &help);
+        findings.error("link-range", message, link.url_span, &help);
     }
     for (at, (section, release)) in releases.iter().enumerate() {
         let Some((link, parts)) = of(section).and_then(|link| Some((link, Compare::of(&link.url)?))) else {
@@ -298,7 +320,7 @@ fn links(
                 Some(below) => format!("compare {} with {new}", options.tag_format.render(below)),
                 None => format!("compare with {new}"),
             };
-            findings.warning("link-range", message, link.url_span, &help);
+            findings.error("link-range", message, link.url_span, &help);
         }
     }
 }

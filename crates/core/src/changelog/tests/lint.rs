@@ -40,9 +40,16 @@ fn findings_have_their_places() {
             "## 1.0.1 - 2025-03-01\n- A\n## 1.0.0 - 2025-04-01\n- A\n",
             vec!["3:1 date-order 1.0.1 is dated 2025-03-01, before 1.0.0 below it, which is of 2025-04-01"],
         ),
+        ("## 1.0.0 - 2025-03-01\n- A\n## 1.1.0 - 2025-03-01\n- A\n", vec![]),
+        (
+            "## 1.0.0 - 2025-03-01\n- A\n## 1.0.1 - 2025-03-01\n- A\n",
+            vec!["5:1 order 1.0.1 stands below 1.0.0"],
+        ),
         // Dates.
-        ("## 1.0.0\n- A\n", vec!["3:1 no-date the release 1.0.0 has no date"]),
-        ("## 1.0.0 - TBD\n- A\n", vec!["3:1 no-date the release 1.0.0 has no date"]),
+        ("## 1.1.0\n- A\n\n## 1.0.0 - 2025-01-01\n- A\n", vec!["3:1 no-date the release 1.1.0 has no date"]),
+        ("## 1.1.0\n- A\n\n## 1.0.0\n- A\n", vec!["3:1 no-date no release has a date"]),
+        ("## 1.0.0\n- A\n", vec!["3:1 no-date no release has a date"]),
+        ("## 1.0.0 - TBD\n- A\n", vec!["3:1 no-date no release has a date"]),
         ("## 1.0.0 - 2025-02-30\n- A\n", vec!["3:12 impossible-date there is no day 2025-02-30"]),
         ("## 1.0.0 (é 2025-13-01)\n- A\n", vec!["3:13 impossible-date there is no day 2025-13-01"]),
         (
@@ -80,6 +87,8 @@ fn findings_have_their_places() {
             ],
         ),
         ("## 1.0.0 - 2025-01-01\n### Added\n#### Doors\n- A\n", vec![]),
+        ("## 1.0.0 - 2025-01-01\n### Features\n- A\n", vec![]),
+        ("## [1.0.0 Long Name](https://e.org) - 2025-01-01\n- A\n## 1.x.x\n", vec![]),
         // Conflicts.
         (
             "## 1.0.0 - 2025-01-01\n<<<<<<< HEAD\n- A\n=======\n- B\n>>>>>>> topic\n",
