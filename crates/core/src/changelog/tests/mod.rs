@@ -1,7 +1,9 @@
 //! Changelogs as people and tools write them.
 
 mod fill;
+mod generate;
 mod lint;
+mod notes;
 mod promote;
 
 use super::*;
@@ -283,40 +285,6 @@ fn hostile_commits_cannot_break_the_changelog() {
         assert!(!filled.contains('\u{1b}'));
         promote(&filled, &v("1.2.0"), DAY, &PromoteOptions::default()).unwrap();
     }
-}
-
-#[test]
-fn notes_come_from_the_changelog_or_the_commits() {
-    let version = v("1.2.0");
-    let facts = notes::NotesFacts {
-        version: &version,
-        previous_tag: Some("v1.1.0"),
-        summary: None,
-        changelog_url: Some("https://e.org"),
-    };
-    let history = commits(&[
-        "fix: b (#3)",
-        "feat(door)!: move it\n\nBREAKING CHANGE: knock first\n\nthen enter\n\nCo-authored-by: Eve <eve@example.com>",
-        "chore(deps): raise serde",
-        "docs: explain",
-        "ci: faster",
-    ]);
-    assert_eq!(
-        notes::render(&facts, None, &history),
-        "Version 1.2.0: 1 new feature, 1 bug fix since v1.1.0.\n\n\
-         ## Breaking Changes\n\n- **door:** Move it\n\n  knock first\n\n  then enter\n\n\
-         ## New Features\n\n- **door:** Move it\n\n## Bug Fixes\n\n- B (#3)\n\n\
-         ## Dependencies\n\n- **deps:** Raise serde\n\n## Documentation\n\n- Explain\n\n\
-         ## Contributors\n\n- Bob\n- Ann\n- Eve\n\nFull changelog: https://e.org\n"
-    );
-    let facts = notes::NotesFacts { summary: Some("Doors."), changelog_url: None, ..facts };
-    assert_eq!(
-        notes::render(&facts, Some("### Added\n\n- A\n"), &[]),
-        "Doors.\n\n## Breaking Changes\n\nNone.\n\n## Changes\n\n### Added\n\n- A\n"
-    );
-    assert_eq!(notes::tag_message(&version, None, "## Fixed\n- A\n\n"), "Release v1.2.0\n\n## Fixed\n- A\n");
-    assert_eq!(notes::tag_message(&version, Some("Doors\n"), ""), "Release v1.2.0 — Doors\n");
-    assert!(!notes::render(&facts, None, &history).contains("secret@"));
 }
 
 /// Changelogs of many habits, as text.
