@@ -24,7 +24,15 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
         }
         "git.push" => set("remote", facts.remote.as_ref().map(|remote| json!(remote))),
         "version.write" if !facts.holders.is_empty() => set("holders", Some(json!(facts.holders))),
-        "changelog.promote" => set("path", facts.changelog.as_ref().map(|path| json!(path))),
+        "changelog.promote" => {
+            let entries = &facts.entries;
+            set("path", facts.changelog.as_ref().map(|path| json!(path)));
+            set("generated", entries.generated.then(|| json!(true)));
+            set("template", entries.template.as_ref().map(|path| json!(path)));
+            set("headings", Some(&entries.headings).filter(|it| !it.is_empty()).map(|it| json!(it)));
+            set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
+            set("url", entries.url.as_ref().map(|url| json!(url)));
+        }
         _ => {}
     }
     Value::Object(params)

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use windlass_actions::adapters::git::{Commits, Tag};
-use windlass_core::changelog::Changelog;
-use windlass_core::changelog::notes::{NotesFacts, render};
 use windlass_core::commit::Commit;
 use windlass_core::config::Sign;
-use windlass_core::plan::{CommitFact, Facts, HolderFact, ReleaseFact};
+use windlass_core::plan::{CommitFact, EntryFact, Facts, HolderFact, ReleaseFact};
 use windlass_core::version::next::{
     Baseline, Decision, NextError, NextInput, Request, TagFact, baseline, decide,
 };
@@ -19,6 +17,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::half_done;
 use crate::holders;
+use crate::notes;
 use crate::project::Project;
 use crate::withdrawn;
 
@@ -304,6 +303,13 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         release: fact,
         holders,
         changelog: changelog.map(|_| project.config.changelog.path.clone()),
+        entries: EntryFact {
+            generated: project.config.changelog.generated,
+            template: project.config.changelog.template.clone(),
+            headings: project.config.changelog.headings.clone(),
+            placeholder: project.config.changelog.placeholder.clone(),
+            url: project.config.notes.url.clone(),
+        },
         person: repository.person.clone(),
         annotate: project.config.git.annotate,
         sign: match project.config.git.sign {
@@ -336,7 +342,8 @@ fn main_branch(project: &Project, repository: &Repository) -> String {
 fn release_fact(project: &Project, next: Next, changelog: Option<&str>) -> Result<ReleaseFact> {
     let Next { decision, commits, .. } = next;
     let told: Vec<Commit> = commits.iter().map(commit).collect();
-    let notes = notes(&decision.version, decision.previous_tag.as_deref(), changelog, &told)?;
+    let previous_tag = decision.previous_tag.as_deref();
+    let notes = notes::planned(project, &decision.version, previous_tag, changelog, &told)?;
     Ok(ReleaseFact {
         version: decision.version.to_string(),
         tag: decision.tag,
@@ -349,21 +356,6 @@ fn release_fact(project: &Project, next: Next, changelog: Option<&str>) -> Resul
         date: today(project).to_string(),
         notes,
     })
-}
-
-/// The release notes: the changelog's own words where it has some, made from the commits otherwise.
-fn notes(
-    version: &Version,
-    previous_tag: Option<&str>,
-    changelog: Option<&str>,
-    commits: &[Commit],
-) -> Result<String> {
-    let refused = |error: windlass_core::changelog::ChangelogError| CommandError::invalid(error.to_string());
-    let facts = NotesFacts { version, previous_tag, summary: None, changelog_url: None };
-    let Some(source) = changelog else { return Ok(render(&facts, None, commits)) };
-    let read = Changelog::parse(source).map_err(refused)?;
-    let section = read.release(version).or_else(|| read.unreleased()).filter(|section| section.has_content);
-    Ok(render(&facts, section.map(|section| read.body(section)), commits))
 }
 
 /// The day it is here; the one of `SOURCE_DATE_EPOCH` when that is set, so that a plan can be made again.

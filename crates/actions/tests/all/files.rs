@@ -96,6 +96,61 @@ async fn a_version_somebody_wrote_since_is_left_to_people() {
 }
 
 #[tokio::test]
+async fn a_generated_section_is_put_in_and_taken_out() {
+    for text in [
+        "# Changelog\n\n## 0.1.0 - 2026-01-01\n\n- Begin\n",
+        "# Changelog\n\n## Unreleased\n\n- Generated\n\n## 0.1.0 - 2026-01-01\n\n- Begin\n",
+        "# Changelog",
+        "# Changelog\r\n\r\n## Unreleased\r\n\r\n## 0.1.0\r\n",
+    ] {
+        let repo = RepoBuilder::new();
+        repo.file("CHANGELOG.md", text)
+            .file("section.j2", "## {{ version }}\n\n{% for group in groups %}{{ group.title }} {{ group.entries | length }}{% endfor %}\n");
+        repo.commit("feat: begin");
+        let setting = Setting::releasing(repo);
+        let before = setting.snapshot();
+        for (params, has) in [
+            (
+                json!({ "generated": true, "url": "https://github.com/acme/app" }),
+                "## [0.2.0](https://github.com/acme/app/compare/v0.1.0...v0.2.0) - 2026-03-01",
+            ),
+            (json!({ "generated": true, "headings": { "feat": "New" } }), "### New"),
+            (json!({ "generated": true, "template": "section.j2" }), "Added 1"),
+        ] {
+            let output = setting.run("changelog.promote", &params).await.unwrap();
+            let promoted = setting.repo.read("CHANGELOG.md");
+            assert!(promoted.contains(has), "{has}: {promoted}");
+            assert!(
+                text.contains("## 0.1.0") == promoted.contains("## 0.1.0"),
+                "earlier releases stay: {promoted}"
+            );
+            let Ok(Probe::Done(found)) = setting.probe("changelog.promote", &params).await else {
+                panic!("done")
+            };
+            assert!(found["inserted"].as_str().unwrap().contains(has));
+            assert!(matches!(
+                setting.undo("changelog.promote", &params, &output).await,
+                Ok(Undone::Reverted(_))
+            ));
+            assert_eq!(setting.snapshot(), before);
+            // After a crash between writing and noting it, what is found is enough to go back.
+            setting.run("changelog.promote", &params).await.unwrap();
+            assert!(matches!(
+                setting.undo("changelog.promote", &params, &found).await,
+                Ok(Undone::Reverted(_))
+            ));
+            let unknown = text.contains("- Generated") || !text.ends_with('\n');
+            assert!(unknown || setting.snapshot() == before);
+            setting.repo.file("CHANGELOG.md", text);
+        }
+        let missing = json!({ "generated": true, "template": "nowhere.j2" });
+        assert!(
+            setting.final_refusal("changelog.promote", &missing).await.contains("no template nowhere.j2")
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_unreleased_section_becomes_the_release() {
     let repo = RepoBuilder::new();
     let text =

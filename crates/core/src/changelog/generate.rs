@@ -153,6 +153,31 @@ pub fn insert_section(
     }
 }
 
+/// The text that [`insert_section`] put into `text` for this section, and what can stand in its place, when it is
+/// there once and as it was put.
+pub fn inserted_section(text: &str, version: &Version, section: &str) -> Option<(String, String)> {
+    let newline = heading::newline(text);
+    let own = section.trim_end().replace('\n', newline);
+    let blank = format!("{newline}{newline}");
+    // Several texts may have been there before: the one that files usually are is believed.
+    let at_end = text.trim_end().ends_with(&own);
+    let leads = if at_end { [newline, "", &blank] } else { ["", newline, &blank] };
+    for lead in leads {
+        for tail in [blank.as_str(), newline] {
+            let inserted = format!("{lead}{own}{tail}");
+            let Some((before, after)) = text.split_once(&inserted) else { continue };
+            // Under an unreleased heading something must stay, or it would run into the next one.
+            for stays in ["", &blank] {
+                let again = insert_section(&format!("{before}{stays}{after}"), version, section);
+                if again.is_ok_and(|(again, told)| told == inserted && again == text) {
+                    return Some((inserted, stays.to_owned()));
+                }
+            }
+        }
+    }
+    None
+}
+
 fn built_in(release: &GeneratedRelease, options: &GenerateOptions) -> String {
     let mut text = format!("## {}\n", title(release, options));
     for (heading, entries) in grouped(&release.commits, &options.entries) {

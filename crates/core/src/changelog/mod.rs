@@ -17,7 +17,9 @@ mod template;
 mod tests;
 
 pub use fill::{EntryOptions, append_unreleased, fill_unreleased};
-pub use generate::{GenerateError, GenerateOptions, GeneratedRelease, generate, insert_section, section};
+pub use generate::{
+    GenerateError, GenerateOptions, GeneratedRelease, generate, insert_section, inserted_section, section,
+};
 pub use group::{Group, Headings};
 pub use links::Site;
 pub use lint::{LintOptions, lint};

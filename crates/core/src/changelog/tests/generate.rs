@@ -87,6 +87,11 @@ fn a_section_goes_where_it_belongs() {
         let (text, inserted) = insert_section(source, &v("1.2.0"), new).unwrap();
         assert_eq!(text, expect);
         assert_eq!(text.matches(&inserted).count(), 1);
+        let (found, stays) = inserted_section(&text, &v("1.2.0"), new).unwrap();
+        let restored = text.replacen(&found, &stays, 1);
+        let ambiguous = source.contains("- N") || !source.ends_with('\n');
+        assert!(ambiguous || (found == inserted && restored == source), "{restored:?}");
+        assert_eq!(insert_section(&restored, &v("1.2.0"), new).unwrap().0, text);
     }
     let refused = insert_section("## 1.2.0\n- A\n", &v("1.2.0"), new).unwrap_err();
     assert!(matches!(refused, ChangelogError::AlreadyReleased { .. }));
