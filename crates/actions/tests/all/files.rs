@@ -192,9 +192,26 @@ async fn notes_go_to_a_file() {
     assert_eq!(setting.repo.read("dist/NOTES.md"), "# Notes\n\n- fly\n");
     setting.repo.file("dist/NOTES.md", "edited");
     assert!(matches!(setting.undo("notes.write", &params, &output).await, Ok(Undone::NeedsHuman(_))));
-    let again = setting.run("notes.write", &params).await.unwrap();
-    assert!(matches!(setting.undo("notes.write", &params, &again).await, Ok(Undone::Reverted(_))));
+    // What somebody edited is never overwritten unasked.
+    assert!(setting.final_refusal("notes.write", &params).await.contains("`edited: keep`"));
+    assert!(matches!(setting.probe("notes.write", &params).await, Ok(Probe::Conflict(_))));
+    let keep = json!({ "output": "dist/NOTES.md", "edited": "keep" });
+    let kept = setting.run("notes.write", &keep).await.unwrap();
+    assert_eq!(setting.probe("notes.write", &keep).await, Ok(Probe::Done(kept.clone())));
+    assert!(matches!(setting.undo("notes.write", &keep, &kept).await, Ok(Undone::NothingToDo)));
     assert_eq!(setting.repo.read("dist/NOTES.md"), "edited");
+    let replace = json!({ "output": "dist/NOTES.md", "edited": "replace" });
+    let again = setting.run("notes.write", &replace).await.unwrap();
+    assert!(matches!(setting.undo("notes.write", &replace, &again).await, Ok(Undone::Reverted(_))));
+    assert_eq!(setting.repo.read("dist/NOTES.md"), "edited");
+    // Committed notes of an earlier release give way, those of this one do not.
+    for (text, gives_way) in
+        [("Notes of 0.1.0 and 10.2.0\n", true), ("# 0.2.0-rc.1\n\nBetter words\n", false)]
+    {
+        setting.repo.file("dist/NOTES.md", text);
+        setting.repo.commit("docs: notes");
+        assert_eq!(setting.run("notes.write", &params).await.is_ok(), gives_way, "{text}");
+    }
     let stale = json!({ "output": "x", "version": "0.3.0" });
     assert!(setting.final_refusal("notes.write", &stale).await.contains("those of 0.2.0, not of 0.3.0"));
     setting.world.release = None;
