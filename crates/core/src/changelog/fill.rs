@@ -176,7 +176,7 @@ fn plain(text: &str) -> String {
         rest = after.split_once(')').map_or("", |(_, rest)| rest);
     }
     words.push_str(rest);
-    let kept = words.replace(['[', ']', '\\'], "").to_lowercase();
+    let kept = words.replace(['[', ']', '\\', '*'], "").to_lowercase();
     kept.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }
 

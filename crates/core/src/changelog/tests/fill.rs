@@ -75,6 +75,9 @@ fn appended_entries_find_their_places() {
             "## [Unreleased]\n### Added\n### Fixed\n- [A leak](https://e.org).\n- the old key\n- a DOOR.\n- Lock it\n- x (#7)\n\n[1.0.0]: https://e.org\n",
         ),
     ] {
+        let scoped = commits(&["feat(door)!: a bell", "fix(door): it"]);
+        let first = append_unreleased(source, &scoped, &EntryOptions::default()).unwrap();
+        assert_eq!(append_unreleased(&first, &scoped, &EntryOptions::default()).unwrap(), first);
         let appended = append_unreleased(source, &history, &EntryOptions::default()).unwrap();
         assert_eq!(appended, expect);
         assert_eq!(append_unreleased(&appended, &history, &EntryOptions::default()).unwrap(), appended);
