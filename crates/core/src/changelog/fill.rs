@@ -96,19 +96,27 @@ pub fn append_unreleased(
         !here.iter().any(|text| *text == words || told.names.iter().any(|name| entry::mentions(text, name)))
     };
     let mut edits = Vec::new();
-    let mut added = 0;
+    let mut expected: Vec<String> = unreleased.entries.iter().map(|entry| entry.text.clone()).collect();
     for (title, entries) in grouped(commits, options) {
         let new: Vec<Told<'_>> =
             entries.into_iter().filter(|told| told.of.is_some() && is_new(told)).collect();
-        added += new.len();
+        expected.extend(new.iter().map(|told| told.text.clone()));
         if !new.is_empty() {
             edits.push(addition(source, unreleased, &title, &new, newline));
         }
     }
     let appended = apply(source, edits);
     let again = Changelog::parse(&appended)?;
-    let count = again.unreleased().map(|section| section.entries.len());
-    if again.sections().len() != changelog.sections().len() || count != Some(unreleased.entries.len() + added)
+    let has: Vec<&str> = again
+        .unreleased()
+        .map_or_else(Vec::new, |section| section.entries.iter().map(|entry| entry.text.as_str()).collect());
+    let is_there = |wanted: &String| {
+        has.iter().any(|text| text == wanted || text.trim_start().get(2..) == Some(wanted.as_str()))
+    };
+    // Strange text around could swallow an entry, or be swallowed by one.
+    if again.sections().len() != changelog.sections().len()
+        || has.len() != expected.len()
+        || !expected.iter().all(is_there)
     {
         return Err(ChangelogError::Incomplete {
             problem: "the entries from the commits cannot be read".to_owned(),
@@ -135,18 +143,15 @@ fn addition(source: &str, unreleased: &Section, title: &str, new: &[Told<'_>], n
                 let bullet = last.text.trim_start().chars().next().filter(|mark| "-*+".contains(*mark));
                 let indent = &last.text[..last.text.len() - last.text.trim_start_matches(' ').len()];
                 let mark = format!("{indent}{}", bullet.unwrap_or('-'));
-                // A line of something else right below would become part of the last new entry.
-                let rest = &source[last.span.end..];
-                let below = rest.strip_prefix(newline).unwrap_or(rest);
-                let apart = below.is_empty() || below.starts_with(['\r', '\n', '#']);
-                let after = if apart { "" } else { newline };
+                let after = apart(&source[last.span.end..], newline);
                 Edit::insert(last.span.end, format!("{newline}{}{after}", list(&mark)))
             }
             // Under text of another kind, a blank line keeps the two apart.
             None if group.has_content => {
                 let body = &source[group.body.start..group.body.end];
                 let end = group.body.start + body.trim_end().len();
-                Edit::insert(end, format!("{newline}{newline}{}", list("-")))
+                let after = apart(&source[end..], newline);
+                Edit::insert(end, format!("{newline}{newline}{}{after}", list("-")))
             }
             None => {
                 let blank_after = source[group.body.start..].starts_with(['\r', '\n']);
@@ -162,9 +167,16 @@ fn addition(source: &str, unreleased: &Section, title: &str, new: &[Told<'_>], n
         None => {
             let body = &source[unreleased.body.start..unreleased.body.end];
             let end = unreleased.body.start + body.trim_end().len();
-            Edit::insert(end, format!("{newline}{newline}{group}"))
+            let after = apart(&source[end..], newline);
+            Edit::insert(end, format!("{newline}{newline}{group}{after}"))
         }
     }
+}
+
+/// A blank line for after a list, where a line of something else would become part of its last entry.
+fn apart<'a>(rest: &str, newline: &'a str) -> &'a str {
+    let below = rest.strip_prefix(newline).unwrap_or(rest);
+    if below.is_empty() || below.starts_with(['\r', '\n', '#']) { "" } else { newline }
 }
 
 /// An entry's words, without its mark, its links' addresses and its case.

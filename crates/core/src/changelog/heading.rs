@@ -76,7 +76,7 @@ impl Style {
             label = format!("[{label}]");
         }
         if let Some(parts) = self.link.as_deref().and_then(Compare::of) {
-            label.push_str(&format!("({})", parts.with(parts.new(), tag)));
+            label.push_str(&format!("({})", parts.with(parts.newer(), tag)));
         }
         format!("{label}{}{date}{}", self.before_date, self.after_date)
     }

@@ -32,17 +32,17 @@ impl<'a> Compare<'a> {
     }
 
     /// The tag compared from.
-    pub(super) fn old(&self) -> &'a str {
+    pub(super) fn older(&self) -> &'a str {
         if self.new_first { self.second } else { self.first }
     }
 
     /// The tag compared to.
-    pub(super) fn new(&self) -> &'a str {
+    pub(super) fn newer(&self) -> &'a str {
         if self.new_first { self.first } else { self.second }
     }
 
     /// Where in the address the old tag stands.
-    pub(super) fn old_start(&self) -> usize {
+    pub(super) fn older_start(&self) -> usize {
         match self.new_first {
             true => self.base.len() + self.first.len() + self.between.len(),
             false => self.base.len(),
@@ -213,9 +213,9 @@ mod tests {
             ),
         ] {
             let parts = Compare::of(url).unwrap();
-            assert_eq!((parts.old(), parts.new()), (old, new), "{url}");
+            assert_eq!((parts.older(), parts.newer()), (old, new), "{url}");
             assert_eq!(parts.with("x", "y"), other, "{url}");
-            assert_eq!(&url[parts.old_start()..][..old.len()], old, "{url}");
+            assert_eq!(&url[parts.older_start()..][..old.len()], old, "{url}");
         }
         for url in [
             "https://e.org/releases/v1",

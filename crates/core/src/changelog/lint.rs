@@ -289,7 +289,7 @@ fn links(
     let highest = known.iter().max();
     if let Some((link, parts)) =
         changelog.unreleased().and_then(of).and_then(|link| Some((link, Compare::of(&link.url)?)))
-        && let (Some(version), Some(highest)) = (version_of(parts.old(), options), highest)
+        && let (Some(version), Some(highest)) = (version_of(parts.older(), options), highest)
         && version != **highest
     {
         let message =
@@ -302,7 +302,7 @@ fn links(
             continue;
         };
         let below = releases.get(at + 1).map(|(_, below)| &below.version);
-        let (old, new) = (version_of(parts.old(), options), version_of(parts.new(), options));
+        let (old, new) = (version_of(parts.older(), options), version_of(parts.newer(), options));
         let wrong = match (&new, &old) {
             (Some(new), _) if *new != release.version => Some(format!("compares to {new}")),
             (None, _) => Some("compares to something that is no version".to_owned()),

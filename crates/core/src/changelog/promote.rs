@@ -136,10 +136,10 @@ fn link_edits(
     newline: &str,
 ) -> Vec<Edit> {
     if let Some((link, parts)) = unreleased_link(changelog) {
-        let old_start = link.url_span.start + parts.old_start();
-        let own = format!("{newline}[{label}]: {}", parts.with(parts.old(), tag));
+        let old_start = link.url_span.start + parts.older_start();
+        let own = format!("{newline}[{label}]: {}", parts.with(parts.older(), tag));
         return vec![
-            Edit { start: old_start, end: old_start + parts.old().len(), text: tag.to_owned() },
+            Edit { start: old_start, end: old_start + parts.older().len(), text: tag.to_owned() },
             Edit::insert(link.span.end, own),
         ];
     }
@@ -148,7 +148,7 @@ fn link_edits(
     let Some((link, release)) = beside else { return Vec::new() };
     let before = release.version.to_string();
     let url = match Compare::of(&link.url) {
-        Some(parts) => parts.with(parts.new(), tag),
+        Some(parts) => parts.with(parts.newer(), tag),
         None if link.url.matches(&before).count() == 1 => link.url.replace(&before, &version.to_string()),
         None => return Vec::new(),
     };
@@ -161,11 +161,11 @@ fn link_removals(changelog: &Changelog<'_>, label: &str) -> Vec<Edit> {
     if let Some((link, outer)) = unreleased_link(changelog)
         && own.line == link.line + 1
     {
-        if let Some(inner) = Compare::of(&own.url).filter(|inner| inner.new() == outer.old()) {
-            let old_start = link.url_span.start + outer.old_start();
-            let old_end = old_start + outer.old().len();
+        if let Some(inner) = Compare::of(&own.url).filter(|inner| inner.newer() == outer.older()) {
+            let old_start = link.url_span.start + outer.older_start();
+            let old_end = old_start + outer.older().len();
             return vec![
-                Edit { start: old_start, end: old_end, text: inner.old().to_owned() },
+                Edit { start: old_start, end: old_end, text: inner.older().to_owned() },
                 Edit::remove(link.span.end, own.span.end),
             ];
         }
@@ -173,7 +173,7 @@ fn link_removals(changelog: &Changelog<'_>, label: &str) -> Vec<Edit> {
         let newline = heading::newline(source);
         let before = if source.ends_with(newline) { newline.len() } else { 2 * newline.len() };
         let ends = own.span.end + newline.len() >= source.len();
-        if ends && changelog.links().len() == 2 && own.url.ends_with(outer.old()) {
+        if ends && changelog.links().len() == 2 && own.url.ends_with(outer.older()) {
             return vec![Edit::remove(link.span.start.saturating_sub(before), source.len())];
         }
     }
