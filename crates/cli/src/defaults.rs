@@ -27,7 +27,7 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
         "changelog.promote" => {
             let entries = &facts.entries;
             set("path", facts.changelog.as_ref().map(|path| json!(path)));
-            set("generated", entries.generated.then(|| json!(true)));
+            set("generated", entries.generated.then_some(json!(true)));
             set("template", entries.template.as_ref().map(|path| json!(path)));
             set("headings", Some(&entries.headings).filter(|it| !it.is_empty()).map(|it| json!(it)));
             set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
