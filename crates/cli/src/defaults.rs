@@ -32,7 +32,15 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             let number = release.and_then(|release| parse_version(&release.version).ok());
             set("version", number.map(|version| json!(core(&version).to_string())));
         }
-        "changelog.promote" => set("path", facts.changelog.as_ref().map(|path| json!(path))),
+        "changelog.promote" => {
+            let entries = &facts.entries;
+            set("path", facts.changelog.as_ref().map(|path| json!(path)));
+            set("generated", entries.generated.then_some(json!(true)));
+            set("template", entries.template.as_ref().map(|path| json!(path)));
+            set("headings", Some(&entries.headings).filter(|it| !it.is_empty()).map(|it| json!(it)));
+            set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
+            set("url", entries.url.as_ref().map(|url| json!(url)));
+        }
         _ => {}
     }
     Value::Object(params)

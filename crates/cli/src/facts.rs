@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_core::changelog::Changelog;
-use windlass_core::changelog::notes::{NotesFacts, render};
 use windlass_core::commit::Commit;
 use windlass_core::config::{Sign, Unit};
-use windlass_core::plan::{Facts, ReleaseFact};
+use windlass_core::plan::{EntryFact, Facts, ReleaseFact};
 use windlass_core::version::next::{Decision, NextError};
 use windlass_core::version::{Policy, Version, parse_version};
 use windlass_history::History;
@@ -17,6 +15,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::half_done;
 use crate::holders;
+use crate::notes;
 use crate::project::Project;
 use crate::versions::{self, Weighed, unreadable};
 
@@ -210,6 +209,13 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         holders,
         changelog: changelog.map(|_| unit.changelog),
         plain_holders: !project.config.version.suffix_in_holders,
+        entries: EntryFact {
+            generated: project.config.changelog.generated,
+            template: project.config.changelog.template.clone(),
+            headings: project.config.changelog.headings.clone(),
+            placeholder: project.config.changelog.placeholder.clone(),
+            url: project.config.notes.url.clone(),
+        },
         person: repository.person.clone(),
         annotate: project.config.git.annotate,
         sign: match project.config.git.sign {
@@ -252,7 +258,8 @@ fn release_fact(
     let Next { decision, weighed } = next;
     let mut commits = weighed.release_commits(repository)?;
     commits.truncate(MOST_LISTED);
-    let notes = notes(&decision.version, decision.previous_tag.as_deref(), changelog, &commits)?;
+    let previous_tag = decision.previous_tag.as_deref();
+    let notes = notes::planned(project, &decision.version, previous_tag, changelog, &commits)?;
     Ok(ReleaseFact {
         version: decision.version.to_string(),
         tag: decision.tag,
@@ -266,21 +273,6 @@ fn release_fact(
         date: today(project).to_string(),
         notes,
     })
-}
-
-/// The release notes: the changelog's own words where it has some, made from the commits otherwise.
-fn notes(
-    version: &Version,
-    previous_tag: Option<&str>,
-    changelog: Option<&str>,
-    commits: &[Commit],
-) -> Result<String> {
-    let refused = |error: windlass_core::changelog::ChangelogError| CommandError::invalid(error.to_string());
-    let facts = NotesFacts { version, previous_tag, summary: None, changelog_url: None };
-    let Some(source) = changelog else { return Ok(render(&facts, None, commits)) };
-    let read = Changelog::parse(source).map_err(refused)?;
-    let section = read.release(version).or_else(|| read.unreleased()).filter(|section| section.has_content);
-    Ok(render(&facts, section.map(|section| read.body(section)), commits))
 }
 
 /// The day it is here; the one of `SOURCE_DATE_EPOCH` when that is set, so that a plan can be made again.

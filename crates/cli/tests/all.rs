@@ -8,6 +8,8 @@
 
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/changelogs.rs"]
+mod changelogs;
 #[path = "suite/demo.rs"]
 mod demo;
 #[path = "suite/help.rs"]

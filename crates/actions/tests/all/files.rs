@@ -105,6 +105,61 @@ async fn a_version_somebody_wrote_since_is_left_to_people() {
 }
 
 #[tokio::test]
+async fn a_generated_section_is_put_in_and_taken_out() {
+    for text in [
+        "# Changelog\n\n## 0.1.0 - 2026-01-01\n\n- Begin\n",
+        "# Changelog\n\n## Unreleased\n\n- Generated\n\n## 0.1.0 - 2026-01-01\n\n- Begin\n",
+        "# Changelog",
+        "# Changelog\r\n\r\n## Unreleased\r\n\r\n## 0.1.0\r\n",
+    ] {
+        let repo = RepoBuilder::new();
+        repo.file("CHANGELOG.md", text)
+            .file("section.j2", "## {{ version }}\n\n{% for group in groups %}{{ group.title }} {{ group.entries | length }}{% endfor %}\n");
+        repo.commit("feat: begin");
+        let setting = Setting::releasing(repo);
+        let before = setting.snapshot();
+        for (params, has) in [
+            (
+                json!({ "generated": true, "url": "https://github.com/acme/app" }),
+                "## [0.2.0](https://github.com/acme/app/compare/v0.1.0...v0.2.0) - 2026-03-01",
+            ),
+            (json!({ "generated": true, "headings": { "feat": "New" } }), "### New"),
+            (json!({ "generated": true, "template": "section.j2" }), "Added 1"),
+        ] {
+            let output = setting.run("changelog.promote", &params).await.unwrap();
+            let promoted = setting.repo.read("CHANGELOG.md");
+            assert!(promoted.contains(has), "{has}: {promoted}");
+            assert!(
+                text.contains("## 0.1.0") == promoted.contains("## 0.1.0"),
+                "earlier releases stay: {promoted}"
+            );
+            let Ok(Probe::Done(found)) = setting.probe("changelog.promote", &params).await else {
+                panic!("done")
+            };
+            assert!(found["inserted"].as_str().unwrap().contains(has));
+            assert!(matches!(
+                setting.undo("changelog.promote", &params, &output).await,
+                Ok(Undone::Reverted(_))
+            ));
+            assert_eq!(setting.snapshot(), before);
+            // After a crash between writing and noting it, what is found is enough to go back.
+            setting.run("changelog.promote", &params).await.unwrap();
+            assert!(matches!(
+                setting.undo("changelog.promote", &params, &found).await,
+                Ok(Undone::Reverted(_))
+            ));
+            let unknown = text.contains("- Generated") || !text.ends_with('\n');
+            assert!(unknown || setting.snapshot() == before);
+            setting.repo.file("CHANGELOG.md", text);
+        }
+        let missing = json!({ "generated": true, "template": "nowhere.j2" });
+        assert!(
+            setting.final_refusal("changelog.promote", &missing).await.contains("no template nowhere.j2")
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_unreleased_section_becomes_the_release() {
     let repo = RepoBuilder::new();
     let text =
@@ -146,9 +201,26 @@ async fn notes_go_to_a_file() {
     assert_eq!(setting.repo.read("dist/NOTES.md"), "# Notes\n\n- fly\n");
     setting.repo.file("dist/NOTES.md", "edited");
     assert!(matches!(setting.undo("notes.write", &params, &output).await, Ok(Undone::NeedsHuman(_))));
-    let again = setting.run("notes.write", &params).await.unwrap();
-    assert!(matches!(setting.undo("notes.write", &params, &again).await, Ok(Undone::Reverted(_))));
+    // What somebody edited is never overwritten unasked.
+    assert!(setting.final_refusal("notes.write", &params).await.contains("`edited: keep`"));
+    assert!(matches!(setting.probe("notes.write", &params).await, Ok(Probe::Conflict(_))));
+    let keep = json!({ "output": "dist/NOTES.md", "edited": "keep" });
+    let kept = setting.run("notes.write", &keep).await.unwrap();
+    assert_eq!(setting.probe("notes.write", &keep).await, Ok(Probe::Done(kept.clone())));
+    assert!(matches!(setting.undo("notes.write", &keep, &kept).await, Ok(Undone::NothingToDo)));
     assert_eq!(setting.repo.read("dist/NOTES.md"), "edited");
+    let replace = json!({ "output": "dist/NOTES.md", "edited": "replace" });
+    let again = setting.run("notes.write", &replace).await.unwrap();
+    assert!(matches!(setting.undo("notes.write", &replace, &again).await, Ok(Undone::Reverted(_))));
+    assert_eq!(setting.repo.read("dist/NOTES.md"), "edited");
+    // Committed notes of an earlier release give way, those of this one do not.
+    for (text, gives_way) in
+        [("Notes of 0.1.0 and 10.2.0\n", true), ("# 0.2.0-rc.1\n\nBetter words\n", false)]
+    {
+        setting.repo.file("dist/NOTES.md", text);
+        setting.repo.commit("docs: notes");
+        assert_eq!(setting.run("notes.write", &params).await.is_ok(), gives_way, "{text}");
+    }
     let stale = json!({ "output": "x", "version": "0.3.0" });
     assert!(setting.final_refusal("notes.write", &stale).await.contains("those of 0.2.0, not of 0.3.0"));
     setting.world.release = None;

@@ -180,7 +180,7 @@ fn stated(
             }
             None => (String::new(), "[version]".to_owned()),
         };
-        return Err(CommandError::invalid(format!("no file here states the version{whose}"))
+        return Err(CommandError::invalid(format!("no file here states a version{whose}"))
             .hint(format!("list them under {table} holders in windlass.toml")));
     }
     let stated = holders::agreed(&found)?;

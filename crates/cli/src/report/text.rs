@@ -105,6 +105,11 @@ pub fn changelog_written(path: &str, changed: bool) -> String {
     if changed { format!("wrote {path}") } else { format!("{path} is as it should be already") }
 }
 
+/// A changelog was generated into a file.
+pub fn changelog_generated(path: &Path) -> String {
+    format!("wrote {}", sanitize_line(&path.to_string_lossy()))
+}
+
 /// A changelog has nothing wrong.
 pub fn changelog_clean(path: &str) -> String {
     format!("{} is in order", sanitize_line(path))

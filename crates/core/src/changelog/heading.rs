@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::compare::compare;
+use super::links::Compare;
 use super::parse::{Release, SectionKind};
 use crate::version::Version;
 
@@ -27,7 +27,7 @@ pub(super) fn kind(title: &str) -> SectionKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Style {
     bracketed: bool,
-    /// The start of an inline link's address, up to the new tag.
+    /// An inline link's address that compares the release before the last with the last.
     link: Option<String>,
     prefix: String,
     before_date: String,
@@ -54,7 +54,7 @@ impl Style {
             before.filter(|text| known.contains(&text.as_str())).unwrap_or_else(|| " - ".to_owned());
         let inline = inline_link(title);
         // An address that compares tags goes on from the last one; of any other kind a new one cannot be known.
-        let link = inline.and_then(compare).map(|parts| format!("{}{}{}", parts.base, parts.new, parts.dots));
+        let link = inline.map(str::to_owned).filter(|url| Compare::of(url).is_some());
         Self {
             bracketed: title.trim().starts_with('[') && (inline.is_none() || link.is_some()),
             link,
@@ -75,10 +75,25 @@ impl Style {
         if self.bracketed {
             label = format!("[{label}]");
         }
-        if let Some(link) = &self.link {
-            label.push_str(&format!("({link}{tag})"));
+        if let Some(parts) = self.link.as_deref().and_then(Compare::of) {
+            label.push_str(&format!("({})", parts.with(parts.newer(), tag)));
         }
         format!("{label}{}{date}{}", self.before_date, self.after_date)
+    }
+}
+
+/// What the brackets of a heading hold, or the whole heading without brackets.
+pub(super) fn label(title: &str) -> &str {
+    let title = title.trim();
+    title.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(title, |(label, _)| label)
+}
+
+/// How a text ends its lines.
+pub(super) fn newline(source: &str) -> &'static str {
+    match source.find(['\r', '\n']).map(|at| &source[at..]) {
+        Some(rest) if rest.starts_with("\r\n") => "\r\n",
+        Some(rest) if rest.starts_with('\r') => "\r",
+        _ => "\n",
     }
 }
 
@@ -117,7 +132,9 @@ fn version_in(label: &str) -> Option<(usize, Version)> {
         ["version", "release"].into_iter().find(|word| lower.starts_with(word)).map_or("", |word| word);
     let bare = label[word.len()..].trim_start();
     let bare = bare.strip_prefix(['v', 'V']).unwrap_or(bare);
-    Some((label.len() - bare.len(), Version::parse(bare).ok()?))
+    // A name may follow: `[3.4.0 Slam Dunk]`.
+    let number = bare.split_whitespace().next().unwrap_or(bare);
+    Some((label.len() - bare.len(), Version::parse(number).ok()?))
 }
 
 /// The first `YYYY-MM-DD` in `text`, and where it starts.
@@ -125,4 +142,55 @@ fn date_in(text: &str) -> Option<(usize, Date)> {
     text.char_indices()
         .filter(|(_, character)| character.is_ascii_digit())
         .find_map(|(at, _)| Some((at, text.get(at..at + 10)?.parse::<Date>().ok()?)))
+}
+
+/// How a release's heading tells its date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dated<'a> {
+    /// As it should be.
+    On(Date),
+    /// Written like a date, of a day that no calendar has.
+    Impossible(&'a str),
+    /// Written in another way.
+    Otherwise(&'a str),
+    /// Not at all.
+    Never,
+}
+
+/// How the heading `title` of a release tells its date.
+pub(super) fn dated(title: &str) -> Dated<'_> {
+    let (_, rest) = label_and_rest(title.trim());
+    if let Some((_, date)) = date_in(rest) {
+        return Dated::On(date);
+    }
+    let like_a_date = |text: &str| {
+        text.len() == 10
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            })
+    };
+    if let Some(text) =
+        rest.char_indices().find_map(|(at, _)| rest.get(at..at + 10).filter(|text| like_a_date(text)))
+    {
+        return Dated::Impossible(text);
+    }
+    let yanked = rest.to_ascii_uppercase().find("[YANKED]").unwrap_or(rest.len());
+    let rest = rest[..yanked].trim_matches(|character: char| {
+        character.is_whitespace() || ['-', '–', '—', ':', '(', ')', ',', '/'].contains(&character)
+    });
+    match rest.contains(|character: char| character.is_ascii_digit()) {
+        true => Dated::Otherwise(rest),
+        false => Dated::Never,
+    }
+}
+
+/// What stands where a version should, when it begins like one: `1.2` in `## [1.2] - 2026-01-01`.
+pub(super) fn unread_version(title: &str) -> Option<&str> {
+    let label = label_and_rest(title.trim()).0.trim();
+    let bare = label.strip_prefix(['v', 'V']).unwrap_or(label);
+    let numbers = bare.split_whitespace().next().unwrap_or(bare);
+    let template = numbers.split('.').any(|part| part.eq_ignore_ascii_case("x"));
+    (bare.starts_with(|character: char| character.is_ascii_digit()) && bare.contains('.') && !template)
+        .then_some(label)
 }

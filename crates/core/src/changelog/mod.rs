@@ -1,18 +1,31 @@
 //! Changelogs as Keep a Changelog 1.1 lays them out: read, filled, promoted, extracted.
 
-mod compare;
+mod blocks;
+mod edit;
 mod entry;
 mod fill;
+mod generate;
+mod group;
 mod heading;
+mod links;
+mod lint;
 pub mod notes;
 mod parse;
 mod promote;
+mod template;
 #[cfg(test)]
 mod tests;
 
-pub use fill::{Group, fill_unreleased};
-pub use parse::{Changelog, Entry, Link, Release, Section, SectionKind};
+pub use fill::{EntryOptions, append_unreleased, fill_unreleased};
+pub use generate::{
+    GenerateError, GenerateOptions, GeneratedRelease, generate, insert_section, inserted_section, section,
+};
+pub use group::{Group, Headings};
+pub use links::Site;
+pub use lint::{LintOptions, lint};
+pub use parse::{Changelog, Entry, GroupHeading, Link, Release, Section, SectionKind};
 pub use promote::{PromoteOptions, demote, promote};
+pub use template::{Template, TemplateError};
 
 use crate::version::Version;
 
@@ -115,5 +128,6 @@ pub enum ChangelogError {
 /// The text of a release's section, without its heading and the blank lines around; `None` without such a section.
 pub fn extract(source: &str, version: &Version) -> Result<Option<String>, ChangelogError> {
     let changelog = Changelog::parse(source)?;
+    changelog.require_one(Some(version))?;
     Ok(changelog.release(version).map(|section| changelog.body(section).trim().to_owned()))
 }

@@ -1,10 +1,9 @@
 //! A changelog's sections, entries and links, with their bytes.
 
-use comrak::nodes::{Node, NodeValue};
-use comrak::{Arena, Options, parse_document};
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::blocks::{Block, BlockKind, Lines, blocks};
 use super::{ChangelogError, LARGEST, heading};
 use crate::diagnostic::Span;
 use crate::text::sanitize_line;
@@ -33,6 +32,8 @@ pub struct Section {
     pub title: String,
     /// From after the heading's line end to the next section, the closing links or the end.
     pub body: Span,
+    /// The headings inside the body, such as `Added`.
+    pub groups: Vec<GroupHeading>,
     /// The list items of the body.
     pub entries: Vec<Entry>,
     /// Whether the body has more than headings and comments.
@@ -66,6 +67,21 @@ pub struct Release {
     pub prefix: String,
 }
 
+/// A heading inside a section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupHeading {
+    /// Its text without its marks, made safe to show.
+    pub title: String,
+    /// Its level, from 1.
+    pub level: u8,
+    /// Its bytes, without its line end.
+    pub span: Span,
+    /// From after its line end to the next heading or the section's end.
+    pub body: Span,
+    /// Whether anything but comments stands under it before the next heading.
+    pub has_content: bool,
+}
+
 /// A list item under a section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -93,20 +109,41 @@ pub struct Link {
 }
 
 impl<'a> Changelog<'a> {
-    /// Reads a changelog. Headings inside code or comments are not headings.
+    /// Reads a changelog. Headings inside code or comments are not headings. Two sections of one name are no error
+    /// here: whoever changes or takes one of them asks with [`Self::require_one`].
     pub fn parse(source: &'a str) -> Result<Self, ChangelogError> {
+        let read = Self::read(source)?;
+        match conflict(source) {
+            Some(line) => Err(ChangelogError::Conflict { line }),
+            None => Ok(read),
+        }
+    }
+
+    /// As [`Self::parse`], conflict markers and all.
+    pub(super) fn read(source: &'a str) -> Result<Self, ChangelogError> {
         if source.len() > LARGEST {
             return Err(ChangelogError::TooLarge { size: source.len() });
         }
         let lines = Lines::of(source);
-        refuse_conflict(&lines)?;
-        let arena = Arena::new();
-        let root = parse_document(&arena, source, &Options::default());
-        let blocks: Vec<Block> = root.children().map(|node| Block::of(node, &lines)).collect();
+        let blocks = blocks(&lines);
         let links = links(&lines, &blocks);
         let sections = sections(&lines, &blocks, &links);
-        refuse_duplicates(&sections)?;
         Ok(Self { source, sections, links })
+    }
+
+    /// Refuses when there are two sections of this kind: nobody could say which is meant.
+    pub fn require_one(&self, wanted: Option<&Version>) -> Result<(), ChangelogError> {
+        let mut found = self.sections.iter().filter(|section| match (&section.kind, wanted) {
+            (SectionKind::Unreleased, None) => true,
+            (SectionKind::Release(release), Some(version)) => release.version == *version,
+            _ => false,
+        });
+        let (Some(first), Some(second)) = (found.next(), found.next()) else { return Ok(()) };
+        Err(ChangelogError::Duplicate {
+            title: wanted.map_or_else(|| "Unreleased".to_owned(), Version::to_string),
+            first: first.line,
+            line: second.line,
+        })
     }
 
     /// The text it was read from.
@@ -153,116 +190,12 @@ impl<'a> Changelog<'a> {
     }
 }
 
-/// The lines of a text, ended as CommonMark ends them: by `\n`, `\r\n` or `\r`.
-struct Lines<'a> {
-    source: &'a str,
-    /// Start, end without line end, end with it.
-    bounds: Vec<(usize, usize, usize)>,
-}
-
-impl<'a> Lines<'a> {
-    fn of(source: &'a str) -> Self {
-        let bytes = source.as_bytes();
-        let mut bounds = Vec::new();
-        let mut start = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        let mut at = start;
-        while at < bytes.len() {
-            let width = match bytes[at] {
-                b'\r' if bytes.get(at + 1) == Some(&b'\n') => 2,
-                b'\r' | b'\n' => 1,
-                _ => 0,
-            };
-            if width > 0 {
-                bounds.push((start, at, at + width));
-                start = at + width;
-            }
-            at += width.max(1);
-        }
-        if start < bytes.len() {
-            bounds.push((start, bytes.len(), bytes.len()));
-        }
-        Self { source, bounds }
-    }
-
-    fn text(&self, index: usize) -> &'a str {
-        self.bounds.get(index).map_or("", |(start, end, _)| &self.source[*start..*end])
-    }
-
-    fn bounds(&self, index: usize) -> (usize, usize, usize) {
-        let end = self.source.len();
-        self.bounds.get(index).copied().unwrap_or((end, end, end))
-    }
-
-    fn len(&self) -> usize {
-        self.bounds.len()
-    }
-}
-
-/// A top-level block: its lines (from 0, last included) and what it is.
-struct Block {
-    first: usize,
-    last: usize,
-    kind: BlockKind,
-}
-
-enum BlockKind {
-    Heading {
-        level: u8,
-        setext: bool,
-    },
-    /// First and last line of each item.
-    List(Vec<(usize, usize)>),
-    Code,
-    Html,
-    Content,
-}
-
-impl Block {
-    fn of(node: Node<'_>, lines: &Lines<'_>) -> Self {
-        let span = |node: Node<'_>| {
-            let position = node.data().sourcepos;
-            let last = position.end.line.saturating_sub(1).min(lines.len().saturating_sub(1));
-            (position.start.line.saturating_sub(1).min(last), last)
-        };
-        let kind = match &node.data().value {
-            NodeValue::Heading(heading) => {
-                BlockKind::Heading { level: heading.level, setext: heading.setext }
-            }
-            NodeValue::List(_) => BlockKind::List(node.children().map(span).collect()),
-            NodeValue::CodeBlock(_) => BlockKind::Code,
-            NodeValue::HtmlBlock(_) => BlockKind::Html,
-            _ => BlockKind::Content,
-        };
-        let (first, last) = span(node);
-        Self { first, last, kind }
-    }
-}
-
-fn refuse_conflict(lines: &Lines<'_>) -> Result<(), ChangelogError> {
-    let find = |mark: &str| (0..lines.len()).find(|index| lines.text(*index).starts_with(mark));
+/// The line, from 1, where an unfinished merge begins.
+pub(super) fn conflict(source: &str) -> Option<usize> {
+    let find = |mark: &str| source.lines().position(|line| line.starts_with(mark));
     // Both ends are asked for: a lone one may be an example.
-    match (find("<<<<<<< "), find(">>>>>>> ")) {
-        (Some(line), Some(_)) => Err(ChangelogError::Conflict { line: line + 1 }),
-        _ => Ok(()),
-    }
-}
-
-fn refuse_duplicates(sections: &[Section]) -> Result<(), ChangelogError> {
-    let mut seen: Vec<(String, usize)> = sections
-        .iter()
-        .filter_map(|section| match &section.kind {
-            SectionKind::Unreleased => Some(("Unreleased".to_owned(), section.line)),
-            SectionKind::Release(release) => Some((release.version.to_string(), section.line)),
-            SectionKind::Other => None,
-        })
-        .collect();
-    seen.sort();
-    match seen.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        Some(pair) => {
-            Err(ChangelogError::Duplicate { title: pair[0].0.clone(), first: pair[0].1, line: pair[1].1 })
-        }
-        None => Ok(()),
-    }
+    let begin = find("<<<<<<< ")?;
+    find(">>>>>>> ").map(|_| begin + 1)
 }
 
 fn links(lines: &Lines<'_>, blocks: &[Block]) -> Vec<Link> {
@@ -324,6 +257,7 @@ fn sections(lines: &Lines<'_>, blocks: &[Block], links: &[Link]) -> Vec<Section>
                 heading: Span::new(lines.bounds(first).0, lines.bounds(last).1),
                 title,
                 body,
+                groups: groups(lines, inside, body.end),
                 entries: entries(lines, inside),
                 has_content: inside.iter().any(|block| is_content(lines, block)),
             }
@@ -357,6 +291,31 @@ fn before_closing_links(lines: &Lines<'_>, links: &[Link], first: usize, end: us
         }
     }
     begin
+}
+
+fn groups(lines: &Lines<'_>, blocks: &[Block], end: usize) -> Vec<GroupHeading> {
+    let mut groups: Vec<GroupHeading> = Vec::new();
+    for block in blocks {
+        let start = lines.bounds(block.first).0;
+        let BlockKind::Heading { level, setext } = block.kind else {
+            if let Some(group) = groups.last_mut() {
+                group.has_content |= is_content(lines, block);
+            }
+            continue;
+        };
+        if let Some(before) = groups.last_mut() {
+            before.body.end = start.max(before.body.start);
+        }
+        let (_, line_end, next) = lines.bounds(block.last);
+        groups.push(GroupHeading {
+            title: sanitize_line(&title(lines, block, setext)),
+            level,
+            span: Span::new(start, line_end),
+            body: Span::new(next, end.max(next)),
+            has_content: false,
+        });
+    }
+    groups
 }
 
 fn entries(lines: &Lines<'_>, blocks: &[Block]) -> Vec<Entry> {

@@ -2,8 +2,9 @@
 
 use jiff::civil::Date;
 
-use super::compare::{Compare, compare};
-use super::heading::Style;
+use super::edit::{Edit, apply};
+use super::heading::{self, Style};
+use super::links::{Compare, Site};
 use super::{Changelog, ChangelogError, Link, Section, SectionKind};
 use crate::text::sanitize_line;
 use crate::version::{TagFormat, Version};
@@ -13,6 +14,10 @@ use crate::version::{TagFormat, Version};
 pub struct PromoteOptions {
     /// How tags are named, for the links that compare them.
     pub tag_format: TagFormat,
+    /// The project's page, for the links of a changelog's first release.
+    pub site: Option<Site>,
+    /// A release without any entry is meant.
+    pub allow_empty: bool,
 }
 
 /// `source` with the content of `Unreleased` under a new heading for `version`, and `Unreleased` empty above it.
@@ -27,10 +32,11 @@ pub fn promote(
 ) -> Result<String, ChangelogError> {
     let changelog = Changelog::parse(source)?;
     let unreleased = changelog.unreleased().ok_or(ChangelogError::NoUnreleased)?;
+    changelog.require_one(None)?;
     if let Some(section) = changelog.release(version) {
         return Err(ChangelogError::AlreadyReleased { version: version.clone(), line: section.line });
     }
-    if !unreleased.has_content {
+    if !unreleased.has_content && !options.allow_empty {
         return Err(ChangelogError::EmptyUnreleased { line: unreleased.line });
     }
     let latest = changelog.latest();
@@ -47,7 +53,20 @@ pub fn promote(
         unreleased.body.start,
         format!("{newline}{marks} {}{newline}", style.title(version, date, &tag)),
     )];
-    edits.extend(link_edits(&changelog, &label, &tag, version, newline));
+    let links = link_edits(&changelog, &label, &tag, version, newline);
+    if links.is_empty()
+        && latest.is_none()
+        && let Some(edit) = options.site.as_ref().and_then(|site| first_links(&changelog, site, &label, &tag))
+    {
+        let with_links = apply(source, [edits.clone(), vec![edit]].concat());
+        // Where the text ends in code or a comment they would be part of it, and no links.
+        let read = Changelog::parse(&with_links)?;
+        if find(&read, &label).is_some() && unreleased_link(&read).is_some() {
+            verify(&changelog, unreleased, version, &with_links)?;
+            return Ok(with_links);
+        }
+    }
+    edits.extend(links);
     let promoted = apply(source, edits);
     verify(&changelog, unreleased, version, &promoted)?;
     Ok(promoted)
@@ -57,6 +76,8 @@ pub fn promote(
 pub fn demote(source: &str, version: &Version) -> Result<String, ChangelogError> {
     let changelog = Changelog::parse(source)?;
     let unreleased = changelog.unreleased().ok_or(ChangelogError::NoUnreleased)?;
+    changelog.require_one(None)?;
+    changelog.require_one(Some(version))?;
     let section =
         changelog.release(version).ok_or_else(|| ChangelogError::NotReleased { version: version.clone() })?;
     let refuse = |problem: &str| ChangelogError::NotDemotable {
@@ -71,37 +92,11 @@ pub fn demote(source: &str, version: &Version) -> Result<String, ChangelogError>
     if newline.is_empty() || section.body.start == section.heading.end {
         return Err(refuse("nothing is under it"));
     }
-    let mut edits = vec![Edit { start: unreleased.body.start, end: section.body.start, text: String::new() }];
+    let mut edits = vec![Edit::remove(unreleased.body.start, section.body.start)];
     if let SectionKind::Release(release) = &section.kind {
         edits.extend(link_removals(&changelog, &release.label));
     }
     Ok(apply(source, edits))
-}
-
-/// Bytes `start..end` replaced by `text`.
-struct Edit {
-    start: usize,
-    end: usize,
-    text: String,
-}
-
-impl Edit {
-    fn insert(at: usize, text: String) -> Self {
-        Self { start: at, end: at, text }
-    }
-}
-
-fn apply(source: &str, mut edits: Vec<Edit>) -> String {
-    edits.sort_by_key(|edit| edit.start);
-    let mut result = String::with_capacity(source.len() + 256);
-    let mut copied = 0;
-    for edit in edits {
-        result.push_str(&source[copied..edit.start]);
-        result.push_str(&edit.text);
-        copied = edit.end;
-    }
-    result.push_str(&source[copied..]);
-    result
 }
 
 fn find<'c>(changelog: &'c Changelog<'_>, label: &str) -> Option<&'c Link> {
@@ -110,14 +105,27 @@ fn find<'c>(changelog: &'c Changelog<'_>, label: &str) -> Option<&'c Link> {
 
 /// The link of the Unreleased heading, where it compares the last tag with a branch.
 fn unreleased_link<'c>(changelog: &'c Changelog<'_>) -> Option<(&'c Link, Compare<'c>)> {
+    let link = find(changelog, heading::label(&changelog.unreleased()?.title))?;
+    Some((link, Compare::of(&link.url)?))
+}
+
+/// The links that a changelog begins with: nothing can be compared with the first release yet.
+fn first_links(changelog: &Changelog<'_>, site: &Site, label: &str, tag: &str) -> Option<Edit> {
     let title = &changelog.unreleased()?.title;
-    let label = title
-        .trim()
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-        .map_or(title.as_str(), |it| it.0);
-    let link = find(changelog, label)?;
-    Some((link, compare(&link.url)?))
+    if !title.trim_start().starts_with('[') || !changelog.links().is_empty() {
+        return None;
+    }
+    let source = changelog.source();
+    let newline = heading::newline(source);
+    let unreleased = heading::label(title);
+    let links = format!("[{unreleased}]: {}{newline}[{label}]: {}", site.compare(tag, "HEAD"), site.tag(tag));
+    Some(Edit::insert(
+        source.len(),
+        match source.ends_with(newline) {
+            true => format!("{newline}{links}{newline}"),
+            false => format!("{newline}{newline}{links}"),
+        },
+    ))
 }
 
 fn link_edits(
@@ -128,10 +136,10 @@ fn link_edits(
     newline: &str,
 ) -> Vec<Edit> {
     if let Some((link, parts)) = unreleased_link(changelog) {
-        let old_start = link.url_span.start + parts.base.len();
-        let own = format!("{newline}[{label}]: {}{}{}{tag}", parts.base, parts.old, parts.dots);
+        let old_start = link.url_span.start + parts.older_start();
+        let own = format!("{newline}[{label}]: {}", parts.with(parts.older(), tag));
         return vec![
-            Edit { start: old_start, end: old_start + parts.old.len(), text: tag.to_owned() },
+            Edit { start: old_start, end: old_start + parts.older().len(), text: tag.to_owned() },
             Edit::insert(link.span.end, own),
         ];
     }
@@ -139,8 +147,8 @@ fn link_edits(
         changelog.latest().and_then(|(_, release)| Some((find(changelog, &release.label)?, release)));
     let Some((link, release)) = beside else { return Vec::new() };
     let before = release.version.to_string();
-    let url = match compare(&link.url) {
-        Some(parts) => format!("{}{}{}{tag}", parts.base, parts.new, parts.dots),
+    let url = match Compare::of(&link.url) {
+        Some(parts) => parts.with(parts.newer(), tag),
         None if link.url.matches(&before).count() == 1 => link.url.replace(&before, &version.to_string()),
         None => return Vec::new(),
     };
@@ -149,21 +157,29 @@ fn link_edits(
 
 fn link_removals(changelog: &Changelog<'_>, label: &str) -> Vec<Edit> {
     let Some(own) = find(changelog, label) else { return Vec::new() };
-    let removed = |start, end| Edit { start, end, text: String::new() };
-    if let (Some((link, outer)), Some(inner)) = (unreleased_link(changelog), compare(&own.url))
-        && own.line == link.line + 1
-        && outer.old == inner.new
-    {
-        let old_start = link.url_span.start + outer.base.len();
-        return vec![
-            Edit { start: old_start, end: old_start + outer.old.len(), text: inner.old.to_owned() },
-            removed(link.span.end, own.span.end),
-        ];
-    }
     let source = changelog.source();
+    if let Some((link, outer)) = unreleased_link(changelog)
+        && own.line == link.line + 1
+    {
+        if let Some(inner) = Compare::of(&own.url).filter(|inner| inner.newer() == outer.older()) {
+            let old_start = link.url_span.start + outer.older_start();
+            let old_end = old_start + outer.older().len();
+            return vec![
+                Edit { start: old_start, end: old_end, text: inner.older().to_owned() },
+                Edit::remove(link.span.end, own.span.end),
+            ];
+        }
+        // Both came with the first release, as `first_links` writes them.
+        let newline = heading::newline(source);
+        let before = if source.ends_with(newline) { newline.len() } else { 2 * newline.len() };
+        let ends = own.span.end + newline.len() >= source.len();
+        if ends && changelog.links().len() == 2 && own.url.ends_with(outer.older()) {
+            return vec![Edit::remove(link.span.start.saturating_sub(before), source.len())];
+        }
+    }
     let rest = &source[own.span.end..];
     let width = if rest.starts_with("\r\n") { 2 } else { usize::from(!rest.is_empty()) };
-    vec![removed(own.span.start, own.span.end + width)]
+    vec![Edit::remove(own.span.start, own.span.end + width)]
 }
 
 /// Reads the promoted text again: every entry is there, the order is kept, nothing else moved.
@@ -185,7 +201,8 @@ fn verify(
     if let Some((_, missing)) = had.iter().find(|entry| !has.contains(entry)) {
         return Err(incomplete(format!("the entry `{}` did not arrive", sanitize_line(missing))));
     }
-    if had != has || before.body(unreleased) != after.body(section) {
+    // The links of a first release may have brought a blank line.
+    if had != has || before.body(unreleased).trim_end() != after.body(section).trim_end() {
         return Err(incomplete(format!("the section of {version} differs from what was unreleased")));
     }
     if emptied.has_content || after.sections().len() != before.sections().len() + 1 {

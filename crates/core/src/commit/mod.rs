@@ -1,11 +1,21 @@
 //! Commits read as Conventional Commits, leniently: whatever people wrote, something is understood.
 
-mod lenient;
+mod header;
+mod reference;
 mod reverts;
+#[cfg(test)]
+mod tests;
+mod trailer;
 
-pub use reverts::without_reverted;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+
+pub use reference::{Reference, mentions};
+pub use reverts::without_reverted;
+
+/// Past this a message says nothing more about the release, and hostile ones stop costing time.
+const LONGEST: usize = 64 * 1024;
 
 /// A commit as git gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,198 +40,173 @@ impl Commit {
     }
 
     /// The message understood.
-    pub fn parse(&self) -> Conventional {
+    pub fn parse(&self) -> Conventional<'_> {
         parse(&self.message)
     }
 }
 
-/// A commit message understood.
+/// A commit message understood. Texts are borrowed from the message wherever they stand in it as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Conventional {
+pub struct Conventional<'a> {
     /// The type in lower case (`feat`); `None` where the message does not follow the convention.
-    pub kind: Option<String>,
+    pub kind: Option<Cow<'a, str>>,
     /// The scope: `api` in `feat(api): ...`.
-    pub scope: Option<String>,
-    /// What breaks, when something does: the footer's text, else the description.
-    pub breaking: Option<String>,
+    pub scope: Option<Cow<'a, str>>,
+    /// What breaks, when something does: the footers' texts, else the description.
+    pub breaking: Option<Cow<'a, str>>,
     /// The subject without type and scope.
-    pub description: String,
+    pub description: Cow<'a, str>,
     /// The text between subject and footers.
-    pub body: Option<String>,
+    pub body: Option<Cow<'a, str>>,
     /// The trailers, such as `Reviewed-by: Ann`.
-    pub footers: Vec<Footer>,
-    /// Issues and pull requests named, such as `#123` or `owner/project#5`, without repeats.
-    pub references: Vec<String>,
+    pub footers: Vec<Footer<'a>>,
+    /// Issues and pull requests named, without repeats.
+    pub references: Vec<Reference<'a>>,
     /// The id, maybe abbreviated, of the commit that this one takes back.
-    pub reverts: Option<String>,
+    pub reverts: Option<Cow<'a, str>>,
     /// Whether it joins branches. Its content is in the commits it joins, so it asks for nothing itself.
     pub merge: bool,
-    /// The conventional lines of a squashed list, where the subject itself is not conventional.
-    pub squashed: Vec<Conventional>,
+    /// The conventional items of a squashed list, where the subject itself is not conventional.
+    pub squashed: Vec<Self>,
 }
 
-impl Conventional {
+impl Conventional<'_> {
     /// The changes told: the squashed ones, or this one.
-    pub fn changes(&self) -> Vec<&Self> {
-        if self.squashed.is_empty() { vec![self] } else { self.squashed.iter().collect() }
+    pub fn changes(&self) -> &[Self] {
+        if self.squashed.is_empty() { std::slice::from_ref(self) } else { &self.squashed }
+    }
+
+    /// How to come to the version with this change: the texts of its `Migration:` and `Upgrade:` footers.
+    pub fn guides(&self) -> impl Iterator<Item = &str> {
+        self.footers
+            .iter()
+            .filter(|footer| trailer::is_guide(&footer.token) && !footer.value.is_empty())
+            .map(|footer| footer.value.as_ref())
+    }
+
+    /// The same with its own text.
+    pub fn into_owned(self) -> Conventional<'static> {
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Conventional {
+            kind: own(self.kind),
+            scope: own(self.scope),
+            breaking: own(self.breaking),
+            description: self.description.into_owned().into(),
+            body: own(self.body),
+            footers: self.footers.into_iter().map(Footer::into_owned).collect(),
+            references: self.references.into_iter().map(Reference::into_owned).collect(),
+            reverts: own(self.reverts),
+            merge: self.merge,
+            squashed: self.squashed.into_iter().map(Conventional::into_owned).collect(),
+        }
     }
 }
 
 /// A trailer of a commit message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Footer {
-    /// The word before the separator.
-    pub token: String,
+pub struct Footer<'a> {
+    /// The word before the separator; `BREAKING CHANGE` for every spelling of it.
+    pub token: Cow<'a, str>,
     /// The text after it.
-    pub value: String,
+    pub value: Cow<'a, str>,
+}
+
+impl Footer<'_> {
+    fn into_owned(self) -> Footer<'static> {
+        Footer { token: self.token.into_owned().into(), value: self.value.into_owned().into() }
+    }
 }
 
 /// Reads a commit message. Never fails: an unconventional one has no `kind`.
-pub fn parse(message: &str) -> Conventional {
-    let text = lenient::normalize(message);
-    let subject = text.lines().next().unwrap_or("");
-    let mut commit = if lenient::is_merge(subject) {
-        Conventional { merge: true, ..lenient::plain(&text) }
-    } else if let Some(revert) = lenient::git_revert(&text) {
-        revert
-    } else {
-        lenient::conventional(&text).unwrap_or_else(|| lenient::unconventional(&text))
+pub fn parse(message: &str) -> Conventional<'_> {
+    let mut end = message.len().min(LONGEST);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    let message = &message[..end];
+    if message.bytes().any(|byte| byte == b'\r' || byte == 0) {
+        let plain = message.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
+        return read(&plain).into_owned();
+    }
+    read(message)
+}
+
+fn read(text: &str) -> Conventional<'_> {
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    let (subject, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let subject = subject.trim_end();
+    let plain = || Conventional { description: subject.into(), ..Conventional::default() };
+    let merge = header::is_merge(subject);
+    let mut commit = match merge {
+        true => Conventional { merge, ..plain() },
+        false => header::git_revert(subject)
+            .or_else(|| header::conventional(subject))
+            .unwrap_or_else(|| Conventional { squashed: squashed(rest), ..plain() }),
     };
-    if commit.breaking.is_none() && !commit.merge {
-        commit.breaking = lenient::breaking_paragraph(&text);
+    under_subject(&mut commit, rest);
+    if subject.starts_with("Re") || commit.kind.as_deref() == Some("revert") {
+        commit.reverts = reverted_id(text).map(Cow::from);
     }
-    if commit.reverts.is_none() && commit.kind.as_deref() == Some("revert") {
-        commit.reverts = lenient::reverted_id(&text);
-    }
-    commit.references = lenient::references(&text, &commit);
+    commit.references = reference::references(text);
     commit
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn summary(message: &str) -> String {
-        let commit = parse(message);
-        format!(
-            "{}|{}|{}|{}",
-            commit.kind.as_deref().unwrap_or("-"),
-            commit.scope.as_deref().unwrap_or("-"),
-            commit.breaking.as_deref().unwrap_or("-"),
-            commit.description
-        )
+/// Adds what stands under the subject: text, trailers, and what breaks.
+fn under_subject<'a>(commit: &mut Conventional<'a>, rest: &'a str) {
+    if rest.is_empty() {
+        return;
     }
+    let (body, footers) = trailer::read(rest);
+    commit.body = body.map(Cow::from);
+    commit.footers = footers;
+    if commit.merge {
+        return;
+    }
+    let mut notes =
+        commit.footers.iter().filter(|footer| footer.token == trailer::BREAKING).map(|footer| &footer.value);
+    if let Some(first) = notes.next() {
+        let more: Vec<&str> = notes.map(AsRef::as_ref).filter(|note| !note.is_empty()).collect();
+        commit.breaking = Some(match (first.is_empty(), more.as_slice()) {
+            (false, []) => first.clone(),
+            (true, []) => commit.description.clone(),
+            (_, more) => [&[first.as_ref()], more].concat().join("\n\n").trim().to_owned().into(),
+        });
+    }
+}
 
-    #[test]
-    fn messages_are_understood() {
-        for (message, expect) in [
-            ("feat: add a door", "feat|-|-|add a door"),
-            ("fix(api): close it", "fix|api|-|close it"),
-            ("feat!: change", "feat|-|change|change"),
-            ("Feat(API)!: change", "feat|API|change|change"),
-            ("feat: a\n\nbody\n\nBREAKING CHANGE: the door moved", "feat|-|the door moved|a"),
-            ("fix: a\n\nBREAKING-CHANGE: moved", "fix|-|moved|a"),
-            ("feat: a\r\n\r\nbody\r\n\r\nBREAKING CHANGE: moved\r\n", "feat|-|moved|a"),
-            // Leniencies.
-            ("feat: a\nno blank line", "feat|-|-|a"),
-            ("feat : spaced", "feat|-|-|spaced"),
-            ("fix (api) : spaced", "fix|api|-|spaced"),
-            ("feat(api):tight", "feat|api|-|tight"),
-            ("fix(): empty scope", "fix|-|-|empty scope"),
-            ("✨ feat: sparkle", "feat|-|-|sparkle"),
-            (":bug: fix(ui): beetle", "fix|ui|-|beetle"),
-            ("[ABC-12] feat: ticket", "feat|-|-|ticket"),
-            ("\n\n  feat: late", "feat|-|-|late"),
-            ("Merged PR 12: fix: squash of Azure", "fix|-|-|squash of Azure"),
-            ("Change all\n\nBREAKING CHANGE: old clients stop", "-|-|old clients stop|Change all"),
-            ("docs: x\n\nBREAKING CHANGES: plural", "docs|-|plural|x"),
-            // Not conventional.
-            ("Add a door", "-|-|-|Add a door"),
-            ("Update README: the first part", "-|-|-|Update README: the first part"),
-            ("https://example.com is down", "-|-|-|https://example.com is down"),
-            ("fixup! feat: add a door", "-|-|-|fixup! feat: add a door"),
-            ("Merge branch 'feat: x' into main", "-|-|-|Merge branch 'feat: x' into main"),
-            ("", "-|-|-|"),
-            ("feat:", "-|-|-|feat:"),
-            ("feat(api: x", "-|-|-|feat(api: x"),
-        ] {
-            assert_eq!(summary(message), expect, "{message:?}");
+/// The conventional items of the list that a host made of squashed commits, each with the lines up to the next.
+fn squashed(rest: &str) -> Vec<Conventional<'_>> {
+    let mut items: Vec<(Conventional<'_>, usize, usize)> = Vec::new();
+    let mut at = 0;
+    for line in rest.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let Some(item) = line.strip_prefix("* ").or_else(|| line.strip_prefix("- ")) else { continue };
+        if trailer::is_breaking(line) {
+            continue;
         }
-        assert!(parse("Merge pull request #12 from a/b\n\nfeat: title").merge);
-        assert!(!parse("feat: merge two lists").merge);
-    }
-
-    #[test]
-    fn reverts_name_their_target() {
-        let id = "0123456789abcdef0123456789abcdef01234567";
-        for (message, kind, target) in [
-            (format!("Revert \"feat: a\"\n\nThis reverts commit {id}."), "revert", Some(id)),
-            (format!("revert: feat: a\n\nThis reverts commit {id}."), "revert", Some(id)),
-            ("revert: let us never\n\nRefs: 676104e, a215868".to_owned(), "revert", Some("676104e")),
-            (format!("Reapply \"feat: a\"\n\nThis reverts commit {id}."), "feat", Some(id)),
-            ("Revert \"feat: a\" (#5)".to_owned(), "revert", None),
-            ("revert: x\n\nThis reverts commit zz.".to_owned(), "revert", None),
-        ] {
-            let commit = parse(&message);
-            assert_eq!(
-                (commit.kind.as_deref(), commit.reverts.as_deref()),
-                (Some(kind), target),
-                "{message:?}"
-            );
+        if let Some(last) = items.last_mut().filter(|last| last.2 == usize::MAX) {
+            last.2 = start;
         }
-        assert_eq!(parse("Revert \"feat: a\" (#5)").description, "feat: a");
-    }
-
-    #[test]
-    fn references_are_gathered_once() {
-        for (message, expect) in [
-            ("fix: a (#12)", vec!["#12"]),
-            ("fix: a\n\nFixes #123", vec!["#123"]),
-            ("fix: a\n\nFixes: #3, o/p#4\nRefs #3", vec!["#3", "o/p#4"]),
-            ("fix: a\n\nthis closes #9 for good", vec!["#9"]),
-            ("fix: a (#12)\n\nsee colour #ff0000 and x#y and #", vec!["#12"]),
-            ("Merge pull request #12 from a/b", vec!["#12"]),
-        ] {
-            assert_eq!(parse(message).references, expect, "{message:?}");
+        if let Some(commit) = header::known_header(item.trim()) {
+            items.push((commit, at, usize::MAX));
         }
     }
+    items
+        .into_iter()
+        .map(|(mut commit, from, to)| {
+            under_subject(&mut commit, rest.get(from..to.min(rest.len())).unwrap_or_default());
+            commit
+        })
+        .collect()
+}
 
-    #[test]
-    fn squashed_lists_are_opened() {
-        let commit = parse(
-            "Doors and windows (#7)\n\n* feat(door): add\n\n  body\n* fix!: close\n* note: not a type\n* tidy",
-        );
-        let told: Vec<_> = commit
-            .changes()
-            .iter()
-            .map(|change| (change.kind.clone().unwrap(), change.breaking.is_some()))
-            .collect();
-        assert_eq!(told, [("feat".to_owned(), false), ("fix".to_owned(), true)]);
-        assert_eq!(parse("feat: own (#7)\n\n* fix: inner").changes().len(), 1);
-        assert_eq!(parse("feat: own (#7)\n\n* fix: inner").changes()[0].kind.as_deref(), Some("feat"));
-    }
-
-    #[test]
-    fn footers_are_kept() {
-        let commit = parse("feat: a\n\nbody\n\nReviewed-by: Ann\nCo-authored-by: Bob <bob@example.com>");
-        let footers: Vec<_> =
-            commit.footers.iter().map(|footer| (footer.token.as_str(), footer.value.as_str())).collect();
-        assert_eq!(footers, [("Reviewed-by", "Ann"), ("Co-authored-by", "Bob <bob@example.com>")]);
-        assert_eq!(commit.body.as_deref(), Some("body"));
-        let plain = parse("Not conventional\n\nCo-authored-by: Bob <bob@example.com>");
-        assert_eq!(plain.footers.len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics(message in "(?s).{0,200}") {
-            let _ = parse(&message);
-        }
-
-        #[test]
-        fn nearly_conventional_text_does_not_panic(message in "[a-z]{0,4}(\\([a-zé ]{0,3}\\)?)?!?:? ?[a-zé\r\n#:*!-]{0,40}") {
-            let _ = parse(&message);
-        }
-    }
+/// The id after "This reverts commit", or in a `Refs:` footer.
+fn reverted_id(text: &str) -> Option<String> {
+    let after = text
+        .split_once("This reverts commit ")
+        .map(|(_, after)| after)
+        .or_else(|| text.lines().skip(1).find_map(|line| line.strip_prefix("Refs: ")))?;
+    let id: String = after.chars().take_while(char::is_ascii_hexdigit).take(65).collect();
+    (7..=64).contains(&id.len()).then(|| id.to_ascii_lowercase())
 }

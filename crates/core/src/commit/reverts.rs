@@ -6,8 +6,8 @@ use super::{Commit, Conventional};
 ///
 /// `commits` must be newest first, as `git log` lists them. A revert whose target is in the range
 /// removes both; a revert of a revert thus brings the first change back.
-pub fn without_reverted(commits: &[Commit]) -> Vec<(&Commit, Conventional)> {
-    let mut understood: Vec<Option<Conventional>> =
+pub fn without_reverted(commits: &[Commit]) -> Vec<(&Commit, Conventional<'_>)> {
+    let mut understood: Vec<Option<Conventional<'_>>> =
         commits.iter().map(|commit| Some(commit.parse())).collect();
     let mut by_id: Vec<(String, usize)> =
         commits.iter().enumerate().map(|(at, commit)| (commit.id.to_ascii_lowercase(), at)).collect();

@@ -29,6 +29,9 @@ pub struct Facts {
     pub plain_holders: bool,
     /// The changelog's path, when there is one.
     pub changelog: Option<String>,
+    /// How the configuration has entries and sections of the changelog made.
+    #[serde(default)]
+    pub entries: EntryFact,
     /// Who plans.
     pub person: Option<String>,
     /// `[git]` of the configuration: tags are annotated.
@@ -37,6 +40,21 @@ pub struct Facts {
     pub sign: String,
     /// The branch that releases come from.
     pub main_branch: String,
+}
+
+/// How entries and sections of the changelog are made: `[changelog]`, and the page of `[notes]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EntryFact {
+    /// Nobody writes it: every release's section is made from its commits.
+    pub generated: bool,
+    /// A template of one generated section, by its path.
+    pub template: Option<String>,
+    /// The heading of each type of commit, over the built-in ones.
+    pub headings: BTreeMap<String, String>,
+    /// The entry where the commits hold nothing for users.
+    pub placeholder: Option<String>,
+    /// The project's page.
+    pub url: Option<String>,
 }
 
 /// What is released.

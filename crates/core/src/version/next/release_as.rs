@@ -29,11 +29,11 @@ pub(super) fn asked(input: &NextInput<'_>) -> Result<Option<(Version, String)>, 
     Ok(found)
 }
 
-fn values(told: &Conventional) -> impl Iterator<Item = &str> {
+fn values<'a>(told: &'a Conventional<'_>) -> impl Iterator<Item = &'a str> {
     let footers = told.changes().into_iter().chain([told]).flat_map(|change| &change.footers);
     footers
         .filter(|footer| footer.token.eq_ignore_ascii_case("release-as"))
-        .map(|footer| footer.value.as_str())
+        .map(|footer| footer.value.as_ref())
 }
 
 fn described(commit: &Commit) -> String {

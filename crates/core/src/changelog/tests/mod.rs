@@ -1,5 +1,11 @@
 //! Changelogs as people and tools write them.
 
+mod fill;
+mod generate;
+mod lint;
+mod notes;
+mod promote;
+
 use super::*;
 use crate::commit::Commit;
 use jiff::civil::{Date, date};
@@ -127,7 +133,6 @@ fn what_cannot_be_promoted_says_why() {
         ("## [Unreleased]\n- A\n## [1.2.0]\n", "already has a section for 1.2.0 on line 3"),
         ("## [Unreleased]\n- A\n## v1.2.0 (2020-01-01)\n", "already has a section for 1.2.0"),
         ("## [Unreleased]\n- A\n## [Unreleased]\n- B\n", "`Unreleased` twice, on lines 1 and 3"),
-        ("## [Unreleased]\n- A\n## [1.1.0]\n\n## 1.1.0\n", "`1.1.0` twice, on lines 3 and 5"),
         (
             "## [Unreleased]\n<<<<<<< HEAD\n- A\n=======\n- B\n>>>>>>> topic\n",
             "line 2 of the changelog is a merge conflict",
@@ -217,34 +222,49 @@ fn an_empty_unreleased_is_filled_from_commits() {
         "Merge branch 'topic'",
     ]);
     let source = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n<!-- notes -->\n\n## [1.1.0] - 2025-01-01\n";
-    let filled = fill_unreleased(source, &history).unwrap();
+    let filled = fill_unreleased(source, &history, &EntryOptions::default()).unwrap();
     assert_eq!(
         filled,
         "# Changelog\n\n## [Unreleased]\n\n<!-- notes -->\n\n### Added\n\n- Add a \\<script> (#7)\n- **Breaking:** Move the door\n\n\
          ### Changed\n\n- Faster\n\n### Fixed\n\n- **api:** Close #4 in `a<b>` (#12)\n\n### Security\n\n- **security:** Check the lock\n\n\
          ## [1.1.0] - 2025-01-01\n"
     );
-    assert_eq!(fill_unreleased(&filled, &commits(&["feat: late"])).unwrap(), filled, "people's work stays");
     assert_eq!(
-        fill_unreleased(NEW_FILE, &commits(&["docs: a"])).unwrap(),
+        fill_unreleased(&filled, &commits(&["feat: late"]), &EntryOptions::default()).unwrap(),
+        filled,
+        "people's work stays"
+    );
+    assert_eq!(
+        fill_unreleased(NEW_FILE, &commits(&["docs: a"]), &EntryOptions::default()).unwrap(),
         format!("{NEW_FILE}\n### Changed\n\n- Maintenance release without changes for users\n")
     );
     assert_eq!(
-        fill_unreleased("## [Unreleased]", &commits(&["Tidy up", "Begin"])).unwrap(),
+        fill_unreleased("## [Unreleased]", &commits(&["Tidy up", "Begin"]), &EntryOptions::default())
+            .unwrap(),
         "## [Unreleased]\n\n### Changed\n\n- Begin\n- Tidy up\n"
     );
     assert_eq!(
-        fill_unreleased("# Unreleased\n\n## Added\n\n# 1.0.0\n", &commits(&["fix: a"])).unwrap(),
+        fill_unreleased(
+            "# Unreleased\n\n## Added\n\n# 1.0.0\n",
+            &commits(&["fix: a"]),
+            &EntryOptions::default()
+        )
+        .unwrap(),
         "# Unreleased\n\n## Fixed\n\n- A\n\n# 1.0.0\n"
     );
     assert_eq!(
-        fill_unreleased("## Unreleased\n<!-- open\n## 1.0.0\n", &commits(&["fix: a"])).unwrap(),
+        fill_unreleased(
+            "## Unreleased\n<!-- open\n## 1.0.0\n",
+            &commits(&["fix: a"]),
+            &EntryOptions::default()
+        )
+        .unwrap(),
         "## Unreleased\n\n### Fixed\n\n- A\n\n<!-- open\n## 1.0.0\n"
     );
     let windows = NEW_FILE.replace('\n', "\r\n");
-    let filled = fill_unreleased(&windows, &commits(&["feat: a"])).unwrap();
+    let filled = fill_unreleased(&windows, &commits(&["feat: a"]), &EntryOptions::default()).unwrap();
     assert_eq!(filled.matches('\n').count(), filled.matches("\r\n").count());
-    assert_eq!(fill_unreleased("# C\n", &[]), Err(ChangelogError::NoUnreleased));
+    assert_eq!(fill_unreleased("# C\n", &[], &EntryOptions::default()), Err(ChangelogError::NoUnreleased));
 }
 
 #[test]
@@ -258,47 +278,13 @@ fn hostile_commits_cannot_break_the_changelog() {
         "feat: ~~~",
         "feat: # [9.9.9]",
     ] {
-        let filled = fill_unreleased(source, &commits(&[message])).unwrap();
+        let filled = fill_unreleased(source, &commits(&[message]), &EntryOptions::default()).unwrap();
         let changelog = Changelog::parse(&filled).unwrap();
         assert_eq!(changelog.unreleased().unwrap().entries.len(), 1, "{filled}");
         assert_eq!(changelog.latest().unwrap().0.entries.len(), 1, "{filled}");
         assert!(!filled.contains('\u{1b}'));
         promote(&filled, &v("1.2.0"), DAY, &PromoteOptions::default()).unwrap();
     }
-}
-
-#[test]
-fn notes_come_from_the_changelog_or_the_commits() {
-    let version = v("1.2.0");
-    let facts = notes::NotesFacts {
-        version: &version,
-        previous_tag: Some("v1.1.0"),
-        summary: None,
-        changelog_url: Some("https://e.org"),
-    };
-    let history = commits(&[
-        "fix: b (#3)",
-        "feat(door)!: move it\n\nBREAKING CHANGE: knock first\n\nthen enter\n\nCo-authored-by: Eve <eve@example.com>",
-        "chore(deps): raise serde",
-        "docs: explain",
-        "ci: faster",
-    ]);
-    assert_eq!(
-        notes::render(&facts, None, &history),
-        "Version 1.2.0: 1 new feature, 1 bug fix since v1.1.0.\n\n\
-         ## Breaking Changes\n\n- **door:** Move it\n\n  knock first\n\n  then enter\n\n\
-         ## New Features\n\n- **door:** Move it\n\n## Bug Fixes\n\n- B (#3)\n\n\
-         ## Dependencies\n\n- **deps:** Raise serde\n\n## Documentation\n\n- Explain\n\n\
-         ## Contributors\n\n- Bob\n- Ann\n- Eve\n\nFull changelog: https://e.org\n"
-    );
-    let facts = notes::NotesFacts { summary: Some("Doors."), changelog_url: None, ..facts };
-    assert_eq!(
-        notes::render(&facts, Some("### Added\n\n- A\n"), &[]),
-        "Doors.\n\n## Breaking Changes\n\nNone.\n\n## Changes\n\n### Added\n\n- A\n"
-    );
-    assert_eq!(notes::tag_message(&version, None, "## Fixed\n- A\n\n"), "Release v1.2.0\n\n## Fixed\n- A\n");
-    assert_eq!(notes::tag_message(&version, Some("Doors\n"), ""), "Release v1.2.0 — Doors\n");
-    assert!(!notes::render(&facts, None, &history).contains("secret@"));
 }
 
 /// Changelogs of many habits, as text.
@@ -368,17 +354,33 @@ proptest! {
 
     #[test]
     fn promoted_and_demoted_is_the_same_bytes(source in changelog()) {
-        if let Ok(promoted) = promote(&source, &v("1.2.0"), DAY, &PromoteOptions::default()) {
-            prop_assert!(promoted.len() > source.len());
-            prop_assert_eq!(demote(&promoted, &v("1.2.0")).unwrap(), source);
+        let site = Site::new("https://github.com/acme/app");
+        for options in [
+            PromoteOptions::default(),
+            PromoteOptions { site, allow_empty: true, ..PromoteOptions::default() },
+        ] {
+            if let Ok(promoted) = promote(&source, &v("1.2.0"), DAY, &options) {
+                prop_assert!(promoted.len() > source.len());
+                prop_assert_eq!(demote(&promoted, &v("1.2.0")).unwrap(), source.as_str());
+            }
         }
     }
 
     #[test]
     fn filled_then_promoted_holds_an_entry(source in changelog()) {
-        if let Ok(filled) = fill_unreleased(&source, &commits(&["feat: a"])) {
+        if let Ok(filled) = fill_unreleased(&source, &commits(&["feat: a"]), &EntryOptions::default()) {
             let again = Changelog::parse(&filled).unwrap();
             prop_assert!(again.unreleased().unwrap().has_content);
+        }
+        let history = commits(&["feat: a", "fix(door): b (#3)", "deprecate: c"]);
+        if let Ok(appended) = append_unreleased(&source, &history, &EntryOptions::default()) {
+            // Once more adds nothing, and what was there still is.
+            let again = append_unreleased(&appended, &history, &EntryOptions::default());
+            prop_assert_eq!(again.as_deref(), Ok(appended.as_str()));
+            let mut kept = appended.chars();
+            let read = Changelog::parse(&source).unwrap();
+            let had_content = read.unreleased().unwrap().has_content;
+            prop_assert!(!had_content || source.chars().all(|one| kept.any(|other| other == one)));
         }
     }
 
@@ -387,7 +389,13 @@ proptest! {
         for source in [source, lines.join("\n")] {
             let _ = promote(&source, &v("1.2.0"), DAY, &PromoteOptions::default());
             let _ = demote(&source, &v("1.2.0"));
-            let _ = fill_unreleased(&source, &commits(&["feat: a"]));
+            let _ = fill_unreleased(&source, &commits(&["feat: a"]), &EntryOptions::default());
+            let _ = append_unreleased(&source, &commits(&["feat: a"]), &EntryOptions::default());
+            let options = LintOptions { today: Some(DAY), ..LintOptions::default() };
+            for finding in lint(&source, &options) {
+                let span = finding.span.unwrap_or_default();
+                assert!(source.get(span.start..span.end).is_some(), "{finding:?}");
+            }
         }
     }
 }

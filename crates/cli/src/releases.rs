@@ -1,0 +1,162 @@
+//! The releases of a unit as its history tells them, for changelogs and notes.
+
+use std::collections::BTreeMap;
+
+use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, Template};
+use windlass_core::commit::Commit;
+use windlass_core::config::Unit;
+use windlass_core::version::Version;
+use windlass_history::{History, HistoryError, Id, PathFilter, Range};
+
+use crate::error::{CommandError, Result};
+use crate::files;
+use crate::project::Project;
+
+/// A release that has a tag.
+#[derive(Debug, Clone)]
+pub struct Tagged {
+    /// Its version.
+    pub version: Version,
+    /// Its tag.
+    pub tag: String,
+    commit: Id,
+}
+
+/// A unit's history.
+#[derive(Debug)]
+pub struct Releases {
+    history: History,
+    head: Id,
+    filter: PathFilter,
+    /// The lowest version first.
+    tagged: Vec<Tagged>,
+}
+
+impl Releases {
+    /// Reads the tags of the unit.
+    ///
+    /// # Errors
+    /// When the repository cannot be read or has no commit.
+    pub fn open(project: &Project, unit: &Unit) -> Result<Self> {
+        let history = History::open(&project.root).map_err(unreadable)?;
+        let head = history.head().map_err(unreadable)?.ok_or_else(|| {
+            CommandError::invalid("this repository has no commit yet").hint("commit something first")
+        })?;
+        let tags = history.tags().map_err(unreadable)?;
+        let mut tagged: Vec<Tagged> = tags
+            .into_iter()
+            .filter_map(|tag| {
+                let version = unit.tag.version_of(&tag.name)?;
+                Some(Tagged { version, tag: tag.name, commit: tag.commit })
+            })
+            .collect();
+        tagged.sort_by(|a, b| a.version.cmp(&b.version));
+        Ok(Self { history, head, filter: PathFilter::new(&unit.paths), tagged })
+    }
+
+    /// The release of this version.
+    pub fn of(&self, version: &Version) -> Option<&Tagged> {
+        self.tagged.iter().find(|tagged| tagged.version == *version)
+    }
+
+    /// The stable release that the notes of `version` count from.
+    pub fn before(&self, version: &Version) -> Option<&Tagged> {
+        self.tagged.iter().rev().find(|tagged| tagged.version < *version && tagged.version.pre.is_empty())
+    }
+
+    /// The highest stable release that HEAD contains.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn last(&self) -> Result<Option<&Tagged>> {
+        let mut ancestry = self.history.ancestry(self.head);
+        for tagged in self.tagged.iter().rev().filter(|tagged| tagged.version.pre.is_empty()) {
+            if ancestry.contains(tagged.commit).map_err(unreadable)? {
+                return Ok(Some(tagged));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The unit's commits after `from` up to `to`, HEAD when not given; newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn commits(&self, from: Option<&Tagged>, to: Option<&Tagged>) -> Result<Vec<Commit>> {
+        let to = to.map_or(self.head, |tagged| tagged.commit);
+        let range = match from {
+            Some(from) => Range::since(from.commit, to),
+            None => Range::all(to),
+        };
+        self.history.commits(&range, Some(&self.filter)).map_err(unreadable)
+    }
+
+    /// Every release with its commits, newest first; what is not released yet before them.
+    ///
+    /// # Errors
+    /// When the history cannot be read; so may each release.
+    pub fn all(&self) -> Result<impl Iterator<Item = Result<GeneratedRelease>> + '_> {
+        let tags: Vec<(String, Id)> =
+            self.tagged.iter().map(|tagged| (tagged.tag.clone(), tagged.commit)).collect();
+        let sections = self.history.releases(self.head, &tags, Some(&self.filter)).map_err(unreadable)?;
+        let versions: BTreeMap<&str, &Version> =
+            self.tagged.iter().map(|tagged| (tagged.tag.as_str(), &tagged.version)).collect();
+        let names: Vec<Option<String>> = sections.iter().map(|section| section.tag.clone()).collect();
+        Ok(sections.into_iter().enumerate().map(move |(at, section)| {
+            let date = section.tag.as_ref().and_then(|_| day(section.committed_at));
+            let tag = section.tag.clone();
+            let version = tag.as_deref().and_then(|tag| versions.get(tag).map(|version| (*version).clone()));
+            let commits: std::result::Result<Vec<Commit>, HistoryError> =
+                section.commits(&self.history).collect();
+            Ok(GeneratedRelease {
+                version,
+                tag,
+                previous_tag: names[at + 1..].iter().flatten().next().cloned(),
+                date,
+                commits: commits.map_err(unreadable)?,
+            })
+        }))
+    }
+}
+
+/// How the configuration has entries made from commits. Links to issues are made where a page is configured.
+pub fn entry_options(project: &Project) -> EntryOptions {
+    let changelog = &project.config.changelog;
+    EntryOptions {
+        headings: Headings::new(&changelog.headings),
+        placeholder: changelog.placeholder.clone(),
+        site: project.config.notes.url.as_deref().and_then(Site::new),
+        hotfix: false,
+    }
+}
+
+/// The project's page: the configured one, else that of its remote.
+///
+/// # Errors
+/// When git cannot be asked.
+pub fn site(project: &Project) -> Result<Option<Site>> {
+    if let Some(url) = &project.config.notes.url {
+        return Ok(Site::new(url));
+    }
+    let key = format!("remote.{}.url", project.config.git.remote);
+    let address = project.block_on(project.git().config(&key))?.map_err(crate::facts::failed)?;
+    Ok(address.as_deref().and_then(Site::new))
+}
+
+/// The template at this path.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn template(project: &Project, path: &str) -> Result<Template> {
+    let text = files::read(&project.root.join(path), path, files::LARGEST_TEXT)?;
+    Template::new(path, &text).map_err(|error| CommandError::invalid(error.to_string()))
+}
+
+fn day(seconds: i64) -> Option<jiff::civil::Date> {
+    let moment = jiff::Timestamp::from_second(seconds).ok()?;
+    Some(moment.to_zoned(jiff::tz::TimeZone::UTC).date())
+}
+
+fn unreadable(error: HistoryError) -> CommandError {
+    CommandError::failed(error.to_string())
+}

@@ -1,0 +1,171 @@
+//! changelog and notes: every way to make, check and tell them.
+
+use windlass_testkit::repo::RepoBuilder;
+
+use crate::support::windlass;
+
+/// Two releases and something since, in two packages.
+fn history() -> RepoBuilder {
+    let repo = RepoBuilder::new();
+    repo.file("api/a", "1").commit("feat(api): begin");
+    repo.tag("v1.0.0").tag("api-v1.0.0");
+    repo.file("api/a", "2").commit("fix(api): a leak (#7)\n\nCloses #5");
+    repo.file("lib/l", "1").commit("feat(lib)!: another lib\n\nBREAKING CHANGE: the old one is gone");
+    repo.tag("v2.0.0");
+    repo.file("lib/l", "2").commit("feat(lib): windows\n\nMigration: open them");
+    repo.file("api/a", "3")
+        .commit("fix!: doors\n\nBREAKING CHANGE: they are locked\n\nMigration: find the key");
+    repo.file("x", "3").commit("docs: explain");
+    repo
+}
+
+#[test]
+fn a_changelog_is_generated_from_tags_and_commits() {
+    let repo = history();
+    let ran = windlass(&repo, &["changelog", "generate"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in [
+        "# Changelog\n\n## Unreleased\n\n### Added\n\n- **lib:** Windows\n\n### Fixed\n\n- **Breaking:** Doors\n\n## 2.0.0 - ",
+        "\n- **Breaking:** **lib:** Another lib\n\n### Fixed\n\n- **api:** A leak (#7, #5)\n\n## 1.0.0 - ",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert_eq!(windlass(&repo, &["changelog", "generate", "--json"]).json()["text"], ran.out.as_str());
+    assert_eq!(windlass(&repo, &["changelog", "generate", "--output", "CHANGES.md"]).code, 0);
+    assert_eq!(repo.read("CHANGES.md"), ran.out);
+    let next = windlass(&repo, &["changelog", "generate", "--unreleased"]);
+    assert!(
+        next.out.starts_with("## Unreleased\n\n### Added") && !next.out.contains("2.0.0"),
+        "{}",
+        next.out
+    );
+
+    repo.file(
+        "windlass.toml",
+        "[changelog]\ntemplate = \"section.j2\"\n[notes]\nurl = \"https://github.com/acme/app\"\n\
+         [packages.api]\npath = \"api\"\n",
+    );
+    repo.file("section.j2", "## {{ version or 'next' }} {{ compare_url }}\n{% for group in groups %}{% for entry in group.entries %}\n* {{ entry.description }}\n{% endfor %}{% endfor %}\n");
+    let api = windlass(&repo, &["changelog", "generate", "--package", "api"]);
+    assert_eq!(api.code, 0, "{}", api.err);
+    assert!(
+        api.out.contains("## next https://github.com/acme/app/compare/api-v1.0.0...HEAD\n"),
+        "{}",
+        api.out
+    );
+    assert!(api.out.contains("* doors") && !api.out.contains("indows"), "{}", api.out);
+    repo.file("section.j2", "{{ nothing }}");
+    let broken = windlass(&repo, &["changelog", "generate"]);
+    assert!(broken.code != 0 && broken.err.contains("section.j2 line 1"), "{}", broken.err);
+    let unknown = windlass(&repo, &["changelog", "--package", "apo", "generate"]);
+    assert!(unknown.code == 2 && unknown.err.contains("did you mean `api`"), "{}", unknown.err);
+}
+
+#[test]
+fn entries_are_appended_for_review() {
+    let repo = history();
+    repo.file(
+        "CHANGELOG.md",
+        "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- By hand\n\n## [2.0.0] - 2026-01-01\n\n- A\n",
+    );
+    repo.file("windlass.toml", "[changelog]\nheadings = { docs = \"Documentation\" }\n");
+    assert!(windlass(&repo, &["changelog", "fill"]).err.contains("as it should be already"));
+    let ran = windlass(&repo, &["changelog", "fill", "--append"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let expect = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- By hand\n- **lib:** Windows\n\n### Fixed\n\n- **Breaking:** Doors\n\n### Documentation\n\n- Explain\n\n## [2.0.0] - 2026-01-01\n\n- A\n";
+    assert_eq!(repo.read("CHANGELOG.md"), expect);
+    assert!(windlass(&repo, &["changelog", "fill", "--append"]).err.contains("as it should be already"));
+    repo.file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n\n## [2.0.0] - 2026-01-01\n\n- A\n");
+    assert_eq!(windlass(&repo, &["changelog", "promote", "2.1.0"]).code, 2);
+    assert_eq!(windlass(&repo, &["changelog", "promote", "2.1.0", "--allow-empty"]).code, 0);
+    assert!(repo.read("CHANGELOG.md").contains("## [Unreleased]\n\n## [2.1.0] - 2026-01-01\n\n## [2.0.0]"));
+}
+
+#[test]
+fn every_finding_of_a_changelog_has_its_place() {
+    let repo = history();
+    let clean = "# Changelog\n\n## [Unreleased]\n\n## [1.0.0] - 2025-01-01\n\n- A\n";
+    let warned = clean.replace("- A", "### Fixed\n\n- A\n\n### Added\n\n- B");
+    let wrong = format!("{warned}\n## 1.1.0 - 2025-02-30\n\n- A\n\n## 1.0.0 - 2030-01-01\n\n- B\n");
+    for (text, args, code) in [
+        (clean, &["changelog", "lint"][..], 0),
+        (&warned, &["changelog", "lint"], 0),
+        (&warned, &["changelog", "lint", "--strict"], 2),
+        (&wrong, &["changelog", "lint"], 2),
+    ] {
+        repo.file("CHANGELOG.md", text);
+        assert_eq!(windlass(&repo, args).code, code, "{text}");
+    }
+    let ran = windlass(&repo, &["changelog", "lint"]);
+    for place in ["CHANGELOG.md:11:1", "CHANGELOG.md:15:12", "CHANGELOG.md:19:1", "CHANGELOG.md:19:12"] {
+        assert!(ran.err.contains(place), "{place}: {}", ran.err);
+    }
+    let json = windlass(&repo, &["changelog", "lint", "--json"]).json();
+    let codes: Vec<&str> =
+        json["diagnostics"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["group-order", "order", "impossible-date", "duplicate-heading", "future-date"]);
+}
+
+#[test]
+fn notes_are_told_to_their_readers() {
+    let repo = history();
+    repo.file(
+        "CHANGELOG.md",
+        "# Changelog\n\n## [Unreleased]\n\n## [2.0.0] - 2026-01-01\n\n### Added\n\n- In our words\n",
+    );
+    repo.file(
+        "windlass.toml",
+        "[notes]\naudiences = { support = \"support.j2\" }\nurl = \"https://github.com/acme/app\"\n",
+    );
+    repo.file(
+        "support.j2",
+        "{{ version }} {% for one in breaking %}{{ one.text }}: {{ one.guide or 'ask us' }}{% endfor %}\n",
+    );
+    for (args, has, has_not) in [
+        (&["notes"][..], "In our words", "Breaking"),
+        (
+            &["notes", "v2.0.0", "--audience", "default"],
+            "## Breaking Changes\n\n- **lib:** Another lib\n\n  the old one is gone",
+            "Windows",
+        ),
+        (&["notes", "2.0.0", "--from", "commits"], "## Bug Fixes\n\n- **api:** A leak ([#7]", "our words"),
+        (&["notes", "--audience", "support"], "2.0.0 **lib:** Another lib: ask us\n", "leak"),
+        (&["notes", "--template", "support.j2", "2.0.0"], "2.0.0 **lib:** Another lib: ask us\n", "leak"),
+        (&["notes", "1.0.0"], "## New Features\n\n- **api:** Begin", "leak"),
+        (&["notes", "--unreleased"], "**Migration:** find the key", "Another lib"),
+        (
+            &["notes", "--unreleased", "--audience", "short"],
+            "Breaking: Doors. https://github.com/acme/app/compare/v2.0.0...HEAD\n",
+            "lib",
+        ),
+        (
+            &["notes", "3.0.0-rc.1", "--audience", "default"],
+            "no section for 3.0.0-rc.1, and there is no tag v3.0.0-rc.1",
+            "Doors",
+        ),
+        (&["notes", "--audience", "suport"], "did you mean `support`?", "leak"),
+        (&["notes", "--check"], "no-migration", "x"),
+    ] {
+        let ran = windlass(&repo, args);
+        let all = format!("{}{}", ran.out, ran.err);
+        assert!(all.contains(has), "{args:?} {has}: {all}");
+        assert!(has_not == "x" || !all.contains(has_not), "{args:?} {has_not}: {all}");
+    }
+    // A candidate's notes are a draft, and hold everything since the last stable release.
+    repo.tag("v3.0.0-rc.1");
+    repo.file("y", "1").commit("fix: late");
+    repo.tag("v3.0.0-rc.2");
+    let draft = windlass(&repo, &["notes", "3.0.0-rc.2"]);
+    assert!(
+        draft.out.starts_with("> **Draft** of the notes of 3.0.0, as of 3.0.0-rc.2."),
+        "{}{}",
+        draft.out,
+        draft.err
+    );
+    assert!(draft.out.contains("- Late") && draft.out.contains("Windows"), "{}", draft.out);
+    repo.tag("v3.0.0");
+    let last = windlass(&repo, &["notes", "v3.0.0"]);
+    assert!(!last.out.contains("Draft") && last.out.contains("- Late"), "{}", last.out);
+    let json = windlass(&repo, &["notes", "3.0.0", "--json"]).json();
+    assert_eq!(json["content"]["breaking"][0]["guide"], "find the key");
+}
