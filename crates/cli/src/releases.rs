@@ -1,16 +1,19 @@
 //! The releases of a unit as its history tells them, for changelogs and notes.
 
 use std::collections::BTreeMap;
+use std::str::FromStr as _;
 
 use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, Template};
 use windlass_core::commit::Commit;
 use windlass_core::config::Unit;
-use windlass_core::version::Version;
-use windlass_history::{History, HistoryError, Id, PathFilter, Range};
+use windlass_core::version::{Version, next, order};
+use windlass_history::{HistoryError, Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
-use crate::files;
+use crate::facts::Repository;
 use crate::project::Project;
+use crate::versions::unreadable;
+use crate::{files, versions, withdrawn};
 
 /// A release that has a tag.
 #[derive(Debug, Clone)]
@@ -22,13 +25,23 @@ pub struct Tagged {
     commit: Id,
 }
 
+/// The releases that HEAD follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Released<'a> {
+    /// The last one of any channel: what came after it is in no release.
+    pub last: Option<&'a Tagged>,
+    /// The stable one that the next stable one follows.
+    pub stable: Option<&'a Tagged>,
+}
+
 /// A unit's history.
 #[derive(Debug)]
 pub struct Releases {
-    history: History,
+    repository: Repository,
+    unit: Unit,
     head: Id,
     filter: PathFilter,
-    /// The lowest version first.
+    /// The lowest version first; what was withdrawn is not among them.
     tagged: Vec<Tagged>,
 }
 
@@ -36,22 +49,23 @@ impl Releases {
     /// Reads the tags of the unit.
     ///
     /// # Errors
-    /// When the repository cannot be read or has no commit.
+    /// When the repository cannot be read, has no commit, or is not all there.
     pub fn open(project: &Project, unit: &Unit) -> Result<Self> {
-        let history = History::open(&project.root).map_err(unreadable)?;
-        let head = history.head().map_err(unreadable)?.ok_or_else(|| {
-            CommandError::invalid("this repository has no commit yet").hint("commit something first")
-        })?;
-        let tags = history.tags().map_err(unreadable)?;
-        let mut tagged: Vec<Tagged> = tags
-            .into_iter()
-            .filter_map(|tag| {
-                let version = unit.tag.version_of(&tag.name)?;
-                Some(Tagged { version, tag: tag.name, commit: tag.commit })
+        let repository = Repository::read_history(project)?;
+        let head = Id::from_str(repository.require_history()?)
+            .map_err(|_| CommandError::failed("HEAD names no commit"))?;
+        let policy = versions::policy(project, unit)?;
+        let withdrawn = withdrawn::read(project, &repository, &policy)?;
+        let mut tagged: Vec<Tagged> = repository
+            .tags
+            .iter()
+            .filter_map(|(tag, commit)| {
+                let version = policy.version_of(tag).filter(|version| !withdrawn.contains_key(version))?;
+                Some(Tagged { version, tag: tag.clone(), commit: Id::from_str(commit).ok()? })
             })
             .collect();
-        tagged.sort_by(|a, b| a.version.cmp(&b.version));
-        Ok(Self { history, head, filter: PathFilter::new(&unit.paths), tagged })
+        tagged.sort_by(|a, b| order(&a.version, &b.version));
+        Ok(Self { repository, unit: unit.clone(), head, filter: PathFilter::new(&unit.paths), tagged })
     }
 
     /// The release of this version.
@@ -64,18 +78,16 @@ impl Releases {
         self.tagged.iter().rev().find(|tagged| tagged.version < *version && tagged.version.pre.is_empty())
     }
 
-    /// The highest stable release that HEAD contains.
+    /// What has been released, as the next version is decided from it.
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub fn last(&self) -> Result<Option<&Tagged>> {
-        let mut ancestry = self.history.ancestry(self.head);
-        for tagged in self.tagged.iter().rev().filter(|tagged| tagged.version.pre.is_empty()) {
-            if ancestry.contains(tagged.commit).map_err(unreadable)? {
-                return Ok(Some(tagged));
-            }
-        }
-        Ok(None)
+    pub fn released(&self, project: &Project) -> Result<Released<'_>> {
+        let baseline = versions::released(project, &self.repository, self.unit.clone())?;
+        let find = |release: Option<&next::Tagged>| {
+            release.and_then(|release| self.tagged.iter().find(|tagged| tagged.tag == release.tag))
+        };
+        Ok(Released { last: find(baseline.current.as_ref()), stable: find(baseline.stable.as_ref()) })
     }
 
     /// The unit's commits after `from` up to `to`, HEAD when not given; newest first.
@@ -88,17 +100,18 @@ impl Releases {
             Some(from) => Range::since(from.commit, to),
             None => Range::all(to),
         };
-        self.history.commits(&range, Some(&self.filter)).map_err(unreadable)
+        self.repository.history.commits(&range, Some(&self.filter)).map_err(unreadable)
     }
 
-    /// Every release with its commits, newest first; what is not released yet before them.
+    /// Every release that HEAD contains with its commits, newest first; what is not released yet before them.
     ///
     /// # Errors
     /// When the history cannot be read; so may each release.
     pub fn all(&self) -> Result<impl Iterator<Item = Result<GeneratedRelease>> + '_> {
         let tags: Vec<(String, Id)> =
             self.tagged.iter().map(|tagged| (tagged.tag.clone(), tagged.commit)).collect();
-        let sections = self.history.releases(self.head, &tags, Some(&self.filter)).map_err(unreadable)?;
+        let sections =
+            self.repository.history.releases(self.head, &tags, Some(&self.filter)).map_err(unreadable)?;
         let versions: BTreeMap<&str, &Version> =
             self.tagged.iter().map(|tagged| (tagged.tag.as_str(), &tagged.version)).collect();
         let names: Vec<Option<String>> = sections.iter().map(|section| section.tag.clone()).collect();
@@ -107,7 +120,7 @@ impl Releases {
             let tag = section.tag.clone();
             let version = tag.as_deref().and_then(|tag| versions.get(tag).map(|version| (*version).clone()));
             let commits: std::result::Result<Vec<Commit>, HistoryError> =
-                section.commits(&self.history).collect();
+                section.commits(&self.repository.history).collect();
             Ok(GeneratedRelease {
                 version,
                 tag,
@@ -155,8 +168,4 @@ pub fn template(project: &Project, path: &str) -> Result<Template> {
 fn day(seconds: i64) -> Option<jiff::civil::Date> {
     let moment = jiff::Timestamp::from_second(seconds).ok()?;
     Some(moment.to_zoned(jiff::tz::TimeZone::UTC).date())
-}
-
-fn unreadable(error: HistoryError) -> CommandError {
-    CommandError::failed(error.to_string())
 }

@@ -118,6 +118,14 @@ pub fn stated(project: &Project, unit: &Unit) -> Result<Option<Version>> {
     holders::agreed(&holders::of_unit(project, unit)?)
 }
 
+/// What of a unit has been released so far, seen from HEAD.
+///
+/// # Errors
+/// When history cannot be read.
+pub fn released(project: &Project, repository: &Repository, unit: Unit) -> Result<Baseline> {
+    Ok(look(project, repository, unit, &VersionRequest::default())?.baseline)
+}
+
 /// Refuses a request for one version in a repository whose packages each have their own.
 ///
 /// # Errors

@@ -31,9 +31,9 @@ impl Section {
 }
 
 impl History {
-    /// The history of `head` and `tags`, cut at `tags`, which stand in the order of their releases, oldest first:
-    /// each commit belongs to the first release that contains it, what none contains to a last section without a
-    /// tag. The newest section comes first. With a filter, only commits that change its paths are listed.
+    /// The history of `head`, cut at those of `tags` that it contains. Tags stand in the order of their releases,
+    /// oldest first: each commit belongs to the first release that contains it, what none contains to a last section
+    /// without a tag. The newest section comes first. With a filter, only commits that change its paths are listed.
     ///
     /// Only ids are held; [`Section::commits`] reads the commits of one section, some at a time.
     ///
@@ -46,6 +46,7 @@ impl History {
         filter: Option<&PathFilter>,
     ) -> Result<Vec<Section>> {
         const SEEN: u8 = 1;
+        const CONTAINED: u8 = 2;
         let mut nodes = Nodes::new(self);
         let mut touch = filter
             .filter(|filter| !filter.is_everything())
@@ -53,18 +54,28 @@ impl History {
         let mut seen = Flags::default();
         let mut sections = Vec::new();
         let mut parents: Vec<Node> = Vec::new();
+        let top = nodes.node(head.0);
+        seen.set(top, CONTAINED);
+        let mut open = vec![top];
+        while let Some(node) = open.pop() {
+            if nodes.info(node)?.boundary {
+                return Err(HistoryError::Shallow { at: Id(nodes.id(node)), what: "the whole history" });
+            }
+            nodes.parents(node, &mut parents)?;
+            open.extend(parents.iter().copied().filter(|parent| seen.set(*parent, CONTAINED)));
+        }
         let named = tags.iter().map(|(name, id)| (Some(name), *id));
         for (tag, commit) in named.chain([(None, head)]) {
             let mut queue = ByDate::default();
             let mut ids = Vec::new();
             let start = nodes.node(commit.0);
+            if !seen.has(start, CONTAINED) {
+                continue;
+            }
             if seen.set(start, SEEN) {
                 queue.push(&mut nodes, start)?;
             }
             while let Some(node) = queue.pop() {
-                if nodes.info(node)?.boundary {
-                    return Err(HistoryError::Shallow { at: Id(nodes.id(node)), what: "the whole history" });
-                }
                 let is_listed = match &mut touch {
                     Some(touch) => !touch.of(&mut nodes, node)?.is_empty(),
                     None => true,

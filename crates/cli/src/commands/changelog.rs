@@ -23,7 +23,7 @@ use crate::planning::Warnings;
 use crate::project::Project;
 use crate::releases::{self, Releases};
 use crate::session::Session;
-use crate::{holders, report};
+use crate::{report, versions};
 
 /// Show, fill, promote, check or generate the changelog
 #[derive(Debug, Args)]
@@ -128,11 +128,11 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
                     parse_version(text).map_err(|error| CommandError::invalid(error.to_string()))?
                 }
                 None => {
-                    let repository = Repository::read(&project)?;
-                    let stated = holders::agreed(&holders::read(&project)?)?;
-                    facts::next(&project, &repository, stated.as_ref(), &VersionRequest::default())?
-                        .decision
-                        .version
+                    let repository = Repository::read_history(&project)?;
+                    let stated = versions::stated(&project, &unit)?;
+                    let package = unit.package.clone();
+                    let request = VersionRequest { package, ..VersionRequest::default() };
+                    facts::next(&project, &repository, stated.as_ref(), &request)?.decision.version
                 }
             };
             let promoted = promote(&source, &version, facts::today(&project), &options).map_err(refused)?;
@@ -149,8 +149,9 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
 }
 
 fn unreleased_commits(project: &Project, unit: &Unit) -> Result<Vec<windlass_core::commit::Commit>> {
+    // A stable release's section tells what its candidates brought, too.
     let releases = Releases::open(project, unit)?;
-    releases.commits(releases.last()?, None)
+    releases.commits(releases.released(project)?.stable, None)
 }
 
 fn whole(
@@ -168,9 +169,10 @@ fn whole(
     let options = GenerateOptions { entries, template };
     let told = |error: &dyn std::fmt::Display| CommandError::failed(error.to_string());
     if unreleased {
+        let last = releases.released(project)?.last;
         let release = windlass_core::changelog::GeneratedRelease {
-            previous_tag: releases.last()?.map(|last| last.tag.clone()),
-            commits: releases.commits(releases.last()?, None)?,
+            previous_tag: last.map(|last| last.tag.clone()),
+            commits: releases.commits(last, None)?,
             ..Default::default()
         };
         let text = windlass_core::changelog::section(&release, &options)

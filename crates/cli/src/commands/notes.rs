@@ -137,8 +137,8 @@ fn latest(
         return Ok(release.version.clone());
     }
     let releases = Releases::open(project, unit)?;
-    if let Some(last) = releases.last()? {
-        return Ok(last.version.clone());
+    if let Some(stable) = releases.released(project)?.stable {
+        return Ok(stable.version.clone());
     }
     let path = &unit.changelog;
     Err(match read {
@@ -160,7 +160,7 @@ fn collect(
     let tagged = version.and_then(|version| releases.of(version));
     let before = match version {
         Some(version) => releases.before(version),
-        None => releases.last()?,
+        None => releases.released(project)?.last,
     };
     let unknown = version.is_some() && tagged.is_none();
     if let Some(version) = version.filter(|version| {
