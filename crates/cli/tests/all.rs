@@ -10,6 +10,8 @@
 mod bad_input;
 #[path = "suite/demo.rs"]
 mod demo;
+#[path = "suite/five_teams.rs"]
+mod five_teams;
 #[path = "suite/help.rs"]
 mod help;
 #[path = "suite/planning.rs"]
