@@ -12,6 +12,8 @@ mod bad_input;
 mod changelogs;
 #[path = "suite/demo.rs"]
 mod demo;
+#[path = "suite/five_teams.rs"]
+mod five_teams;
 #[path = "suite/help.rs"]
 mod help;
 #[path = "suite/holders.rs"]
