@@ -5,6 +5,8 @@ use jiff::tz::TimeZone;
 use windlass_core::plan::StepPath;
 use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepStatus};
 use windlass_core::text::sanitize_line;
+use windlass_core::verdict::words::Unit;
+use windlass_core::verdict::{Sample, Seen};
 
 use super::Paint;
 use crate::exit::Exit;
@@ -28,6 +30,20 @@ pub fn moment(at: Timestamp, now: Timestamp) -> String {
         format!("{shown}, in {}", span(now, at))
     } else {
         format!("{shown}, {} ago", span(at, now))
+    }
+}
+
+/// What a sample saw, in a word or a number.
+pub fn seen(sample: &Sample) -> String {
+    let quantile = 0.95;
+    match (sample.seen, &sample.reading) {
+        (Seen::Good, _) => "good".into(),
+        (Seen::Bad, _) => "bad".into(),
+        (Seen::Measured, Some(reading)) => {
+            let unit = Unit::of(Some(reading), &sample.probe);
+            reading.value(quantile).map_or_else(|| "no requests".into(), |value| unit.shown(value))
+        }
+        (Seen::Nothing | Seen::Measured, _) => "nothing".into(),
     }
 }
 
