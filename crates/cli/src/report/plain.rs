@@ -204,8 +204,11 @@ impl Plain {
                 format!("    {} sample {}: {}", self.title(path), round + 1, seen.join(", "))
             }
             RunEvent::Judged { path, judgement } => {
-                let verdict = judgement.verdict.name();
-                format!("  {}: {verdict}: {}", self.title(path), sanitize_line(&judgement.why))
+                let node = match self.plan.find(path) {
+                    Some(Found::Node(_, Node::Watch(node))) => Some(node),
+                    _ => None,
+                };
+                format!("  {}: {}", self.title(path), words::judged(judgement, node))
             }
             RunEvent::Waived { path, by, reason } => {
                 format!("  – {} waived by {}: {}", self.title(path), sanitize_line(by), sanitize_line(reason))

@@ -181,16 +181,14 @@ fn watches(told: &Told) -> Vec<Watch> {
         .into_iter()
         .map(|path| {
             let samples = told.state.samples.get(path).map(Vec::as_slice).unwrap_or_default();
-            let count = |seen| samples.iter().filter(|sample| sample.seen == seen).count();
+            let own = |sample: &&Sample| !sample.baseline;
+            let count = |seen| samples.iter().filter(own).filter(|sample| sample.seen == seen).count();
             Watch {
                 path: path.to_string(),
                 good: count(Seen::Good),
                 bad: count(Seen::Bad),
                 nothing: count(Seen::Nothing),
-                measured: samples
-                    .iter()
-                    .filter(|sample| sample.seen == Seen::Measured && !sample.baseline)
-                    .count(),
+                measured: count(Seen::Measured),
                 metrics: series(samples),
                 until: until(told, path),
                 verdict: told.state.verdicts.get(path).cloned(),
@@ -260,7 +258,6 @@ pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
         lines.push(format!("  {}", words::why(why)));
     }
     for watch in watches(told) {
-        let verdict = watch.verdict.as_ref().map(|judgement| format!(": {}", sanitize_line(&judgement.why)));
         let until = watch.until.filter(|_| watch.verdict.is_none());
         let until = until.map(|at| format!(", until {}", words::moment(at, now))).unwrap_or_default();
         let path = StepPath::new(&watch.path);
@@ -276,6 +273,7 @@ pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
             }
             _ => format!("{} good, {} bad, {} without data", watch.good, watch.bad, watch.nothing),
         };
+        let verdict = watch.verdict.as_ref().map(|judgement| format!(": {}", words::judged(judgement, node)));
         lines.push(format!("{title}: {counts}{}{until}", verdict.unwrap_or_default()));
         let samples = state.samples.get(&path).map(Vec::as_slice).unwrap_or_default();
         lines.extend(

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use windlass_core::plan::StepPath;
+use windlass_core::plan::{StepPath, WatchNode};
 use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepStatus};
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::words::Unit;
-use windlass_core::verdict::{Sample, Seen};
+use windlass_core::verdict::{Judgement, Sample, Seen};
 
 use super::Paint;
 use crate::exit::Exit;
@@ -45,6 +45,13 @@ pub fn seen(sample: &Sample) -> String {
         }
         (Seen::Nothing | Seen::Measured, _) => "nothing".into(),
     }
+}
+
+/// A verdict; with its reason, unless charts say that below it.
+pub fn judged(judgement: &Judgement, node: Option<&WatchNode>) -> String {
+    let verdict = judgement.verdict.name();
+    let is_charted = node.is_some_and(|node| node.metrics.is_some() && node.probes.is_empty());
+    if is_charted { verdict.to_owned() } else { format!("{verdict}: {}", sanitize_line(&judgement.why)) }
 }
 
 /// How a run stands, in a word.
