@@ -201,6 +201,10 @@ impl Plain {
                     .filter(|sample| !sample.baseline)
                     .map(|sample| format!("{} {}", sanitize_line(&sample.probe), words::seen(sample)))
                     .collect();
+                if seen.is_empty() {
+                    // The first moment of metrics: no interval is over yet.
+                    return None;
+                }
                 format!("    {} sample {}: {}", self.title(path), round + 1, seen.join(", "))
             }
             RunEvent::Judged { path, judgement } => {

@@ -17,7 +17,7 @@ fn repo(with: &str, metrics: &str) -> RepoBuilder {
     );
     repo.file("runbooks/ship.md", &text)
         .file("runbooks/back.md", BACK)
-        .file("windlass.toml", &format!("[environments.production.metrics]\n{metrics}"))
+        .file("windlass.toml", format!("[environments.production.metrics]\n{metrics}"))
         .commit("feat: begin");
     repo
 }

@@ -48,7 +48,7 @@ pub fn shift(release: &[f64], baseline: &[f64], confidence: f64) -> Option<Shift
 /// What Kayenta's judge says of a shift: higher (`Some(true)`) when its lower bound is above `tolerance` of the
 /// estimate, lower (`Some(false)`) likewise, else alike.
 ///
-/// Written anew from its description: <https://github.com/spinnaker/kayenta/blob/master/docs/judge-info.md>.
+/// Written anew from its description: kayenta-judge, classifiers/metric, and <https://spinnaker.io/docs/guides/user/canary/>.
 pub fn classify(shift: Shift, tolerance: f64) -> Option<bool> {
     let critical = tolerance * shift.estimate.abs();
     if shift.low > critical {

@@ -391,8 +391,10 @@ impl Watching<'_> {
 
     fn probes(&self) -> Option<Judgement> {
         let names: Vec<String> = self.node.probes.iter().map(|probe| probe.name.clone()).collect();
-        (!names.is_empty() || self.node.metrics.is_none())
-            .then(|| judge(&self.node.rule, &names, &self.samples))
+        // Without probes only the requests of our own can have failed.
+        let asked =
+            !names.is_empty() || self.node.metrics.is_none() || failed_early(&self.node.rule, &self.samples);
+        asked.then(|| judge(&self.node.rule, &names, &self.samples))
     }
 }
 
