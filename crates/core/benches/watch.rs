@@ -142,7 +142,10 @@ fn main() {
             for seed in 0..scenario.releases {
                 let mut random = Random::new(seed * 2 + 1);
                 let release = simulate(scenario.rate, scenario.errors, &mut random);
-                let baseline = simulate(scenario.rate, |_| 0.001, &mut random);
+                // The version before is as a clean release is: what is no news must not be held against it.
+                let is_steady = scenario.bad_from.is_none() && (scenario.errors)(0) <= (scenario.errors)(100);
+                let before = if is_steady { scenario.errors } else { |_| 0.001 };
+                let baseline = simulate(scenario.rate, before, &mut random);
                 match judge(&release, &baseline, scenario.silent) {
                     // What is stopped before it is bad was stopped by mistake, and counts as that by its time.
                     Outcome::Stopped(at) => stopped.push(at),
@@ -176,6 +179,9 @@ fn simulate(rate: f64, errors: fn(usize) -> f64, random: &mut Random) -> Vec<Sec
 /// How many of `total` requests fail when each does with probability `share`: from one failure to the next.
 fn failed(total: f64, share: f64, random: &mut Random) -> f64 {
     let (mut at, mut failed) = (0.0, 0.0);
+    if share <= 0.0 {
+        return failed;
+    }
     loop {
         at += ((1.0 - random.share()).ln() / (1.0 - share).ln()).floor() + 1.0;
         if at.is_nan() || at > total {
