@@ -16,6 +16,7 @@ const PARTS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("script", "bsdutils"),
     ("unshare", "util-linux"),
+    ("prometheus", "prometheus"),
 ];
 
 /// The version of cargo-deny that is installed when there is none.

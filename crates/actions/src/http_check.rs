@@ -169,14 +169,14 @@ fn ok() -> u16 {
 }
 
 /// Parameters that were found to make sense.
-struct Prepared {
+pub(crate) struct Prepared {
     url: Url,
     json: Vec<(String, JsonPath, Value)>,
     body: Option<regex::Regex>,
 }
 
 impl Prepared {
-    fn new(params: &Params) -> Result<Self> {
+    pub(crate) fn new(params: &Params) -> Result<Self> {
         let wrong = |why: String| ActionError::Final(format!("http.check: {why}"));
         let shown = sanitize_line(&params.url);
         let url =
@@ -211,7 +211,7 @@ impl Prepared {
         Ok(Self { url, json: json.collect::<Result<_>>()?, body: body.transpose()? })
     }
 
-    fn request(&self, params: &Params, context: &Context) -> Result<Request> {
+    pub(crate) fn request(&self, params: &Params, context: &Context) -> Result<Request> {
         let mut headers = HeaderMap::new();
         let mut is_secret = false;
         for (name, value) in &params.headers {
@@ -234,7 +234,7 @@ impl Prepared {
     }
 
     /// What is wrong with the answer, if anything, as a sentence's end.
-    fn problem(&self, answer: &Answer, params: &Params) -> Option<String> {
+    pub(crate) fn problem(&self, answer: &Answer, params: &Params) -> Option<String> {
         if answer.status != params.expect.status {
             return Some(format!("answered {}, not {}", answer.status, params.expect.status));
         }

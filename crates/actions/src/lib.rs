@@ -10,6 +10,8 @@ pub mod git_merge;
 pub mod git_push;
 pub mod git_tag;
 pub mod http_check;
+pub mod http_traffic;
+pub mod metrics_query;
 pub mod notes_write;
 pub mod script;
 pub mod version_write;
@@ -37,6 +39,10 @@ pub fn all() -> ActionSet {
         .with(script::Script)
         // Asks a URL and looks at the answer.
         .with(http_check::HttpCheck)
+        // Makes requests where customers make too few.
+        .with(http_traffic::HttpTraffic)
+        // Asks Prometheus, a script or a command for numbers.
+        .with(metrics_query::QueryMetrics)
 }
 
 /// The start of a commit's id, for people.

@@ -175,7 +175,7 @@ fn check(text: &str) -> Result<()> {
     Ok(())
 }
 
-async fn execute(
+pub(crate) async fn execute(
     params: &Params,
     text: &str,
     context: &Context,
@@ -237,7 +237,7 @@ fn is_key(key: &str) -> bool {
         && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
-fn failure(what: &str, finished: &Finished, context: &Context) -> ActionError {
+pub(crate) fn failure(what: &str, finished: &Finished, context: &Context) -> ActionError {
     let text = String::from_utf8_lossy(&finished.stderr);
     let lines: Vec<String> = text.lines().map(sanitize_line).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");

@@ -9,7 +9,7 @@ use windlass_core::plan::{Facts, HolderFact, ReleaseFact};
 use windlass_core::runbook::{Input, InputKind, Item};
 
 use crate::catalogue::Actions;
-use crate::planning::{document, secrets};
+use crate::planning::{document, metrics, secrets};
 use crate::project::{Project, RunbookFile};
 
 /// Adds to `findings` what binding `file` finds and they do not tell yet.
@@ -32,6 +32,7 @@ pub fn add_findings(
         roles: project.config.roles.clone(),
         secrets: secrets(project),
         environments: project.config.environments.keys().cloned().collect(),
+        metrics: metrics(project),
         inputs: file
             .runbook
             .inputs

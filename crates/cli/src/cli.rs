@@ -107,6 +107,8 @@ pub enum Command {
     Rollback(commands::rollback::Arguments),
     /// Check or print the history of runs
     Audit(commands::audit::Arguments),
+    /// Judge again what watches measured
+    Watch(commands::watch::Arguments),
     /// Show a release and a rollback in a sample project
     Demo(commands::demo::Arguments),
     /// Serve the folder of the demo's service

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use windlass_core::config::Secret;
+use windlass_core::config::{Metrics, Secret};
 use windlass_core::diagnostic::{Severity, nearest};
 use windlass_core::plan::bind::{self, BindInput, Document};
 use windlass_core::plan::{Facts, Plan, SecretSource, sha256_hex};
@@ -91,6 +91,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
         roles: project.config.roles.clone(),
         secrets: secrets(project),
         environments: project.config.environments.keys().cloned().collect(),
+        metrics: metrics(project),
         inputs: request.inputs.clone(),
         files: pinned_files(project, &facts, &involved)?,
         every_step: false,
@@ -227,6 +228,12 @@ fn involved(runbooks: &[RunbookFile], chosen: usize) -> Vec<&RunbookFile> {
 /// A runbook as binding takes it.
 pub fn document(file: &RunbookFile) -> Document<'_> {
     Document { runbook: &file.runbook, source: &file.source, path: &file.path }
+}
+
+/// Where the numbers of each environment come from.
+pub fn metrics(project: &Project) -> BTreeMap<String, Metrics> {
+    let environments = project.config.environments.iter();
+    environments.map(|(name, environment)| (name.clone(), environment.metrics.clone())).collect()
 }
 
 /// Where the secrets of the configuration come from.

@@ -49,3 +49,5 @@ fn no_file_is_forgotten() {
         }
     }
 }
+#[path = "suite/watching.rs"]
+mod watching;

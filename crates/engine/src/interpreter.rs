@@ -13,14 +13,15 @@ use windlass_core::duration::Duration;
 use windlass_core::gate::{self, Choice, Decision, GateState, People};
 use windlass_core::plan::{
     ActionCall, ActionNode, ApprovalNode, CallNode, ChecklistNode, ConfirmNode, Digest, Node, Outputs, Plan,
-    PlannedStep, Policy, Routine, StepPath, WaitNode, WatchNode, evaluate_guard, render_deferred,
+    PlannedStep, Routine, StepPath, WaitNode, evaluate_guard, render_deferred,
 };
 use windlass_core::run::{GateKind, Outcome, RunEvent, RunStatus};
 use windlass_core::runbook::{OnFailure, Owner};
-use windlass_core::verdict::{self, Sample, Seen, Verdict};
 
 use crate::context::Fence;
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, WaitFor};
+
+mod watch;
 
 /// Which way a run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +56,13 @@ pub async fn walk<D: Durable>(
     outputs: Outputs,
 ) -> Ending {
     let interpreter = Interpreter { engine, plan, digest, starter, outputs: Mutex::new(Arc::new(outputs)) };
-    let result = match direction {
-        Direction::Forward => interpreter.steps(&plan.steps, None, &Scope::default()).await,
-        Direction::Rollback => interpreter.steps(&plan.rollback, None, &Scope::default()).await,
+    let steps = match direction {
+        Direction::Forward => &plan.steps,
+        Direction::Rollback => &plan.rollback,
+    };
+    let result = match interpreter.begin().await {
+        Ok(()) => interpreter.steps(steps, None, &Scope::default()).await,
+        Err(stop) => Err(stop),
     };
     match result {
         Ok(()) if direction == Direction::Forward => ending(RunStatus::Succeeded, None, None, None),
@@ -368,104 +373,6 @@ impl<D: Durable> Interpreter<'_, D> {
                 }
             }
         }
-    }
-
-    async fn watch(&self, node: &WatchNode, path: &StepPath, scope: &Scope) -> Result<(), Stop> {
-        let began = self.engine.now(path).await?;
-        let end = later(began, node.rule.window);
-        self.engine.record(RunEvent::WaitStarted { path: path.clone(), until: end }).await?;
-        let names: Vec<String> = node.probes.iter().map(|probe| probe.name.clone()).collect();
-        let mut samples: Vec<Sample> = Vec::new();
-        for round in 0..node.rule.planned() {
-            let due = later(began, Duration::from_millis(node.rule.every.as_millis().saturating_mul(round)));
-            match self.engine.wait(path, Some(due), WaitFor::Time).await? {
-                Some(Signal::Waive { .. }) => return Ok(()),
-                // Nobody is asked yet: what is said before the verdict does not count.
-                Some(Signal::Decision(_) | Signal::Retry { .. }) | None => {}
-            }
-            let taken = self.sample(node, path, scope, round, due).await?;
-            samples.extend(taken);
-            if verdict::failed_early(&node.rule, &samples) {
-                break;
-            }
-        }
-        let judgement = verdict::judge(&node.rule, &names, &samples);
-        self.engine.record(RunEvent::Judged { path: path.clone(), judgement: judgement.clone() }).await?;
-        match judgement.verdict {
-            Verdict::Pass => {
-                self.engine
-                    .record(RunEvent::StepFinished { path: path.clone(), outcome: Outcome::Done })
-                    .await
-            }
-            Verdict::Fail => {
-                let why = format!("the watch failed: {}", judgement.why);
-                let outcome = Outcome::Failed(why.clone());
-                self.engine.record(RunEvent::StepFinished { path: path.clone(), outcome }).await?;
-                Err(Stop::Failed { path: path.clone(), why })
-            }
-            Verdict::Inconclusive | Verdict::NoData => {
-                // Not knowing is neither good nor bad: it is for a person to say.
-                let question = format!("the watch cannot tell ({}): go on?", judgement.why);
-                let asked = ConfirmNode {
-                    path: path.child("verdict"),
-                    text: question,
-                    owner: node.owner.clone(),
-                    within: None,
-                };
-                self.confirm(&asked, &path.child("verdict"), &Scope { deadline: None, ..scope.clone() }).await
-            }
-        }
-    }
-
-    /// One sample of every probe, unless the moment for it passed long ago while no process was there.
-    async fn sample(
-        &self,
-        node: &WatchNode,
-        path: &StepPath,
-        scope: &Scope,
-        round: u64,
-        due: Timestamp,
-    ) -> Result<Vec<Sample>, Stop> {
-        let key = path.child(format_args!("sample-{round}"));
-        let at = self.engine.now(&key).await?;
-        let missed = at.as_millisecond() - due.as_millisecond();
-        if u64::try_from(missed).is_ok_and(|missed| missed > node.rule.every.as_millis().max(1000)) {
-            return Ok(Vec::new());
-        }
-        let outputs = self.outputs();
-        let taken = join_all(node.probes.iter().enumerate().map(|(index, probe)| {
-            let key = key.child(index);
-            let outputs = &outputs;
-            async move {
-                let call = self.rendered(&probe.call, &key)?;
-                let policy = Policy { timeout: Some(probe.timeout), ..Policy::default() };
-                let result = self
-                    .engine
-                    .effect(EffectRequest {
-                        key: &key,
-                        call: &call,
-                        policy: &policy,
-                        effects: &[],
-                        deadline: None,
-                        fence: scope.fence.as_ref(),
-                        outputs: outputs.environment(),
-                        matrix: &scope.environment,
-                        quiet: true,
-                    })
-                    .await;
-                let (seen, detail) = match result {
-                    Ok(Completion::Output(_)) => (Seen::Good, "as expected".to_owned()),
-                    Ok(Completion::Waived(why)) => (Seen::Nothing, why),
-                    Ok(Completion::FailedOptional(why)) | Err(Stop::Failed { why, .. }) => (Seen::Bad, why),
-                    Err(stop) => return Err(stop),
-                };
-                Ok(Sample { probe: probe.name.clone(), seen, detail })
-            }
-        }))
-        .await;
-        let samples = taken.into_iter().collect::<Result<Vec<_>, Stop>>()?;
-        self.engine.record(RunEvent::Sampled { path: path.clone(), round, samples: samples.clone() }).await?;
-        Ok(samples)
     }
 
     async fn open(

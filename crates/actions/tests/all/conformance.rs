@@ -63,6 +63,14 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             blind = true;
             json!({ "url": server.url("/ok") })
         }
+        "http.traffic" => {
+            blind = true;
+            json!({ "requests": 3, "http": { "url": server.url("/ok") } })
+        }
+        "metrics.query" => {
+            blind = true;
+            json!({ "script": "echo 1" })
+        }
         other => panic!("the action {other} has no fixture: give it one here"),
     };
     Fixture { setting, params, by_hand, blind }

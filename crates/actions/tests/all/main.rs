@@ -6,6 +6,7 @@ mod example;
 mod files;
 mod git;
 mod http;
+mod metrics;
 mod reads;
 mod script;
 mod server;

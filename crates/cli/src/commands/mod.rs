@@ -31,6 +31,7 @@ pub mod run;
 pub mod runs;
 pub mod skip;
 pub mod status;
+pub mod watch;
 
 /// Runs a command.
 ///
@@ -58,6 +59,7 @@ pub fn run(command: &Command, session: &mut Session) -> Result<Exit> {
         Command::Cancel(arguments) => cancel::run(arguments, session),
         Command::Rollback(arguments) => rollback::run(arguments, session),
         Command::Audit(arguments) => audit::run(arguments, session),
+        Command::Watch(arguments) => watch::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),
         Command::DemoService(arguments) => demo_service::run(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),

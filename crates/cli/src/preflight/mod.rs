@@ -208,6 +208,9 @@ impl<'a> Document<'a> {
                     for probe in node.probes.iter().filter(|probe| probe.call.action == "script") {
                         self.add(&node.path, &probe.call.params, scripts);
                     }
+                    for source in node.metrics.iter().flat_map(|metrics| &metrics.sources) {
+                        self.add(&node.path, &source.call.params, scripts);
+                    }
                 }
                 Node::Checklist(list) => self.nodes(&list.nodes, scripts),
                 Node::Action(_) | Node::Confirm(_) | Node::Approval(_) | Node::Wait(_) | Node::Call(_) => {}
@@ -219,7 +222,8 @@ impl<'a> Document<'a> {
         let language = params["language"].as_str().unwrap_or("bash");
         let secrets: Vec<&str> =
             params["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        for (key, secrets) in [("text", secrets), ("probe", Vec::new()), ("undo", Vec::new())] {
+        let keys = [("text", secrets), ("probe", Vec::new()), ("undo", Vec::new()), ("script", Vec::new())];
+        for (key, secrets) in keys {
             let Some(text) = params[key].as_str() else { continue };
             let found = self.locate(text);
             if let Some(offset) = found.filter(|_| key == "text") {

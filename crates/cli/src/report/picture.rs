@@ -191,11 +191,16 @@ pub fn watches(told: &Told, now: Timestamp) -> Vec<Line> {
         let count = |seen| samples.iter().filter(|sample| sample.seen == seen).count();
         let (good, bad) = (count(Seen::Good), count(Seen::Bad));
         let last_bad = samples.iter().rev().find(|sample| sample.seen == Seen::Bad);
-        lines.push(
-            Line::of(Tone::Plain, format!("{title} {bar} {rounds}/{planned}  {good} good "))
-                .with(if bad > 0 { Tone::Bad } else { Tone::Plain }, format!("{bad} bad"))
-                .with(Tone::Dim, left),
-        );
+        let mut line = Line::of(Tone::Plain, format!("{title} {bar} {rounds}/{planned}"));
+        if !watch.probes.is_empty() {
+            line = line
+                .with(Tone::Plain, format!("  {good} good "))
+                .with(if bad > 0 { Tone::Bad } else { Tone::Plain }, format!("{bad} bad"));
+        }
+        lines.push(line.with(Tone::Dim, left));
+        if let Some(metrics) = &watch.metrics {
+            lines.extend(super::chart::live(metrics, samples));
+        }
         if let Some(sample) = last_bad {
             let text = format!("  {}: {}", sanitize_line(&sample.probe), sanitize_line(&sample.detail));
             lines.push(Line::of(Tone::Bad, text));

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use windlass_core::gate::Choice;
-use windlass_core::plan::{Plan, StepPath};
+use windlass_core::plan::{Found, Node, Plan, StepPath};
 use windlass_core::run::{Outcome, Recorded, RunEvent, RunId, RunState, StepStatus};
 use windlass_core::text::{sanitize, sanitize_line};
 
-use super::{Paint, Report, words};
+use super::{Paint, Report, chart, words};
 use crate::runner::Told;
 use crate::runner::items::items;
 
@@ -67,6 +67,14 @@ impl Plain {
         let elapsed = words::span(self.began, recorded.at);
         let line = format!("{} {text}", report.err_paint.dim(&format!("[{elapsed:>6}]")));
         report.progress(&line);
+        if let RunEvent::Judged { path, judgement } = &recorded.event
+            && let Some(Found::Node(_, Node::Watch(node))) = self.plan.find(path)
+        {
+            let samples = state.samples.get(path).map(Vec::as_slice).unwrap_or_default();
+            for line in chart::lines(node, samples, Some(judgement), report.err_paint) {
+                report.progress(&format!("         {line}"));
+            }
+        }
         if let RunEvent::GateOpened { path, gate, deadline, .. } = &recorded.event {
             if let Some(deadline) = deadline {
                 let until = words::moment(*deadline, Timestamp::now());
@@ -189,22 +197,22 @@ impl Plain {
             RunEvent::Sampled { path, round, samples } => {
                 let seen: Vec<String> = samples
                     .iter()
-                    .map(|sample| {
-                        let seen = match sample.seen {
-                            windlass_core::verdict::Seen::Good => "good",
-                            windlass_core::verdict::Seen::Bad => "bad",
-                            windlass_core::verdict::Seen::Nothing => "nothing",
-                        };
-                        format!("{} {seen}", sanitize_line(&sample.probe))
-                    })
+                    // What the release is compared with is many samples, and none of it.
+                    .filter(|sample| !sample.baseline)
+                    .map(|sample| format!("{} {}", sanitize_line(&sample.probe), words::seen(sample)))
                     .collect();
+                if seen.is_empty() {
+                    // The first moment of metrics: no interval is over yet.
+                    return None;
+                }
                 format!("    {} sample {}: {}", self.title(path), round + 1, seen.join(", "))
             }
             RunEvent::Judged { path, judgement } => {
-                let verdict = serde_json::to_value(judgement.verdict).ok();
-                let verdict =
-                    verdict.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-                format!("  {}: {verdict}: {}", self.title(path), sanitize_line(&judgement.why))
+                let node = match self.plan.find(path) {
+                    Some(Found::Node(_, Node::Watch(node))) => Some(node),
+                    _ => None,
+                };
+                format!("  {}: {}", self.title(path), words::judged(judgement, node))
             }
             RunEvent::Waived { path, by, reason } => {
                 format!("  – {} waived by {}: {}", self.title(path), sanitize_line(by), sanitize_line(reason))

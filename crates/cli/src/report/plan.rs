@@ -168,7 +168,16 @@ fn nodes(nodes: &[Node], indent: &str, paint: Paint, text: &mut String) {
             }
             Node::Watch(node) => {
                 let names: Vec<&str> = node.probes.iter().map(|probe| probe.name.as_str()).collect();
-                let facts = format!("({}; {} bad tolerated)", names.join(", "), node.rule.tolerate);
+                let mut facts = Vec::new();
+                if !names.is_empty() {
+                    facts.push(format!("{}; {} bad tolerated", names.join(", "), node.rule.tolerate));
+                }
+                let criteria = node.metrics.iter().flat_map(|metrics| &metrics.rule.criteria);
+                let criteria: Vec<String> = criteria.map(ToString::to_string).collect();
+                if !criteria.is_empty() {
+                    facts.push(format!("fails when {}", criteria.join(" or ")));
+                }
+                let facts = format!("({})", facts.join("; "));
                 let _ = writeln!(
                     text,
                     "{indent}{} {}",

@@ -1,11 +1,13 @@
 //! The status of a run, as text and as data.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use windlass_core::plan::{Node, StepPath};
+use windlass_core::plan::{Found, Node, StepPath};
 use windlass_core::run::{Gate, Outcome, RunEvent, RunStatus, StepState, StepStatus};
 use windlass_core::text::sanitize_line;
-use windlass_core::verdict::{Judgement, Seen};
+use windlass_core::verdict::{Judgement, Reading, Sample, Seen};
 
 use super::{Paint, ending, words};
 use crate::runner::items::{Item, items, place};
@@ -57,8 +59,22 @@ struct Watch {
     good: usize,
     bad: usize,
     nothing: usize,
+    measured: usize,
     until: Option<Timestamp>,
     verdict: Option<Judgement>,
+    /// What was measured, by metric.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<String, Vec<Measured>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Measured {
+    at: Option<Timestamp>,
+    reading: Option<Reading>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    baseline: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -165,17 +181,35 @@ fn watches(told: &Told) -> Vec<Watch> {
         .into_iter()
         .map(|path| {
             let samples = told.state.samples.get(path).map(Vec::as_slice).unwrap_or_default();
-            let count = |seen| samples.iter().filter(|sample| sample.seen == seen).count();
+            let own = |sample: &&Sample| !sample.baseline;
+            let count = |seen| samples.iter().filter(own).filter(|sample| sample.seen == seen).count();
             Watch {
                 path: path.to_string(),
                 good: count(Seen::Good),
                 bad: count(Seen::Bad),
                 nothing: count(Seen::Nothing),
+                measured: count(Seen::Measured),
+                metrics: series(samples),
                 until: until(told, path),
                 verdict: told.state.verdicts.get(path).cloned(),
             }
         })
         .collect()
+}
+
+/// What was measured, by metric. Samples of probes have no moment of their own.
+fn series(samples: &[Sample]) -> BTreeMap<String, Vec<Measured>> {
+    let mut series: BTreeMap<String, Vec<Measured>> = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.at.is_some()) {
+        let measured = Measured {
+            at: sample.at,
+            reading: sample.reading.clone(),
+            baseline: sample.baseline,
+            why: sample.detail.clone(),
+        };
+        series.entry(sample.probe.clone()).or_default().push(measured);
+    }
+    series
 }
 
 fn until(told: &Told, path: &StepPath) -> Option<Timestamp> {
@@ -224,17 +258,28 @@ pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
         lines.push(format!("  {}", words::why(why)));
     }
     for watch in watches(told) {
-        let verdict = watch.verdict.as_ref().map(|judgement| format!(": {}", sanitize_line(&judgement.why)));
         let until = watch.until.filter(|_| watch.verdict.is_none());
         let until = until.map(|at| format!(", until {}", words::moment(at, now))).unwrap_or_default();
-        lines.push(format!(
-            "{}: {} good, {} bad, {} without data{}{until}",
-            place(&told.plan, state, &StepPath::new(&watch.path)),
-            watch.good,
-            watch.bad,
-            watch.nothing,
-            verdict.unwrap_or_default()
-        ));
+        let path = StepPath::new(&watch.path);
+        let title = place(&told.plan, state, &path);
+        let node = match told.plan.find(&path) {
+            Some(Found::Node(_, Node::Watch(node))) => Some(node),
+            _ => None,
+        };
+        let counts = match node {
+            // Numbers are neither good nor bad by themselves: their charts follow.
+            Some(node) if node.probes.is_empty() => {
+                format!("{} measured, {} without data", watch.measured, watch.nothing)
+            }
+            _ => format!("{} good, {} bad, {} without data", watch.good, watch.bad, watch.nothing),
+        };
+        let verdict = watch.verdict.as_ref().map(|judgement| format!(": {}", words::judged(judgement, node)));
+        lines.push(format!("{title}: {counts}{}{until}", verdict.unwrap_or_default()));
+        let samples = state.samples.get(&path).map(Vec::as_slice).unwrap_or_default();
+        lines.extend(
+            node.into_iter()
+                .flat_map(|node| super::chart::lines(node, samples, watch.verdict.as_ref(), paint)),
+        );
     }
     lines.extend(
         ending::waiting(told, now).iter().map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned()),

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use windlass_core::plan::StepPath;
+use windlass_core::plan::{StepPath, WatchNode};
 use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepStatus};
 use windlass_core::text::sanitize_line;
+use windlass_core::verdict::words::Unit;
+use windlass_core::verdict::{Judgement, Sample, Seen};
 
 use super::Paint;
 use crate::exit::Exit;
@@ -29,6 +31,27 @@ pub fn moment(at: Timestamp, now: Timestamp) -> String {
     } else {
         format!("{shown}, {} ago", span(at, now))
     }
+}
+
+/// What a sample saw, in a word or a number.
+pub fn seen(sample: &Sample) -> String {
+    let quantile = 0.95;
+    match (sample.seen, &sample.reading) {
+        (Seen::Good, _) => "good".into(),
+        (Seen::Bad, _) => "bad".into(),
+        (Seen::Measured, Some(reading)) => {
+            let unit = Unit::of(Some(reading), &sample.probe);
+            reading.value(quantile).map_or_else(|| "no requests".into(), |value| unit.shown(value))
+        }
+        (Seen::Nothing | Seen::Measured, _) => "nothing".into(),
+    }
+}
+
+/// A verdict; with its reason, unless charts say that below it.
+pub fn judged(judgement: &Judgement, node: Option<&WatchNode>) -> String {
+    let verdict = judgement.verdict.name();
+    let is_charted = node.is_some_and(|node| node.metrics.is_some() && node.probes.is_empty());
+    if is_charted { verdict.to_owned() } else { format!("{verdict}: {}", sanitize_line(&judgement.why)) }
 }
 
 /// How a run stands, in a word.

@@ -94,7 +94,13 @@ fn in_nodes(nodes: &[Node], used: &mut BTreeSet<String>) {
     for node in nodes {
         match node {
             Node::Action(node) => in_params(&node.call.params, used),
-            Node::Watch(node) => node.probes.iter().for_each(|probe| in_params(&probe.call.params, used)),
+            Node::Watch(node) => {
+                node.probes.iter().for_each(|probe| in_params(&probe.call.params, used));
+                if let Some(metrics) = &node.metrics {
+                    metrics.sources.iter().for_each(|source| in_params(&source.call.params, used));
+                    metrics.traffic.iter().for_each(|probe| in_params(&probe.call.params, used));
+                }
+            }
             Node::Checklist(node) => in_nodes(&node.nodes, used),
             _ => {}
         }

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 
+mod metrics;
 mod read;
 mod unit;
 
+pub use metrics::{Metrics, Query, QueryTable};
 pub use unit::{Unit, UnknownPackage};
 
 /// A whole `windlass.toml`.
@@ -270,6 +272,8 @@ pub struct Environment {
     pub monitoring: Option<String>,
     /// The address of its health check, from `url` when it is relative.
     pub health: Option<String>,
+    /// Where its numbers come from.
+    pub metrics: Metrics,
 }
 
 /// Where a secret is read from.

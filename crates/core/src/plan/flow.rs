@@ -1,5 +1,7 @@
 //! The parameters of the flow words: what a `yaml` fence says that is no action but a wait for people, time or a verdict.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use crate::duration::Duration;
 use crate::gate::Excluded;
 use crate::runbook::Language;
+use crate::verdict::Judge;
 
 /// The flow words, in the order of the reference.
 pub const WORDS: [&str; 5] = ["approval", "confirm", "wait", "watch", "call"];
@@ -126,9 +129,56 @@ pub struct WatchParams {
     /// The longest one sample may take.
     #[serde(default = "ten_seconds")]
     pub timeout: Duration,
-    /// Metric criteria, which need a source of metrics.
+    /// When the release is bad, each a metric and a limit: `{ error_rate: "> 1%" }`, `{ latency_p95: "> 2x, at least
+    /// 50ms" }`, `{ checkout_failures: "> 5" }`. `2x` is against the baseline, of which it says more than that much.
     #[serde(default)]
-    pub criteria: Vec<Value>,
+    pub criteria: Vec<BTreeMap<String, String>>,
+    /// When it is so bad that one look is enough; `{ error_rate: "> 20%" }` where that is a share of requests and
+    /// `{ restarts: ">= 3" }` where there is such a query, when not given.
+    pub at_once: Option<Vec<BTreeMap<String, String>>>,
+    /// The environment whose `metrics` in windlass.toml answer.
+    pub environment: Option<String>,
+    /// The address of a Prometheus, over the environment's.
+    pub prometheus: Option<String>,
+    /// What is asked for a metric, over the environment's: PromQL that gives one number, or a table.
+    #[serde(default)]
+    pub queries: BTreeMap<String, Value>,
+    /// What `2x` compares with: `before`, the window of the same length before the run, or `{ release: TEXT,
+    /// previous: TEXT }` where both versions serve: what stands for `$side` in the queries.
+    #[serde(default = "before")]
+    pub baseline: BaselineParams,
+    /// How sure a verdict must be, such as `95%`.
+    #[serde(default = "ninety_five")]
+    pub confidence: String,
+    /// How many looks one after another must be bad before the watch fails.
+    #[serde(default = "two")]
+    pub persist: u32,
+    /// Fewer requests than this say nothing.
+    #[serde(default = "hundred")]
+    pub min_requests: u64,
+    /// How `2x` is judged: `bounds`, by confidence bounds of the ratio, or `mann-whitney`, by the ranks of the looks as
+    /// Kayenta does.
+    #[serde(default)]
+    pub judge: Judge,
+    /// How much longer to watch when there is too little to tell.
+    pub extend: Option<Duration>,
+    /// Requests of our own at each look while there are too few: the parameters of `http.traffic`.
+    pub traffic: Option<Value>,
+}
+
+/// What a release is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum BaselineParams {
+    /// `before`.
+    Name(String),
+    /// What stands for `$side` in the queries.
+    Sides {
+        /// For the release.
+        release: String,
+        /// For the version before.
+        previous: String,
+    },
 }
 
 /// One thing a watch looks at.
@@ -157,6 +207,22 @@ pub struct CallParams {
 
 fn one() -> u32 {
     1
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn hundred() -> u64 {
+    100
+}
+
+fn before() -> BaselineParams {
+    BaselineParams::Name("before".into())
+}
+
+fn ninety_five() -> String {
+    "95%".into()
 }
 
 fn yes() -> bool {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::duration::Duration;
 use crate::gate::ApprovalRule;
 use crate::runbook::{CommonError, Criterion, Escalation, InDoubt, OnFailure, Owner};
-use crate::verdict::WatchRule;
+use crate::verdict::{MetricRule, WatchRule};
 
 pub mod bind;
 mod digest;
@@ -357,6 +357,37 @@ pub struct WatchNode {
     pub probes: Vec<WatchProbe>,
     /// Who is asked when the verdict is open.
     pub owner: Option<Owner>,
+    /// What is measured, and when that is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Box<MetricWatch>>,
+}
+
+/// What a watch measures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricWatch {
+    /// When it is bad.
+    pub rule: MetricRule,
+    /// What answers, one for each metric of a criterion.
+    pub sources: Vec<MetricSource>,
+    /// What makes requests while there are too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<WatchProbe>,
+}
+
+/// What answers for one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricSource {
+    /// The metric.
+    pub name: String,
+    /// What asks for it. While running it gets `from`, `to` and `step`, and `side` where two versions serve; it gives
+    /// a [`crate::verdict::Answer`].
+    pub call: ActionCall,
+    /// The longest one answer may take.
+    pub timeout: Duration,
+    /// What is asked, as people read it.
+    pub query: String,
+    /// It has no past, so only its newest moment can be asked for.
+    pub is_present_only: bool,
 }
 
 /// One thing a watch looks at.

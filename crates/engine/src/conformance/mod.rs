@@ -18,6 +18,7 @@ use crate::interpreter::{Direction, Ending};
 use crate::journal::{Batch, Committed, EntryState, Journal, JournalError};
 
 mod faults;
+mod metrics;
 pub mod plans;
 pub mod planted;
 mod scene;
@@ -46,6 +47,7 @@ pub async fn all(journals: Journals<'_>) {
     failures_take_their_route(journals).await;
     attempts_are_limited(journals).await;
     watches_judge(journals).await;
+    metrics::watches_measure(journals).await;
     waivers_and_retries(journals).await;
     locks_exclude(journals).await;
     a_lock_is_held_until_its_last_step_is_done(journals).await;

@@ -96,6 +96,7 @@ pub fn watch(step: &str, name: &str, tolerate: u32) -> Node {
             timeout: Duration::from_secs(1),
         }],
         owner: None,
+        metrics: None,
     })
 }
 

@@ -6,6 +6,7 @@ use toml_edit::{Document, Item, TableLike};
 use super::{Config, EnvSecret, Environment, FileSecret, Git, Project, Secret, Sign};
 use crate::diagnostic::{Diagnostic, Span};
 
+mod metrics;
 mod notes;
 mod version;
 
@@ -150,7 +151,8 @@ impl Reader {
                 "data" => environment.data = self.text(&entry),
                 "monitoring" => environment.monitoring = self.text(&entry),
                 "health" => environment.health = self.text(&entry),
-                _ => self.unknown(&entry, &["url", "purpose", "data", "monitoring", "health"]),
+                "metrics" => environment.metrics = self.metrics(&entry),
+                _ => self.unknown(&entry, &["url", "purpose", "data", "monitoring", "health", "metrics"]),
             }
         }
         environment

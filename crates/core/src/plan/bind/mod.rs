@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Effect, Facts, Pins, Plan, PlannedStep, Routine, RunbookPin, SCHEMA, SecretSource, sha256_hex};
+use crate::config::Metrics;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::runbook::{Item, OnFailure, Runbook};
 
@@ -14,6 +15,7 @@ mod steps;
 mod template;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod words;
 
 use template::{Rendered, Scope, TemplateError};
@@ -80,6 +82,8 @@ pub struct BindInput<'a> {
     pub secrets: BTreeMap<String, SecretSource>,
     /// Names of the environments that steps may lock; any name when there are none.
     pub environments: Vec<String>,
+    /// Where the numbers of each environment come from.
+    pub metrics: BTreeMap<String, Metrics>,
     /// Values given for the runbook's inputs, as text.
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 by path of the files that planning read.

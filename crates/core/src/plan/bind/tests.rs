@@ -15,7 +15,7 @@ impl Catalogue for Fakes {
     }
 
     fn names(&self) -> Vec<&str> {
-        vec!["git.tag", "git.push", "http.check", "script"]
+        vec!["git.tag", "git.push", "http.check", "http.traffic", "metrics.query", "script"]
     }
 
     fn complete(&self, action: &str, params: Value, facts: &Facts) -> Value {
@@ -39,7 +39,7 @@ impl Catalogue for Fakes {
             "script" if params.get("read_only") == Some(&json!(true)) => Vec::new(),
             "script" => vec![Effect::new("run", self.label(action, params, facts), Reversibility::Unknown)],
             "git.push" if facts.remote.is_none() => return Err("there is no remote to push to".into()),
-            "http.check" => Vec::new(),
+            "http.check" | "http.traffic" | "metrics.query" => Vec::new(),
             _ => {
                 vec![Effect::new(action, params["name"].as_str().unwrap_or("it"), Reversibility::Reversible)]
             }
@@ -51,6 +51,25 @@ impl Catalogue for Fakes {
             params["text"].as_str().and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
         first.unwrap_or(action).trim().to_owned()
     }
+}
+
+fn metrics() -> BTreeMap<String, Metrics> {
+    let text = r#"
+        [environments.production.metrics]
+        prometheus = "http://prometheus:9090"
+        headers = { Authorization = "secret:TOKEN" }
+        [environments.production.metrics.queries]
+        error_rate = { total = "all[$window]", good = "good[$window]" }
+        latency_p95 = { buckets = "buckets[$window]" }
+        load = "load"
+        restarts = { command = ["docker", "inspect", "web"] }
+        sided = "load{$side}"
+        [environments.staging]
+        url = "https://staging.example.com"
+    "#;
+    let (config, findings) = crate::config::Config::parse(text);
+    assert!(findings.is_empty(), "{findings:?}");
+    config.environments.into_iter().map(|(name, environment)| (name, environment.metrics)).collect()
 }
 
 fn facts() -> Facts {
@@ -96,6 +115,7 @@ fn bind_text(source: &str, called: &[(&str, &str)], inputs: &[(&str, &str)]) -> 
         roles: [("managers".to_owned(), vec!["ann@example.com".to_owned()])].into(),
         secrets: [("TOKEN".to_owned(), SecretSource::Env("TOKEN".into()))].into(),
         environments: vec!["production".into()],
+        metrics: metrics(),
         inputs: inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         files: BTreeMap::new(),
         every_step: false,
@@ -243,18 +263,6 @@ fn what_cannot_be_bound_is_said_at_its_place() {
         &["unknown-secret: there is no secret `TOKN` (did you mean `TOKEN`?) @TOKN"],
     );
     check(
-        "### A\n\n```yaml\nuses: watch\nwith: { for: 1m, criteria: [{ error_rate: \"> 1%\" }] }\n```\n",
-        &[
-            "no-metrics-source: metric criteria need a source of metrics, which this version of Windlass does not have \
-           (watch with `probes:` of `http` and `script` instead) @criteria",
-        ],
-    );
-    check(
-        "### A\n\n```yaml\nuses: watch\nwith: { for: 1m }\n```\n",
-        &["wrong-parameters: a watch without probes sees nothing, and silence never passes \
-           (write probes: [{ http: { url: ... } }, { script: ... }]) @uses: watch\nwith: { for: 1m }"],
-    );
-    check(
         "### A\n\n```yaml\nuses: approval\nwith: { role: managers, count: 2 }\n```\n",
         &["impossible-gate: 2 people of `managers` are asked for, but windlass.toml puts only 1 in it \
            (add members under [roles], or ask for fewer) @managers"],
@@ -358,4 +366,94 @@ fn document_002_is_planned_as_it_stands() {
         bind_text(source, &[("rollback", rollback)], &[]).unwrap_or_else(|findings| panic!("{findings:#?}"));
     assert_eq!(plan.criteria.len(), 4);
     insta::assert_snapshot!(format!("{}\n\n{}", shown(&plan.steps), shown(&plan.rollback)));
+}
+
+fn watching(with: &str) -> Result<crate::plan::WatchNode, Vec<String>> {
+    let text = runbook(&format!("### A\n\n```yaml\nuses: watch\nwith: {{ for: 1m, {with} }}\n```\n"));
+    bind_text(&text, &[], &[]).map(|plan| match plan.steps[0].nodes[0].clone() {
+        Node::Watch(node) => node,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn criteria_find_what_answers_for_them() {
+    let node = watching(
+        "environment: production, confidence: 99%, extend: 30s, criteria: [{ error_rate: '> 1%' }, \
+         { latency_p95: '> 2x, at least 50ms' }, { latency_p95: '> 1s' }], traffic: { url: u }",
+    )
+    .unwrap();
+    let metrics = node.metrics.unwrap();
+    let shown: Vec<String> = metrics.rule.criteria.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["error_rate > 1%", "latency_p95 > 2x, at least 50ms", "latency_p95 > 1s"]);
+    let trips: Vec<String> = metrics.rule.trips.iter().map(ToString::to_string).collect();
+    assert_eq!(trips, ["error_rate > 20%", "restarts >= 3"]);
+    assert!((metrics.rule.confidence - 0.99).abs() < 1e-9);
+    let sources: Vec<&str> = metrics.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(sources, ["error_rate", "latency_p95", "restarts"]);
+    assert_eq!(
+        metrics.sources[0].call.params,
+        json!({
+            "prometheus": "http://prometheus:9090", "headers": { "Authorization": "secret:TOKEN" },
+            "total": "all[$window]", "good": "good[$window]",
+        })
+    );
+    assert_eq!(metrics.sources[2].call.params, json!({ "command": ["docker", "inspect", "web"] }));
+    assert_eq!(metrics.sources[0].query, "1 - (good[$window]) / (all[$window])");
+    assert!(metrics.sources[2].is_present_only && !metrics.sources[0].is_present_only);
+    assert_eq!(metrics.traffic.unwrap().call.action, "http.traffic");
+
+    let node = watching(
+        "prometheus: http://p, queries: { error_rate: 'rate{$side}' }, at_once: [], \
+         baseline: { release: new, previous: old }, criteria: [{ error_rate: '> 2x' }]",
+    )
+    .unwrap();
+    let metrics = node.metrics.unwrap();
+    assert_eq!(
+        metrics.rule.baseline,
+        crate::verdict::Baseline::Concurrent { release: "new".into(), previous: "old".into() }
+    );
+    assert!(metrics.rule.trips.is_empty() && node.probes.is_empty());
+}
+
+#[test]
+fn criteria_that_nothing_answers_are_found_when_planned() {
+    for (with, expect) in [
+        ("", "sees nothing, and silence never passes"),
+        ("criteria: [{ error_rate: '> 1%' }]", "unknown-metric: there is no query `error_rate` (add it to"),
+        ("environment: prod, criteria: [{ load: '> 1' }]", "`prod` is not an environment of windlass.toml"),
+        ("environment: staging, criteria: [{ load: '> 1' }]", "there is no query `load` (add it to"),
+        (
+            "environment: production, criteria: [{ eror_rate: '> 1%' }]",
+            "there is no query `eror_rate` (did you mean `error_rate`?)",
+        ),
+        ("environment: production, criteria: [{ load: 'high' }]", "`high` is not a criterion"),
+        ("environment: production, criteria: [{ error_rate: '> 5' }]", "gives a share of requests"),
+        ("environment: production, criteria: [{ latency_p95: '> 5%' }]", "buckets hold times"),
+        ("environment: production, criteria: [{ restarts: '> 2x' }]", "does not know: write baseline"),
+        ("environment: production, criteria: [{ sided: '> 2' }]", "has a `$side`"),
+        (
+            "environment: production, baseline: { release: a, previous: b }, criteria: [{ load: '> 2x' }]",
+            "its query has no `$side`",
+        ),
+        ("environment: production, baseline: after, criteria: [{ load: '> 2' }]", "`after` is no baseline"),
+        ("environment: production, confidence: sure, criteria: [{ load: '> 2' }]", "the confidence `sure`"),
+        ("environment: production, persist: 0, criteria: [{ load: '> 2' }]", "`persist` is from 1 to 20"),
+        ("environment: production, every: 1ms, criteria: [{ load: '> 2' }]", "10000 are the most"),
+        ("environment: production, every: 2m, criteria: [{ load: '> 2' }]", "must be at least as long"),
+        ("queries: { load: up }, criteria: [{ load: '> 2' }]", "nobody says where that is"),
+        ("queries: { load: { total: up } }, criteria: [{ load: '> 2' }]", "one of `good` and `bad`"),
+        ("queries: { load: { qery: up } }, criteria: [{ load: '> 2' }]", "unknown field `qery`"),
+        (
+            "environment: production, probes: [{ name: load, script: x }], criteria: [{ load: '> 2' }]",
+            "are both named `load`",
+        ),
+        (
+            "environment: production, at_once: [{ load: '> 2x' }], criteria: [{ load: '> 2' }]",
+            "`at_once` takes no",
+        ),
+    ] {
+        let found = watching(with).map(|node| format!("{node:?}")).expect_err(with).join("; ");
+        assert!(found.contains(expect), "{with}: {found}");
+    }
 }

@@ -3,21 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::items::script_params;
 use super::{Binder, Frame, find};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::gate::{ApprovalRule, RoleCount};
-use crate::plan::flow::{
-    ApprovalParams, CallParams, ConfirmParams, ProbeParams, RoleParams, WaitParams, WatchParams,
-};
-use crate::plan::{
-    ActionCall, ApprovalNode, CallNode, ConfirmNode, Node, StepPath, WaitNode, WatchNode, WatchProbe,
-};
+use crate::plan::flow::{ApprovalParams, CallParams, ConfirmParams, RoleParams, WaitParams};
+use crate::plan::{ApprovalNode, CallNode, ConfirmNode, Node, StepPath, WaitNode};
 use crate::runbook::{ActionUse, Owner};
-use crate::verdict::WatchRule;
-
-/// More samples of one probe than this are a mistake in `for` or `every`.
-const MOST_SAMPLES: u64 = 100_000;
 
 impl Binder<'_> {
     /// The node of a flow word.
@@ -60,7 +51,7 @@ impl Binder<'_> {
         }
     }
 
-    fn read<T: DeserializeOwned>(
+    pub(super) fn read<T: DeserializeOwned>(
         &mut self,
         frame: &Frame<'_>,
         name: &str,
@@ -171,109 +162,5 @@ impl Binder<'_> {
             let diagnostic = Diagnostic::error("impossible-gate", message, span);
             self.report(frame.document, diagnostic.help("add members under [roles], or ask for fewer"));
         }
-    }
-
-    fn watch(
-        &mut self,
-        frame: &Frame<'_>,
-        path: StepPath,
-        owner: Option<&Owner>,
-        params: Value,
-        place: Span,
-    ) -> Option<Node> {
-        let params: WatchParams = self.read(frame, "watch", params, place)?;
-        let document = frame.document;
-        if !params.criteria.is_empty() {
-            let span = find(document.source, Some(place), "criteria").unwrap_or(place);
-            let diagnostic = Diagnostic::error(
-                "no-metrics-source",
-                "metric criteria need a source of metrics, which this version of Windlass does not have",
-                span,
-            );
-            self.report(document, diagnostic.help("watch with `probes:` of `http` and `script` instead"));
-            return None;
-        }
-        let rule = WatchRule {
-            window: params.window,
-            every: params.every,
-            tolerate: params.tolerate,
-            early_stop: params.early_stop,
-            coverage: params.coverage,
-        };
-        let wrong = if params.probes.is_empty() {
-            Some("a watch without probes sees nothing, and silence never passes".to_owned())
-        } else if rule.every.as_millis() == 0 || rule.window.as_millis() == 0 {
-            Some("`for` and `every` must be longer than nothing".to_owned())
-        } else if rule.planned() > MOST_SAMPLES {
-            Some(format!("this watch takes {} samples; {MOST_SAMPLES} are the most", rule.planned()))
-        } else if rule.coverage > 100 {
-            Some("`coverage` is a percentage of at most 100".to_owned())
-        } else {
-            None
-        };
-        if let Some(wrong) = wrong {
-            let diagnostic = Diagnostic::error("wrong-parameters", wrong, place);
-            self.report(document, diagnostic.help("write probes: [{ http: { url: ... } }, { script: ... }]"));
-            return None;
-        }
-        let before = self.findings.len();
-        let mut probes: Vec<WatchProbe> = Vec::new();
-        for probe in params.probes {
-            if let Some(probe) = self.probe(frame, probe, &params.timeout, &probes, place) {
-                probes.push(probe);
-            }
-        }
-        if self.findings.len() > before {
-            return None;
-        }
-        let label = format!("watch {}, every {}", rule.window, rule.every);
-        Some(Node::Watch(WatchNode { path, label, rule, probes, owner: owner.cloned() }))
-    }
-
-    fn probe(
-        &mut self,
-        frame: &Frame<'_>,
-        probe: ProbeParams,
-        timeout: &crate::duration::Duration,
-        taken: &[WatchProbe],
-        place: Span,
-    ) -> Option<WatchProbe> {
-        let (kind, action, params) = match (probe.http, probe.script) {
-            (Some(http), None) => ("http", "http.check", http),
-            (None, Some(script)) => {
-                let mut params = script_params(probe.language, &script);
-                params.insert("read_only".into(), true.into());
-                if !frame.environment.is_empty() {
-                    params.insert("env".into(), serde_json::json!(frame.environment));
-                }
-                ("script", "script", Value::Object(params))
-            }
-            _ => {
-                let message = "a probe is either `http` or `script`";
-                self.report(frame.document, Diagnostic::error("wrong-parameters", message, place));
-                return None;
-            }
-        };
-        let params = self.catalogue.complete(action, params, self.input.facts);
-        if let Err(why) = self.catalogue.accepts(action, &params) {
-            self.wrong_params(frame, &why, place);
-            return None;
-        }
-        let is_taken = |name: &str| taken.iter().any(|probe| probe.name == name);
-        let name = match probe.name {
-            Some(name) if is_taken(&name) => {
-                let message = format!("two probes of this watch are named `{name}`");
-                self.report(frame.document, Diagnostic::error("wrong-parameters", message, place));
-                return None;
-            }
-            Some(name) => name,
-            None => {
-                let numbers = 1..=taken.len() + 1;
-                let names = numbers.map(|number| format!("{kind}-{number}"));
-                names.into_iter().find(|name| !is_taken(name)).unwrap_or_default()
-            }
-        };
-        let call = ActionCall { action: action.into(), params, deferred: false };
-        Some(WatchProbe { name, call, timeout: *timeout })
     }
 }

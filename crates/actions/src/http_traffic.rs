@@ -1,0 +1,88 @@
+//! `http.traffic`: makes requests where customers make too few to say anything.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_core::plan::{Effect, Facts};
+use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
+use windlass_engine::context::Context;
+
+use crate::adapters::http::{self, HttpError};
+use crate::http_check::{self, Prepared};
+
+/// More requests at once than this are a load test.
+const MOST: u32 = 1000;
+
+/// Makes requests where customers make too few.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpTraffic;
+
+/// Parameters of `http.traffic`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// How many requests.
+    #[serde(default = "twenty")]
+    pub requests: u32,
+    /// What each asks, and what its answer must be: parameters of `http.check`.
+    pub http: http_check::Params,
+}
+
+/// What `http.traffic` gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Output {
+    /// How many requests were made.
+    pub requests: u32,
+}
+
+impl Action for HttpTraffic {
+    const NAME: &'static str = "http.traffic";
+    const SUMMARY: &'static str = "Makes requests, one after another, and looks at the answers.";
+    type Params = Params;
+    type Output = Output;
+
+    fn effects(&self, params: &Params, _: &Facts) -> Result<Vec<Effect>> {
+        if params.requests == 0 || params.requests > MOST {
+            return Err(ActionError::Final(format!("http.traffic: `requests` is from 1 to {MOST}")));
+        }
+        Prepared::new(&params.http).map(|_| Vec::new())
+    }
+
+    async fn probe(&self, _: &Params, _: &Context) -> Result<Probe<Output>> {
+        Ok(Probe::Unknown)
+    }
+
+    async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
+        let prepared = Prepared::new(&params.http)?;
+        let request = prepared.request(&params.http, context)?;
+        let (mut failed, mut last) = (0u32, String::new());
+        for _ in 0..params.requests.min(MOST) {
+            let answer = tokio::select! {
+                biased;
+                () = context.cancel.cancelled() => return Err(ActionError::Cancelled),
+                answer = http::send(&request) => answer,
+            };
+            let problem = match answer {
+                Ok(answer) => prepared.problem(&answer, &params.http),
+                Err(HttpError::NoAnswer(why)) => Some(why),
+                Err(HttpError::Unable(why)) => return Err(ActionError::Final(why)),
+            };
+            if let Some(problem) = problem {
+                failed += 1;
+                last = context.world.masker.mask(&problem);
+            }
+        }
+        if failed > 0 {
+            let why = format!("{failed} of {} requests failed; the last {last}", params.requests);
+            return Err(ActionError::Failed(why));
+        }
+        Ok(Output { requests: params.requests })
+    }
+
+    async fn undo(&self, _: &Params, _: &Output, _: &Context) -> Result<Undone> {
+        Ok(Undone::NothingToDo)
+    }
+}
+
+fn twenty() -> u32 {
+    20
+}

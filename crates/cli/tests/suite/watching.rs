@@ -1,0 +1,131 @@
+//! Watches of metrics as people see them: the verdict, why, the charts, and judging again.
+
+use windlass_testkit::prometheus::{Behaviour, Monitored};
+use windlass_testkit::repo::RepoBuilder;
+
+use crate::support::{Ran, windlass};
+
+const BACK: &str =
+    "---\nname: back\n---\n# Back\n\n## Steps\n\n### Redeploy\n\n```sh\necho old version serves again\n```\n";
+
+/// A runbook that watches, and a rollback for when that fails.
+fn repo(with: &str, metrics: &str) -> RepoBuilder {
+    let repo = RepoBuilder::new();
+    let text = format!(
+        "---\nname: ship\ncalls: [back]\n---\n# Ship\n\n## Steps\n\n### Watch\n- On failure: [back](back.md)\n\n\
+         ```yaml\nuses: watch\nwith: {{ every: 1s, {with} }}\n```\n"
+    );
+    repo.file("runbooks/ship.md", &text)
+        .file("runbooks/back.md", BACK)
+        .file("windlass.toml", format!("[environments.production.metrics]\n{metrics}"))
+        .commit("feat: begin");
+    repo
+}
+
+fn service(monitored: &Monitored) -> String {
+    format!(
+        "prometheus = \"{}\"\n[environments.production.metrics.queries]\n\
+         error_rate = {{ total = \"sum(increase(http_requests_total[$window]))\", good = \
+         \"sum(increase(http_requests_total{{code!~'5..'}}[$window]))\" }}\n\
+         misspelt = {{ total = \"sum(increase(http_reqests_total[$window]))\", good = \
+         \"sum(increase(http_reqests_total{{code!~'5..'}}[$window]))\" }}\n\
+         latency_p95 = {{ buckets = \"sum by (le) (increase(http_request_duration_seconds_bucket[$window]))\" }}\n",
+        monitored.url()
+    )
+}
+
+fn expect(ran: &Ran, code: u8, parts: &[&str]) {
+    let shown = format!("{}{}", ran.out, ran.err);
+    assert_eq!(ran.code, code, "{shown}");
+    for part in parts {
+        assert!(shown.contains(part), "no {part:?} in:\n{shown}");
+    }
+}
+
+#[test]
+fn a_watch_of_prometheus_passes_fails_and_asks() {
+    let mut monitored = Monitored::start(Behaviour::GOOD).unwrap();
+    // Until there is a time before the run to compare with.
+    std::thread::sleep(std::time::Duration::from_secs(9));
+    let metrics = service(&monitored);
+    let criteria =
+        "environment: production, criteria: [{ error_rate: '> 1%' }, { latency_p95: '> 2x, at least 50ms' }]";
+
+    let good = repo(&format!("for: 7s, {criteria}"), &metrics);
+    let ran = windlass(&good, &["run", "ship"]);
+    expect(
+        &ran,
+        0,
+        &[
+            ": Pass\n",
+            "error_rate was 0 % (0 of ",
+            "✓ error_rate > 1%  ▁▁▁▁▁▁▁ 0 % now, limit 1 %",
+            "asked: 1 - (sum(",
+        ],
+    );
+    expect(
+        &windlass(&good, &["status"]),
+        0,
+        &["14 measured, 0 without data: Pass\n", "✓ latency_p95 > 2x, at least 50ms"],
+    );
+    let data = windlass(&good, &["status", "--json"]).json();
+    let watch = &data["watches"][0];
+    assert_eq!(watch["verdict"]["criteria"][0]["looks"], 7, "{watch}");
+    assert!(watch["verdict"]["criteria"][0]["high"].as_f64().unwrap() < 0.01, "{watch}");
+    assert!(watch["metrics"]["latency_p95"][0]["baseline"].as_bool().unwrap(), "{watch}");
+
+    let lost = repo("for: 3s, environment: production, criteria: [{ misspelt: '> 1%' }]", &metrics);
+    expect(&windlass(&lost, &["run", "ship"]), 4, &[": NoData\n", "`total` gives nothing", "go on?"]);
+
+    monitored.behave(Behaviour { errors: 0.05, ..Behaviour::GOOD });
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let bad = repo(&format!("for: 1m, {criteria}"), &metrics);
+    let began = std::time::Instant::now();
+    expect(
+        &windlass(&bad, &["run", "ship"]),
+        6,
+        &[": Fail\n", "error_rate was ", "> 1% is bad", "✗ error_rate > 1%", "old version serves again"],
+    );
+    assert!(began.elapsed().as_secs() < 15, "caught after {:?}", began.elapsed());
+
+    monitored.stop_prometheus().unwrap();
+    let ran = windlass(&good, &["run", "ship"]);
+    expect(
+        &ran,
+        4,
+        &["the watch cannot tell", "error_rate saw nothing: http://127.0.0.1:", "did not answer"],
+    );
+    assert!(!ran.err.contains("old version"), "an outage of the metrics rolls nothing back: {}", ran.err);
+}
+
+#[test]
+fn scripts_are_watched_and_judged_again() {
+    // Fails at the third and the fourth look.
+    let script = "N=$(cat n 2>/dev/null || echo 0); echo $((N + 1)) > n; test $N -ge 2 && echo 9 || echo 1";
+    let with = format!(
+        "for: 6s, criteria: [{{ checkout_failures: '> 5' }}], queries: {{ checkout_failures: {{ script: \"{script}\" }} }}"
+    );
+    let repo = repo(&with, "");
+    expect(&windlass(&repo, &["plan", "ship"]), 0, &["fails when checkout_failures > 5"]);
+    let ran = windlass(&repo, &["run", "ship"]);
+    expect(&ran, 6, &["checkout_failures was 9, then 9, and > 5 is bad", "▂▂██"]);
+
+    let replay = |args: &[&str]| windlass(&repo, &[&["watch", "replay"], args].concat());
+    expect(&replay(&[]), 0, &["Fail after 4s (was Fail)", "would have stopped 1 of 1 (1 were stopped)"]);
+    // A stopped watch has too few looks to pass what would have been let go on.
+    expect(&replay(&["--criteria", "checkout_failures > 10"]), 0, &["would have stopped 0 of 1"]);
+    expect(&replay(&["--criteria", "checkout_failures > 0"]), 0, &["Fail after 2s"]);
+    expect(&replay(&["--persist", "3"]), 0, &["stopped 0 of 1", "left 1 to people"]);
+    let data = replay(&["--json"]).json();
+    assert_eq!((&data["stopped"], &data["watches"][0]["stopped_at"]), (&1.into(), &4.into()), "{data}");
+
+    let events = windlass(&repo, &["audit", "show", "--json"]).out;
+    repo.file("events.jsonl", &events);
+    expect(&replay(&["events.jsonl"]), 0, &["events.jsonl › ", "Fail after 4s (was Fail)"]);
+    repo.file("other.txt", "no events\n");
+    expect(&replay(&["other.txt"]), 2, &["line 1 is no event of a run"]);
+    expect(&replay(&["--criteria", "checkout_failures"]), 2, &["does not say of which metric"]);
+    expect(&replay(&["--criteria", "x > many"]), 2, &["is not a criterion"]);
+    expect(&replay(&["--confidence", "3"]), 2, &["is not from 50 to 99.99"]);
+    expect(&replay(&["nothing"]), 2, &["there is no run `nothing`"]);
+}
