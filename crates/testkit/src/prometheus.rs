@@ -119,7 +119,7 @@ impl Monitored {
         let prometheus = spawn(&arguments)?;
         let monitored =
             Self { counters, prometheus, folder, arguments, url: format!("http://127.0.0.1:{port}") };
-        monitored.wait_until_ready(port)?;
+        monitored.wait_until_ready()?;
         Ok(monitored)
     }
 
@@ -150,20 +150,35 @@ impl Monitored {
     /// When it does not come up.
     pub fn restart_prometheus(&mut self) -> std::io::Result<()> {
         self.prometheus = spawn(&self.arguments)?;
-        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
-        self.wait_until_ready(port)
+        self.wait_until_ready()
     }
 
-    fn wait_until_ready(&self, port: u16) -> std::io::Result<()> {
-        let end = Instant::now() + Duration::from_secs(60);
+    /// Waits until Prometheus has samples that are this many seconds old: a time to compare with.
+    ///
+    /// # Errors
+    /// When there are none in a minute more.
+    pub fn wait_for_history(&self, seconds: u64) -> std::io::Result<()> {
+        let query = format!("/api/v1/query?query=http_requests_total%20offset%20{seconds}s");
+        self.wait(seconds + 60, "has no samples that old", |port| {
+            get(port, &query).is_ok_and(|text| text.contains("\"value\":"))
+        })
+    }
+
+    fn wait_until_ready(&self) -> std::io::Result<()> {
+        self.wait(60, "did not come up", is_ready)
+    }
+
+    fn wait(&self, seconds: u64, problem: &str, is_so: impl Fn(u16) -> bool) -> std::io::Result<()> {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+        let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end {
-            if is_ready(port) {
+            if is_so(port) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         let folder = self.folder.path().display();
-        Err(std::io::Error::other(format!("prometheus did not come up in 60 s, with its files in {folder}")))
+        Err(std::io::Error::other(format!("prometheus {problem} in {seconds} s, with its files in {folder}")))
     }
 }
 
@@ -187,15 +202,16 @@ fn spawn(arguments: &[String]) -> std::io::Result<Child> {
 }
 
 fn is_ready(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    ask().is_ok_and(|text| text.contains(" 200 "))
+    get(port, "/-/ready").is_ok_and(|text| text.contains(" 200 "))
+}
+
+fn get(port: u16, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn answer(mut stream: TcpStream, counters: &Mutex<Counters>) -> std::io::Result<()> {

@@ -26,7 +26,8 @@ fn each_team_gets_the_versions_its_document_writes() {
     let mut written = page.clone();
     let mut wrong = Vec::new();
     for (heading, build) in TEAMS {
-        let section = section(&page, heading);
+        let sections = sections(&page);
+        let (_, section) = sections.iter().find(|(it, _)| it.starts_with(heading)).unwrap();
         let repo = RepoBuilder::new();
         repo.file("windlass.toml", blocks(section, "toml").concat());
         build(&repo);
@@ -50,18 +51,31 @@ fn each_team_gets_the_versions_its_document_writes() {
 fn no_section_is_left_out() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     let page = std::fs::read_to_string(path).unwrap();
-    let with_commands = page.split("\n## ").skip(1).filter(|section| section.contains("```console"));
-    let headings: Vec<&str> = with_commands.filter_map(|section| section.lines().next()).collect();
+    let with_commands = sections(&page).into_iter().filter(|(_, text)| text.contains("```console"));
+    let headings: Vec<&str> = with_commands.map(|(heading, _)| heading).collect();
     assert_eq!(headings.len(), TEAMS.len());
     for (heading, (team, _)) in headings.iter().zip(TEAMS) {
         assert!(heading.starts_with(team), "{heading}");
     }
 }
 
-fn section<'p>(page: &'p str, heading: &str) -> &'p str {
-    let start = page.find(&format!("\n## {heading}")).unwrap_or_else(|| panic!("no section {heading}"));
-    let rest = &page[start + 1..];
-    &rest[..rest[1..].find("\n## ").map_or(rest.len(), |end| end + 2)]
+/// The page's sections: each heading, and the text under it. What a command prints may have headings of its own.
+fn sections(page: &str) -> Vec<(&str, String)> {
+    let mut found: Vec<(&str, String)> = Vec::new();
+    let mut is_fenced = false;
+    for line in page.lines() {
+        is_fenced ^= line.starts_with("```");
+        match line.strip_prefix("## ").filter(|_| !is_fenced) {
+            Some(heading) => found.push((heading, String::new())),
+            None => {
+                if let Some((_, text)) = found.last_mut() {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    found
 }
 
 fn blocks(section: &str, language: &str) -> Vec<String> {

@@ -45,8 +45,7 @@ fn expect(ran: &Ran, code: u8, parts: &[&str]) {
 #[test]
 fn a_watch_of_prometheus_passes_fails_and_asks() {
     let mut monitored = Monitored::start(Behaviour::GOOD).unwrap();
-    // Until there is a time before the run to compare with.
-    std::thread::sleep(std::time::Duration::from_secs(9));
+    monitored.wait_for_history(9).unwrap();
     let metrics = service(&monitored);
     let criteria =
         "environment: production, criteria: [{ error_rate: '> 1%' }, { latency_p95: '> 2x, at least 50ms' }]";
