@@ -51,6 +51,9 @@ pub struct SqliteJournal {
     own_writes: AtomicU64,
 }
 
+/// How long another process is waited for that is writing.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 impl SqliteJournal {
     /// Opens the journal at `path`, and makes it when there is none.
     ///
@@ -69,9 +72,7 @@ impl SqliteJournal {
 
     fn prepare(&self) -> Result<(), JournalError> {
         let mut connection = self.connection();
-        connection
-            .busy_timeout(std::time::Duration::from_secs(20))
-            .map_err(|error| self.cannot("read", &error))?;
+        connection.busy_timeout(PATIENCE).map_err(|error| self.cannot("read", &error))?;
         connection.set_prepared_statement_cache_capacity(32);
         let found: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -79,8 +80,8 @@ impl SqliteJournal {
         if found > FORMAT {
             return Err(JournalError::Newer { found, known: FORMAT });
         }
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        write_ahead(&connection)
+            .and_then(|()| connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"))
             .map_err(|error| self.cannot("written", &error))?;
         if found < FORMAT {
             let transaction = connection
@@ -394,6 +395,23 @@ impl From<JournalError> for Trouble {
 impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.to_string())
+    }
+}
+
+/// Switches a new journal to write-ahead logging. SQLite's own patience does not cover this switch: where two processes
+/// make the journal at once, one of them is told "locked" at once, and has only to ask again.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begin = std::time::Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL;") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && begin.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            switched => return switched,
+        }
     }
 }
 
