@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr as _;
 
+use windlass_core::changelog::Changelog;
 use windlass_core::commit::Commit;
 use windlass_core::config::Unit;
 use windlass_core::plan::CommitFact;
@@ -17,9 +18,9 @@ use windlass_history::{Id, PathFilter, Range};
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::facts::{Repository, today};
-use crate::holders;
 use crate::project::Project;
 use crate::withdrawn::{self, Why};
+use crate::{files, holders};
 
 /// More commits than this since one release are not weighed.
 const MOST_COMMITS: usize = 20_000;
@@ -53,6 +54,28 @@ impl VersionRequest {
             CommandError::invalid(format!("there is no package `{}`", error.name)).hint(error.help)
         })
     }
+}
+
+/// Refuses the first release of a version that the changelog lists as released: then the tags were not fetched.
+fn refuse_without_tags(
+    project: &Project,
+    repository: &Repository,
+    weighed: &Weighed,
+    asked: &Asked,
+) -> Result<()> {
+    if asked.request != Request::Auto || !repository.tags.is_empty() {
+        return Ok(());
+    }
+    let path = &weighed.unit.changelog;
+    let text = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
+    let read = text.as_deref().and_then(|text| Changelog::parse(text).ok());
+    let Some((_, release)) = read.as_ref().and_then(Changelog::latest) else { return Ok(()) };
+    Err(CommandError::invalid(format!(
+        "there is no tag here, but {} has the release {}: were the tags not fetched?",
+        sanitize_line(path),
+        release.version
+    ))
+    .hint("fetch them with `git fetch --tags`; where that release was never tagged, give the version with --version"))
 }
 
 /// A unit's releases and commits, and what follows from them.
@@ -161,6 +184,8 @@ pub fn weigh(
     let filter = PathFilter::new(&weighed.unit.paths);
     weighed.take(repository.history.commits(&range, Some(&filter)).map_err(unreadable)?);
     let asked = Asked::of(request)?;
+    weighed.require_all_commits(&asked)?;
+    refuse_without_tags(project, repository, &weighed, &asked)?;
     let prepared = weighed.prepare(project, repository, request, &asked)?;
     weighed.outcome = decide(&weighed.baseline, &prepared.input(&weighed, &asked, stated));
     weighed.add_reasons();
@@ -184,6 +209,7 @@ pub fn weigh_all(
     let asked = Asked::of(request)?;
     let mut prepared = Vec::new();
     for weighed in &all {
+        weighed.require_all_commits(&asked)?;
         let stated = stated(project, &weighed.unit)?;
         prepared.push((weighed.prepare(project, repository, request, &asked)?, stated));
     }
@@ -435,9 +461,22 @@ impl Weighed {
         };
         // The branch's name speaks of what is made there, not of another commit.
         let here = request.at.is_none() && !matches!(asked.request, Request::Promote(_));
-        let line = repository.branch.as_deref().filter(|_| here).and_then(Line::of_branch);
+        let branch = repository.branch.clone().or_else(|| built_branch(project));
+        let line = branch.as_deref().filter(|_| here).and_then(Line::of_branch);
         let withdrawn = withdrawn::versions(&self.withdrawn);
         Ok(Prepared { channel, label, withdrawn, line, today: today(project) })
+    }
+
+    /// Refuses to weigh only the newest of the commits: the one that breaks something may be among the others.
+    fn require_all_commits(&self, asked: &Asked) -> Result<()> {
+        let Some(current) = self.baseline.current.as_ref().filter(|_| self.truncated) else { return Ok(()) };
+        if asked.request != Request::Auto {
+            return Ok(());
+        }
+        let tag = sanitize_line(&current.tag);
+        let message = format!("there are more than {MOST_COMMITS} commits since `{tag}`: too many to weigh");
+        Err(CommandError::invalid(message)
+            .hint("say which step it is with --bump, or give the version with --version"))
     }
 
     /// What the core cannot know.
@@ -467,6 +506,19 @@ impl Weighed {
         let filter = PathFilter::new(&self.unit.paths);
         repository.history.commits(&range, Some(&filter)).map_err(unreadable)
     }
+}
+
+/// The branch that a CI builds, which checks its commit out without it. Tags and merge requests are no branch.
+fn built_branch(project: &Project) -> Option<String> {
+    let variable = |name: &str| project.environment.get(name).filter(|value| !value.is_empty()).cloned();
+    let github =
+        || variable("GITHUB_REF_NAME").filter(|_| variable("GITHUB_REF_TYPE").as_deref() == Some("branch"));
+    let azure = || variable("BUILD_SOURCEBRANCH")?.strip_prefix("refs/heads/").map(str::to_owned);
+    variable("CI_COMMIT_BRANCH")
+        .or_else(github)
+        .or_else(azure)
+        .or_else(|| variable("BITBUCKET_BRANCH"))
+        .or_else(|| variable("CIRCLE_BRANCH"))
 }
 
 /// A commit as a fact that may be shown.

@@ -7,6 +7,10 @@ use windlass_core::commit::Commit;
 
 /// The longest message that is read, in bytes.
 const MESSAGE: usize = 64 << 10;
+/// How much of that is the end of a longer one.
+const FOOT: usize = 16 << 10;
+/// What stands for what was left out: the end of a paragraph.
+const BREAK: &[u8] = b"\n\n";
 /// The longest name or address that is read, in bytes.
 const PERSON: usize = 1 << 10;
 
@@ -65,8 +69,7 @@ impl<'a> Headers<'a> {
             into.push(b'\n');
         }
         into.push(b'\n');
-        // One byte more than is read, so that what is cut is cut alike.
-        into.extend_from_slice(self.message.get(..=MESSAGE).unwrap_or(self.message));
+        into.extend_from_slice(&shortened(self.message));
     }
 
     /// When it was committed, in seconds since 1970; 0 where that cannot be read.
@@ -95,11 +98,28 @@ impl<'a> Headers<'a> {
 }
 
 fn message(encoding: Encoding, bytes: &[u8]) -> String {
-    let bytes = cut(bytes, MESSAGE);
+    let bytes = shortened(bytes);
     // Git's own messages end at a NUL.
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let text = encoding.decode(bytes.get(..end).unwrap_or_default());
     text.trim_end().to_owned()
+}
+
+/// A message as it is read: the middle of a long one is left out, since its subject is at the beginning, and what it
+/// breaks is told in footers at its end. What was shortened once stays as it is.
+fn shortened(message: &[u8]) -> Cow<'_, [u8]> {
+    if message.len() <= MESSAGE {
+        return message.into();
+    }
+    let head = cut(message, MESSAGE - FOOT);
+    let mut foot = message.get(message.len() - FOOT + BREAK.len()..).unwrap_or_default();
+    let is_inside = |byte: &u8| byte & 0xc0 == 0x80;
+    foot = foot.get(foot.iter().take(3).take_while(|byte| is_inside(byte)).count()..).unwrap_or_default();
+    // Whole lines, where there are any: half a line could be taken for something else.
+    if let Some(end) = foot.iter().position(|byte| *byte == b'\n') {
+        foot = foot.get(end + 1..).unwrap_or_default();
+    }
+    [head, BREAK, foot].concat().into()
 }
 
 fn person(line: &[u8]) -> (&[u8], &[u8]) {
@@ -178,6 +198,20 @@ mod tests {
     }
 
     #[test]
+    fn the_footers_of_a_long_message_are_read() {
+        let body = "a line of a squashed list\n".repeat(8 << 10);
+        let commit = read("tree 0\n", format!("feat: a\n\n{body}\nBREAKING CHANGE: everything\n").as_bytes());
+        assert!(commit.message.len() <= MESSAGE && commit.message.starts_with("feat: a\n\na line"));
+        assert!(commit.message.ends_with("list\n\nBREAKING CHANGE: everything"));
+        let mut written = Vec::new();
+        let text = format!("tree 0\n\nfeat: {}", "é".repeat(MESSAGE));
+        Headers::parse(text.as_bytes()).write(&mut written);
+        let mut again = Vec::new();
+        Headers::parse(&written).write(&mut again);
+        assert_eq!(written, again);
+    }
+
+    #[test]
     fn messages_are_decoded_by_their_encoding() {
         for (encoding, message, expect) in [
             ("", "feat: caf\u{e9}\n\n".as_bytes(), "feat: caf\u{e9}"),
@@ -225,7 +259,7 @@ mod tests {
     fn a_huge_message_is_cut_between_characters() {
         let message = "\u{20ac}".repeat(5 << 20);
         let found = read("author A <a> 1 +0\n", message.as_bytes()).message;
-        assert_eq!(found.len(), MESSAGE / 3 * 3);
-        assert!(found.chars().all(|character| character == '\u{20ac}'));
+        assert!((MESSAGE - 8..=MESSAGE).contains(&found.len()), "{}", found.len());
+        assert!(found.chars().all(|character| character == '\u{20ac}' || character == '\n'));
     }
 }

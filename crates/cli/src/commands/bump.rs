@@ -93,18 +93,28 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
                 next: pick.next.to_string(),
             })
             .collect(),
-        files: edits.iter().map(|(path, _)| path.clone()).collect(),
+        files: edits.iter().map(|edit| edit.path.clone()).collect(),
         commit: None,
         dry_run: arguments.dry_run,
     };
     if !arguments.dry_run {
         refuse_dirty(&repository, &output.files, !arguments.no_commit)?;
-        workspace::replace(&project.root, &edits).map_err(facts::failed)?;
+        let texts: Vec<(String, String)> =
+            edits.iter().map(|edit| (edit.path.clone(), edit.after.clone())).collect();
+        workspace::replace(&project.root, &texts).map_err(facts::failed)?;
         for pick in &picks {
             holders::verify(&project, &pick.holders, &pick.written)?;
         }
-        if !arguments.no_commit && !edits.is_empty() {
-            output.commit = Some(crate::commit::paths(&project, &output.files, &message(&picks))?);
+        if !arguments.no_commit {
+            let paths = match output.files.is_empty() {
+                false => output.files.clone(),
+                // What a bump wrote that was stopped before it committed.
+                true => uncommitted(&project, &picks),
+            };
+            if !paths.is_empty() {
+                let committed = crate::commit::paths(&project, &paths, &message(&picks));
+                output.commit = Some(committed.map_err(|error| put_back(&project, &edits, error))?);
+            }
         }
     }
     if session.report.is_json() {
@@ -114,6 +124,43 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         session.report.data(&text);
     }
     Ok(Exit::Done)
+}
+
+/// Takes the written files back after the commit failed: the tree is as it was.
+fn put_back(project: &Project, edits: &[Edit], error: CommandError) -> CommandError {
+    let before: Vec<(String, String)> =
+        edits.iter().map(|edit| (edit.path.clone(), edit.before.clone())).collect();
+    let mut reset = vec!["--literal-pathspecs".to_owned(), "reset".into(), "--quiet".into(), "--".into()];
+    reset.extend(before.iter().map(|(path, _)| path.clone()));
+    let files = workspace::replace(&project.root, &before);
+    let staged = project.block_on(project.git().act(reset, None));
+    match (files, staged) {
+        (Ok(()), Ok(Ok(_))) => error.hint("the files are as they were"),
+        _ => error.hint("the files were written and may be staged: `git status` shows them"),
+    }
+}
+
+/// Files of the picks that state already what they are to state, where the last commit states something else.
+fn uncommitted(project: &Project, picks: &[Pick]) -> Vec<String> {
+    let git = project.git();
+    let mut paths = Vec::new();
+    for pick in picks {
+        for holder in &pick.holders {
+            let committed = project.block_on(git.read(["show", &format!("HEAD:{}", holder.path)]));
+            let Ok(Ok(text)) = committed else { continue };
+            if !holders::states(holder, &text, &pick.written) && !paths.contains(&holder.path) {
+                paths.push(holder.path.clone());
+            }
+        }
+    }
+    paths
+}
+
+/// A file whose text changes.
+struct Edit {
+    path: String,
+    before: String,
+    after: String,
 }
 
 /// What is raised: the unit asked for; without one in a repository with packages, each that has something to release.
@@ -197,7 +244,7 @@ fn message(picks: &[Pick]) -> String {
 }
 
 /// Each file with its new text; those that say it already are left out.
-fn edits(project: &Project, picks: &[Pick]) -> Result<Vec<(String, String)>> {
+fn edits(project: &Project, picks: &[Pick]) -> Result<Vec<Edit>> {
     let mut texts: Vec<(String, String, String)> = Vec::new();
     for pick in picks {
         for holder in &pick.holders {
@@ -221,8 +268,8 @@ fn edits(project: &Project, picks: &[Pick]) -> Result<Vec<(String, String)>> {
             texts.push((path.clone(), source, placed));
         }
     }
-    let changed = texts.into_iter().filter(|(_, source, text)| source != text);
-    Ok(changed.map(|(path, _, text)| (path, text)).collect())
+    let changed = texts.into_iter().filter(|(_, before, after)| before != after);
+    Ok(changed.map(|(path, before, after)| Edit { path, before, after }).collect())
 }
 
 /// The changelog with a place for the entries of the release, when it has none.

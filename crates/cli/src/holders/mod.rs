@@ -136,6 +136,14 @@ pub fn verify(project: &Project, holders: &[HolderFact], version: &Version) -> R
     Ok(())
 }
 
+/// Whether this text of a holder's file states `version`.
+pub fn states(fact: &HolderFact, text: &str, version: &Version) -> bool {
+    stating(fact.clone(), text)
+        .ok()
+        .and_then(|fact| parse_version(&fact.version).ok())
+        .is_some_and(|stated| holder::is_same(&stated, version))
+}
+
 /// The fact of a holder whose file has this text.
 fn stating(mut fact: HolderFact, text: &str) -> std::result::Result<HolderFact, HolderError> {
     let places = holder::read(&fact.kind()?, text)?;

@@ -2,7 +2,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{package, runbook, windlass};
+use crate::support::{package, runbook, windlass, windlass_with};
 
 #[test]
 fn the_next_version_and_why() {
@@ -192,4 +192,49 @@ fn a_package_is_planned_with_its_own_files() {
     let plan = windlass(&repo, &["plan", "--package", "api", "--bump", "minor"]);
     assert!(plan.out.contains("api/package.json"), "{}{}", plan.out, plan.err);
     assert!(!plan.out.contains(" package.json"), "{}", plan.out);
+}
+
+#[test]
+fn a_bump_that_cannot_commit_leaves_everything_as_it_was_and_a_stopped_one_is_committed() {
+    let repo = package();
+    repo.file(".git/hooks/pre-commit", "#!/bin/sh\nexit 1\n");
+    std::process::Command::new("chmod")
+        .args(["+x", ".git/hooks/pre-commit"])
+        .current_dir(repo.path())
+        .status()
+        .unwrap();
+    let refused = windlass(&repo, &["bump"]);
+    assert!(refused.code == 1 && refused.err.contains("the files are as they were"), "{}", refused.err);
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    std::fs::remove_file(repo.path().join(".git/hooks/pre-commit")).unwrap();
+
+    // Stopped between the files and the commit.
+    assert_eq!(windlass(&repo, &["bump", "--no-commit"]).code, 0);
+    let ran = windlass(&repo, &["bump", "--set", "1.3.0"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "chore(release): bump version to 1.3.0");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_clone_without_its_tags_is_told_to_fetch_them() {
+    let repo = package();
+    repo.git(&["tag", "-d", "v1.2.0"]);
+    let ran = windlass(&repo, &["next"]);
+    assert!(ran.code == 2 && ran.err.contains("git fetch --tags"), "{}{}", ran.out, ran.err);
+    assert_eq!(windlass(&repo, &["next", "--set", "1.3.0"]).out, "1.3.0\n");
+}
+
+#[test]
+fn the_line_of_a_branch_holds_where_a_ci_checks_out_its_commit_alone() {
+    let repo = package();
+    repo.git(&["checkout", "--quiet", "--detach"]);
+    assert_eq!(windlass(&repo, &["next"]).out, "1.3.0\n");
+    for variables in [
+        &[("CI_COMMIT_BRANCH", "1.2.x")][..],
+        &[("GITHUB_REF_NAME", "1.2.x"), ("GITHUB_REF_TYPE", "branch")],
+        &[("BUILD_SOURCEBRANCH", "refs/heads/1.2.x")],
+    ] {
+        assert_eq!(windlass_with(&repo, &["next"], variables).out, "1.2.1\n", "{variables:?}");
+    }
 }

@@ -71,6 +71,16 @@ impl TagFormat {
         Version::parse(self.within(tag)?).ok()
     }
 
+    /// The same format with or without the `v` before the number, where that is all there is before it.
+    pub fn twin(&self) -> Option<Self> {
+        let prefix = match self.prefix.as_str() {
+            "" => "v",
+            "v" => "",
+            _ => return None,
+        };
+        Some(Self { prefix: prefix.to_owned(), suffix: self.suffix.clone() })
+    }
+
     /// The format that `tag` would follow, when it holds a version at its end: `api-1.2.0` follows `api-{version}`.
     pub fn guess(tag: &str) -> Option<Self> {
         if tag.len() > 256 {

@@ -59,7 +59,8 @@ pub struct Baseline {
     pub all: Vec<Tagged>,
     /// Why these were chosen, in sentences.
     pub reasons: Vec<String>,
-    /// Where no tag follows the format: one that looks like a version all the same, and its format.
+    /// A tag that looks like a version and does not follow the format, and its format: where no tag follows it, or
+    /// where this one is above `current`.
     pub(super) foreign: Option<(String, TagFormat)>,
     /// The format in force.
     pub(super) format: TagFormat,
@@ -184,6 +185,25 @@ pub fn baseline<E>(
             for tagged in all[at..].iter().filter(|tagged| is_released(tagged) && !is_withdrawn(tagged)) {
                 if contains(tagged)? {
                     result.repaired = Some(tagged.clone());
+                    break;
+                }
+            }
+        }
+        // `1.3.0` beside `v1.2.0` is most likely a release in another spelling, and then the last one.
+        if let Some(twin) = policy.tag_format.twin() {
+            let mut higher: Vec<Tagged> = tags
+                .iter()
+                .filter_map(|fact| {
+                    let version = twin.version_of(&fact.name).filter(|version| *version > current.version)?;
+                    Some(Tagged { version, tag: fact.name.clone(), commit: fact.commit.clone() })
+                })
+                .filter(|tagged| !is_withdrawn(tagged))
+                .filter(|tagged| view.others.iter().all(|other| other.version_of(&tagged.tag).is_none()))
+                .collect();
+            higher.sort_by(|one, other| order(&other.version, &one.version));
+            for tagged in higher {
+                if contains(&tagged)? {
+                    result.foreign = Some((tagged.tag, twin.clone()));
                     break;
                 }
             }

@@ -109,4 +109,20 @@ pub enum NextError {
         /// The format it follows.
         suggestion: TagFormat,
     },
+    /// The same releases seem to be tagged in two ways.
+    #[error(
+        "`{example}` is above `{current}` and HEAD contains it, but it does not follow the format `{format}`: which of \
+         them is the last release is not clear; set `tag = \"{suggestion}\"` if that is the format, tag that release \
+         again in the right one, or give an exact version"
+    )]
+    HigherForeign {
+        /// The format in force.
+        format: TagFormat,
+        /// The highest release in the format.
+        current: String,
+        /// The higher one in another.
+        example: String,
+        /// The format that follows.
+        suggestion: TagFormat,
+    },
 }

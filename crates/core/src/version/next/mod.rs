@@ -123,7 +123,8 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
         }
         Request::Auto | Request::Bump(_) | Request::Hotfix => {
             require_known_history(baseline)?;
-            match release_as::asked(input)?.filter(|_| input.is_automatic()) {
+            let asked = if input.is_automatic() { release_as::asked(input)? } else { None };
+            match asked {
                 Some((version, commit)) => {
                     reasons.insert(0, format!("{commit} asks for {version} in its footer Release-As"));
                     let suffixed = !version.pre.is_empty() || input.channel.is_released();
@@ -159,8 +160,16 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
 
 /// Without a release to count from, only an exact version is safe where history or format is in doubt.
 fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
-    if baseline.current.is_some() {
-        return Ok(());
+    if let Some(current) = &baseline.current {
+        return match &baseline.foreign {
+            None => Ok(()),
+            Some((example, suggestion)) => Err(NextError::HigherForeign {
+                format: baseline.format.clone(),
+                current: sanitize_line(&current.tag),
+                example: sanitize_line(example),
+                suggestion: suggestion.clone(),
+            }),
+        };
     }
     if let Some(highest) = baseline.all.first() {
         // What was withdrawn is no release any more; when nothing else is there, the project starts anew.

@@ -133,6 +133,8 @@ fn the_baseline_is_the_highest_release_head_contains() {
         ("nightly v2", "0.1.0"),
         ("v22.1.0 v22.2.0-next.4 v12.1.0", "22.2.0"),
         ("v1.2.3 v1.2.4-hotfix", "1.2.5"),
+        ("v0.1.0 1.0.0 3.0.0", "`3.0.0` is above `v0.1.0` and HEAD contains it"),
+        ("1.0.0 1.1.0 v1.2.0 ~2.0.0", "1.2.1"),
     ] {
         check(Case { tags, commits: vec!["fix: a"], ..Case::default() }, expect);
     }
