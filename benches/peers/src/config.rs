@@ -71,6 +71,11 @@ pub fn pattern(prefix: &str) -> String {
 
 fn windlass(subject: &Subject, with_packages: bool) -> String {
     let mut text = WINDLASS.replace("PREFIX", &subject.prefix).replace("BRANCH", &subject.branch);
+    text.push_str("\n[changelog.headings]\n");
+    for kind in &subject.types {
+        // What is written to a String cannot fail.
+        let _ = writeln!(text, "\"{kind}\" = \"Changed\"");
+    }
     if with_packages {
         for package in &subject.packages {
             let (name, path, prefix) = (&package.name, &package.path, &package.prefix);

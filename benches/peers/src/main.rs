@@ -15,9 +15,9 @@ use windlass_peers::{Result, goals, measure, report};
 const HELP: &str = "\
 Times the next version, notes and changelogs of Windlass against its peers, and checks that all count alike.
 
-cargo build --release && cargo run --release -p windlass-peers -- [OPTIONS] [REPOSITORY...]
+cargo build --release && cargo run --release -p windlass-peers -- [OPTIONS] [[NAME=]REPOSITORY...]
 
-Repositories are copied to target/peers/repos and never written to. Peers are installed to target/peers. Without a
+Repositories are copied to target/peers/repos and never written to; NAME=PATH says what one is called. Peers are installed to target/peers. Without a
 repository, or with --generated, a generated one of 100,000 commits and 2,000 tags is measured.
 
   --only NAMES     only these tools, by commas: windlass, git, git-cliff, cocogitto, conventional-changelog,
@@ -162,13 +162,13 @@ fn bench(options: &Options, arguments: &[String]) -> Result<bool> {
 /// The command without the paths of this machine.
 fn shown(arguments: &[String]) -> String {
     let short = |argument: &String| {
-        let path = Path::new(argument);
-        if path.is_absolute() {
-            path.file_name().map(|name| name.to_string_lossy().into_owned())
-        } else {
-            None
+        let (name, path) = argument.split_once('=').unwrap_or(("", argument));
+        let last = Path::new(path).file_name().filter(|_| path.starts_with('/'));
+        match (name, last) {
+            (_, None) => argument.clone(),
+            ("", Some(last)) => last.to_string_lossy().into_owned(),
+            (name, Some(_)) => name.to_owned(),
         }
-        .unwrap_or_else(|| argument.clone())
     };
     arguments.iter().map(short).collect::<Vec<_>>().join(" ")
 }
@@ -204,9 +204,13 @@ fn copies(options: &Options, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut copies = Vec::new();
     for repository in &options.repositories {
         progress(&format!("copying {}", repository.display()));
-        let path = repository.canonicalize().map_err(|error| format!("{}: {error}", repository.display()))?;
+        let text = repository.to_string_lossy();
+        let (called, path) =
+            text.split_once('=').map_or((None, text.as_ref()), |(name, path)| (Some(name.to_owned()), path));
+        let path = Path::new(path).canonicalize().map_err(|error| format!("{path}: {error}"))?;
         let copy = subject::copy(&path, &under)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = called.or(last).unwrap_or_default();
         copies.push((name.trim_end_matches(".git").to_owned(), copy));
     }
     if options.is_generated {

@@ -114,7 +114,7 @@ pub fn rows(subject: &Subject, tools: &Tools) -> Vec<Row> {
             continue;
         }
         if let Some(program) = &tools.windlass {
-            rows.extend(windlass(task, program, subject));
+            rows.push(windlass(task, program, subject));
         }
         for (name, program) in &tools.peers {
             let found = match name.split(' ').next().unwrap_or_default() {
@@ -144,22 +144,33 @@ fn argv(program: &Path, arguments: &[&str]) -> Vec<String> {
     all
 }
 
-fn windlass(task: Task, program: &Path, subject: &Subject) -> Option<Row> {
-    let name = subject.package().map_or("", |package| package.name.as_str());
-    let (arguments, extract): (&[&str], _) = match task {
-        Task::Next => (&["next", "--explain", "--json"], Extract::Json("/baseline/commits_since")),
-        Task::Unreleased => (&["notes", "--unreleased"], Extract::Lines("- ")),
-        Task::Full => (&["changelog", "generate"], Extract::Lines("- ")),
-        Task::Package => (&["changelog", "generate", "--package", name], Extract::Lines("- ")),
-        Task::Packages => (&["changelog", "generate"], Extract::Lines("- ")),
-        Task::NextPackages => (&["next", "--json"], Extract::JsonPackages),
+fn windlass(task: Task, program: &Path, subject: &Subject) -> Row {
+    let changelog = |name: &str| argv(program, &["changelog", "generate", "--package", name]);
+    let (steps, extract) = match task {
+        Task::Next => {
+            let step = argv(program, &["next", "--explain", "--json"]);
+            (vec![step], Extract::Json("/baseline/commits_since"))
+        }
+        Task::Unreleased => {
+            (vec![argv(program, &["changelog", "generate", "--unreleased"])], Extract::Lines("- "))
+        }
+        Task::Full => (vec![argv(program, &["changelog", "generate"])], Extract::Lines("- ")),
+        Task::Package => {
+            let one = subject.package().map(|package| changelog(&package.name));
+            (one.into_iter().collect(), Extract::Lines("- "))
+        }
+        Task::Packages => {
+            let all = subject.packages.iter().map(|package| changelog(&package.name));
+            (all.collect(), Extract::Lines("- "))
+        }
+        Task::NextPackages => (vec![argv(program, &["next", "--json"])], Extract::JsonPackages),
     };
-    let mut row = row(task, "windlass", Kind::Windlass, vec![argv(program, arguments)], vec![extract]);
+    let mut row = row(task, "windlass", Kind::Windlass, steps, vec![extract]);
     if matches!(task, Task::Next | Task::NextPackages) {
         // 3: nothing calls for a release. What it counted is printed all the same.
         row.codes = &[0, 3];
     }
-    Some(row)
+    row
 }
 
 fn cliff(task: Task, name: &str, program: &Path, subject: &Subject) -> Row {

@@ -1,5 +1,6 @@
 //! A repository to measure on: a copy of our own, and what git says is true of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,8 @@ pub struct Subject {
     pub full: Counts,
     /// How many version tags HEAD contains, and how many tags there are.
     pub tags: (usize, usize),
+    /// The types its commits have, in lower case.
+    pub types: BTreeSet<String>,
     /// Its packages.
     pub packages: Vec<Package>,
     /// The sum over all packages.
@@ -121,6 +124,7 @@ impl Subject {
             tags: (merged.iter().filter(|tag| version_of(tag, &prefix).is_some()).count(), all_tags.len()),
             prefix,
             baseline,
+            types: types(folder)?,
             packages: Vec::new(),
             all_packages: Counts::default(),
         };
@@ -227,16 +231,34 @@ fn counts(folder: &Path, range: &str) -> Result<Counts> {
     ]))
 }
 
-/// `type(scope)!: text`.
+/// The first types of the history, no more than a configuration should list.
+fn types(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut types = BTreeSet::new();
+    git::lines(folder, &["log", "--format=%s", "HEAD", "--"], |subject| {
+        if types.len() < 200
+            && let Some(kind) = kind(subject)
+        {
+            types.insert(kind.to_lowercase());
+        }
+    })?;
+    Ok(types)
+}
+
 fn is_conventional(subject: &str) -> bool {
-    let Some((head, text)) = subject.split_once(": ") else { return false };
+    kind(subject).is_some()
+}
+
+/// The type of `type(scope)!: text`.
+fn kind(subject: &str) -> Option<&str> {
+    let (head, text) = subject.split_once(": ")?;
     let head = head.strip_suffix('!').unwrap_or(head);
     let (kind, scope) = match head.split_once('(') {
         Some((kind, rest)) => (kind, rest.strip_suffix(')')),
         None => (head, Some("-")),
     };
     let is_word = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    is_word && !text.trim().is_empty() && scope.is_some_and(|scope| !scope.is_empty() && !scope.contains('('))
+    let is_scope = scope.is_some_and(|scope| !scope.is_empty() && !scope.contains('('));
+    (is_word && is_scope && !text.trim().is_empty()).then_some(kind)
 }
 
 /// The folders with a manifest, those most committed to first.
