@@ -21,6 +21,7 @@ fn crates_depend_in_one_direction() {
         ("windlass-cli", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-history"]),
         ("windlass-testkit", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
         ("windlass-e2e", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
+        ("windlass-peers", &[]),
         ("xtask", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
     ];
     for package in &metadata.packages {
