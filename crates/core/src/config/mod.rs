@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 
+mod environment;
 mod read;
 mod unit;
 
+pub use environment::{Batch, Environment, Metrics, OnAbort};
 pub use unit::{Unit, UnknownPackage};
 
 /// A whole `windlass.toml`.
@@ -254,22 +256,6 @@ pub struct Notes {
     pub audiences: BTreeMap<String, String>,
     /// The address of the project's page on its forge, for links; from the remote when not given.
     pub url: Option<String>,
-}
-
-/// `[environments.NAME]`: every line is for people, but for `url` and `health`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Environment {
-    /// Where it answers.
-    pub url: Option<String>,
-    /// What it is for.
-    pub purpose: Option<String>,
-    /// What data it has.
-    pub data: Option<String>,
-    /// How closely it is watched.
-    pub monitoring: Option<String>,
-    /// The address of its health check, from `url` when it is relative.
-    pub health: Option<String>,
 }
 
 /// Where a secret is read from.
