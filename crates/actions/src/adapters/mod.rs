@@ -3,3 +3,6 @@
 pub mod files;
 pub mod git;
 pub mod http;
+pub mod remote;
+pub mod shell;
+pub mod ssh;
