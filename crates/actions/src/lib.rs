@@ -4,6 +4,8 @@ use windlass_engine::action::ActionSet;
 
 pub mod adapters;
 pub mod changelog_promote;
+pub mod deploy;
+pub mod deploy_compose;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -33,6 +35,8 @@ pub fn all() -> ActionSet {
         .with(changelog_promote::Promote)
         // Writes the release notes to a file.
         .with(notes_write::WriteNotes)
+        // Brings a version to hosts with docker compose.
+        .with(deploy_compose::DeployCompose)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

@@ -18,6 +18,7 @@ use crate::planning::Warnings;
 use crate::world::World;
 
 pub mod ending;
+pub mod environments;
 pub mod live;
 pub mod picture;
 pub mod plain;
