@@ -62,6 +62,9 @@ pub struct Output {
     pub previous: Option<String>,
     /// The hosts that have the version.
     pub hosts: Vec<String>,
+    /// The hosts where it did not come up and that were let pass.
+    #[serde(default)]
+    pub failed: Vec<String>,
     /// The hosts that could not be reached and were let pass.
     pub unreachable: Vec<String>,
     /// The image of each service, by digest.
@@ -118,6 +121,7 @@ impl Action for DeployCompose {
             version: wanted.version,
             previous,
             hosts,
+            failed: Vec::new(),
             unreachable,
             images,
             changed: true,

@@ -60,10 +60,11 @@ impl Rollout<'_> {
         let Params { environment, target, after, .. } = self.params;
         // Now, not when it was planned: what is about to be touched must be what may be touched.
         promotion::check(environment, target, after, &self.wanted.version, self.context).await?;
-        let changed = self.batches(&release, unreachable.len()).await?;
+        let (changed, failed) = self.batches(&release, unreachable.len()).await?;
         let now = self.context.world.clock.now();
-        let reached = self.reached();
-        let lives = join_all(reached.iter().map(|index| async {
+        let mut deployed = self.reached();
+        deployed.retain(|index| !failed.contains(index));
+        let lives = join_all(deployed.iter().map(|index| async {
             let record = self.record(*index, &release, State::Live, now);
             let before = self.kept[*index].as_ref().and_then(|kept| kept.record.as_ref());
             let is_known = before.is_some_and(|before| self.is_ours(before) && before.state == State::Live);
@@ -80,7 +81,8 @@ impl Rollout<'_> {
             environment: environment.clone(),
             version: self.wanted.version.clone(),
             previous: self.previous().map(|record| record.version.clone()),
-            hosts: reached.iter().map(|index| self.site.hosts[*index].name.clone()).collect(),
+            hosts: deployed.iter().map(|index| self.site.hosts[*index].name.clone()).collect(),
+            failed: failed.iter().map(|index| self.site.hosts[*index].name.clone()).collect(),
             unreachable: unreachable.to_vec(),
             images: release.images,
             changed,
@@ -283,8 +285,8 @@ impl Rollout<'_> {
         host.compose(self.context, self.fence, &call).await
     }
 
-    /// Batch after batch. Gives whether anything changed.
-    async fn batches(&self, release: &Release, unreachable: usize) -> Result<bool> {
+    /// Batch after batch. Gives whether anything changed, and the hosts that failed and were let pass.
+    async fn batches(&self, release: &Release, unreachable: usize) -> Result<(bool, Vec<usize>)> {
         let reached = self.reached();
         let mut touched: Vec<usize> = Vec::new();
         let mut failures: Vec<(usize, ActionError)> = Vec::new();
@@ -325,13 +327,15 @@ impl Rollout<'_> {
                 Err(error) => return Err(self.abort(release, &touched, &failures, Some(&error)).await),
             }
         }
-        // Those that failed and were tolerated do not stay with what does not work.
+        // Those that failed and were let pass do not stay with what does not work.
         for (index, _) in &failures {
-            if self.site.environment.on_abort == OnAbort::Revert {
-                self.revert(*index, &self.record(*index, release, State::Reverting, self.now())).await?;
+            let record = self.record(*index, release, State::Failed, self.now());
+            match self.site.environment.on_abort {
+                OnAbort::Revert => drop(self.revert(*index, &record).await?),
+                OnAbort::Hold => self.site.hosts[*index].write(self.context, &record, false).await?,
             }
         }
-        Ok(changed)
+        Ok((changed, failures.into_iter().map(|(index, _)| index).collect()))
     }
 
     fn now(&self) -> Timestamp {

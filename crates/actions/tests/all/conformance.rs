@@ -59,6 +59,12 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             repo.file("STAMP", "").commit("chore: make room for a stamp");
             json!({ "path": "STAMP" })
         }
+        "deploy.compose" => {
+            repo.file("compose.yml", crate::standin::COMPOSE).commit("feat: compose");
+            let setting = crate::standin::with_standins(setting);
+            let params = crate::standin::deploy(&["web1", "web2"], json!({}));
+            return Fixture { setting, params, by_hand, blind };
+        }
         "http.check" => {
             blind = true;
             json!({ "url": server.url("/ok") })
