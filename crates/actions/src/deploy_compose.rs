@@ -189,7 +189,7 @@ impl Action for DeployCompose {
         let mut stuck: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
         for ((index, _), result) in targets.iter().zip(back) {
             match result {
-                Ok(what) => reverted.push(format!("{} {what}", site.hosts[*index].name)),
+                Ok(what) => reverted.push(format!("{}: {what}", site.hosts[*index].name)),
                 Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
                 Err(error) => {
                     stuck.push(format!("{} could not be put back: {error}", site.hosts[*index].name))
@@ -205,7 +205,7 @@ impl Action for DeployCompose {
     }
 }
 
-fn two_minutes() -> Duration {
+pub(crate) fn two_minutes() -> Duration {
     Duration::from_secs(120)
 }
 
@@ -214,7 +214,7 @@ fn effect(params: &Params) -> Effect {
 }
 
 /// The item whose records these are: an undo is done under a path of its own.
-fn item(context: &Context) -> String {
+pub(crate) fn item(context: &Context) -> String {
     let path = context.path.0.as_str();
     path.strip_prefix("undo/").unwrap_or(path).to_owned()
 }

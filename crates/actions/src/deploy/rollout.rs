@@ -461,7 +461,7 @@ impl Rollout<'_> {
             }
         }
         let back: Vec<String> =
-            back.iter().map(|(what, hosts)| format!("{} {what}", hosts.join(" and "))).collect();
+            back.iter().map(|(what, hosts)| format!("{}: {what}", hosts.join(", "))).collect();
         let back = back.into_iter().chain(stuck).collect::<Vec<_>>().join("; ");
         ActionError::Final(format!("{told}; the deployment was given up: {back}"))
     }
@@ -478,7 +478,7 @@ impl Rollout<'_> {
             let arguments = ["down", "--remove-orphans"];
             self.compose_of(host, &ours.release, &files, &arguments, false, &ours.version, &ours.tag).await?;
             host.forget(self.context, self.fence).await?;
-            return Ok("runs nothing again: nothing was there before".to_owned());
+            return Ok("empty again, as before".to_owned());
         };
         self.context.log(&format!("{}: {} comes back", host.name, previous.version));
         host.put(self.context, self.fence, &previous.release, PINS, pins(&previous.images)).await?;
@@ -493,7 +493,7 @@ impl Rollout<'_> {
         self.healthy(host, &release).await?;
         let record = Record { fence: self.fence, at: self.now(), state: State::Live, ..previous.alone() };
         host.write(self.context, &record, true).await?;
-        Ok(format!("runs {version} again"))
+        Ok(format!("back to {version}"))
     }
 }
 

@@ -65,6 +65,11 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             let params = crate::standin::deploy(&["web1", "web2"], json!({}));
             return Fixture { setting, params, by_hand, blind };
         }
+        "deploy.script" => json!({
+            "environment": "production",
+            "run": "echo \"$WINDLASS_VERSION to $WINDLASS_ENVIRONMENT\" > live",
+            "undo": "rm -f live",
+        }),
         "http.check" => {
             blind = true;
             json!({ "url": server.url("/ok") })

@@ -73,7 +73,7 @@ async fn what_fails_goes_back_everywhere() {
             told.contains(&format!("{host}: web ended with exit code 3; it said: the last words")),
             "{told}"
         );
-        assert!(told.contains("runs 1.0.0 again"), "{told}");
+        assert!(told.contains(": back to 1.0.0"), "{told}");
         assert_eq!(told.contains("web2"), touched_others, "the first host before the others: {told}");
         for host in ["web1", "web2", "web3"] {
             assert_eq!(shop.runs(host), good, "{host}");
@@ -99,7 +99,7 @@ async fn a_first_deployment_that_fails_leaves_nothing_and_holding_leaves_it_all(
         shop.say("broken", "1.0.0 web2");
         let params = deploy(&["web1", "web2"], json!({ "on_abort": on_abort }));
         let told = shop.release("one", "1.0.0", &params).await.unwrap_err().to_string();
-        assert!(told.contains(if expect { "stays as it is" } else { "nothing was there before" }), "{told}");
+        assert!(told.contains(if expect { "stays as it is" } else { "empty again" }), "{told}");
         for host in ["web1", "web2"] {
             assert_eq!(
                 (shop.runs(host).is_some(), shop.record(host).is_some()),
@@ -214,9 +214,49 @@ async fn what_another_run_deployed_since_is_not_taken_back() {
     shop.say("web2.down", "");
     let undone = deploy.undo(&params("1.2.0"), &output, &shop.context("three")).await.unwrap();
     let Undone::NeedsHuman(told) = undone else { panic!("{undone:?}") };
-    assert!(told.contains("web2 refuses connections") && told.contains("web1 runs 1.1.0 again"), "{told}");
+    assert!(told.contains("web2 refuses connections") && told.contains("web1: back to 1.1.0"), "{told}");
     shop.forget("web2.down");
     let undone = deploy.undo(&params("1.2.0"), &output, &shop.context("three")).await.unwrap();
-    assert!(matches!(&undone, Undone::Reverted(what) if what == "web2 runs 1.1.0 again"), "{undone:?}");
+    assert!(matches!(&undone, Undone::Reverted(what) if what == "web2: back to 1.1.0"), "{undone:?}");
     assert_eq!(shop.runs("web1"), shop.runs("web2"));
+}
+
+#[tokio::test]
+async fn a_script_deploys_under_the_same_record_and_goes_back_by_itself() {
+    let shop = Shop::new();
+    let deploy = action("deploy.script");
+    let params = |version: &str, undo: Option<&str>| {
+        json!({
+            "environment": "production",
+            "version": version,
+            "tag": format!("v{version}"),
+            "run": "echo \"$WINDLASS_VERSION after ${WINDLASS_PREVIOUS_VERSION:-nothing}\" >> log; test \"$WINDLASS_VERSION\" != 1.2.0",
+            "undo": undo,
+        })
+    };
+    let log = || shop.setting.repo.read("log");
+    let one = deploy.run(&params("1.0.0", None), &shop.context("one")).await.unwrap();
+    let two = deploy.run(&params("1.1.0", None), &shop.context("two")).await.unwrap();
+    assert_eq!((&one["previous"], &two["previous"]), (&Value::Null, &json!("1.0.0")));
+    // Done by this very item: not again. By another run: again, as asked.
+    deploy.run(&params("1.1.0", None), &shop.context("two")).await.unwrap();
+    assert_eq!(log(), "1.0.0 after nothing\n1.1.0 after 1.0.0\n");
+    // What fails goes back to what was good.
+    let told = deploy.run(&params("1.2.0", None), &shop.context("three")).await.unwrap_err().to_string();
+    assert!(told.contains("exit code 1") && told.contains("production: back to 1.1.0"), "{told}");
+    assert!(log().ends_with("1.2.0 after 1.1.0\n1.1.0 after nothing\n"), "{}", log());
+    let undone = deploy.undo(&params("1.1.0", None), &two, &shop.context("two")).await.unwrap();
+    assert!(matches!(&undone, Undone::Reverted(what) if what == "production: back to 1.0.0"), "{undone:?}");
+    assert_eq!(
+        deploy.undo(&params("1.1.0", None), &two, &shop.context("two")).await.unwrap(),
+        Undone::NothingToDo
+    );
+    // With nothing before, only an undo of its own can take it away.
+    let undone = deploy.undo(&params("1.0.0", None), &one, &shop.context("one")).await.unwrap();
+    assert!(
+        matches!(&undone, Undone::NeedsHuman(why) if why.contains("had no version before")),
+        "{undone:?}"
+    );
+    let undone = deploy.undo(&params("1.0.0", Some("rm log")), &one, &shop.context("one")).await.unwrap();
+    assert!(matches!(undone, Undone::Reverted(_)) && !shop.setting.repo.path().join("log").exists());
 }
