@@ -120,8 +120,8 @@ impl Action for DeployScript {
         let work = |fence, kept: Vec<Option<Kept>>| async move {
             promotion::check(&params.environment, &params.target, &params.after, &at.wanted.version, context)
                 .await?;
-            let before = kept.into_iter().flatten().next().and_then(|kept| kept.record);
-            at.forward(fence, before, context).await
+            let kept = kept.into_iter().flatten().next().unwrap_or_default();
+            at.forward(fence, &kept, context).await
         };
         let output = locked(site, context, vec![Some(kept)], work).await?;
         context.changed(effect(params));
@@ -142,10 +142,11 @@ impl Action for DeployScript {
             )));
         }
         let (site, at) = (&at.site, &at);
-        let work = |fence, _: Vec<Option<Kept>>| async move {
+        let work = |fence, kept: Vec<Option<Kept>>| async move {
+            let kept = kept.into_iter().flatten().next().unwrap_or_default();
             let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
             at.host.write(context, &withdrawn, true).await?;
-            at.back(fence, &record, context).await
+            at.back(fence, &record, &kept, context).await
         };
         locked(site, context, vec![Some(kept)], work).await.map(Undone::Reverted)
     }
@@ -184,8 +185,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    async fn forward(&self, fence: u64, before: Option<Record>, context: &Context) -> Result<Output> {
-        let previous = match &before {
+    async fn forward(&self, fence: u64, kept: &Kept, context: &Context) -> Result<Output> {
+        let previous = match &kept.record {
             Some(record) if self.is_ours(record, context) => record.previous.as_deref(),
             record => record.as_ref().and_then(Record::good),
         };
@@ -219,7 +220,7 @@ impl<'a> Place<'a> {
                 Ok(self.output(&record))
             }
             Err(ActionError::Cancelled) => Err(ActionError::Cancelled),
-            Err(error) => Err(self.abort(fence, record, &error, context).await),
+            Err(error) => Err(self.abort(fence, record, kept, &error, context).await),
         }
     }
 
@@ -227,24 +228,25 @@ impl<'a> Place<'a> {
         &self,
         fence: u64,
         mut record: Record,
+        kept: &Kept,
         error: &ActionError,
         context: &Context,
     ) -> ActionError {
         let can_go_back = record.previous.is_some() || self.params.undo.is_some();
         if self.params.target.on_abort == OnAbort::Revert && can_go_back {
-            return match self.back(fence, &record, context).await {
+            return match self.back(fence, &record, kept, context).await {
                 Ok(what) => ActionError::Final(format!("{error}; the deployment was given up: {what}")),
                 Err(again) => ActionError::Final(format!("{error}; and it could not be taken back: {again}")),
             };
         }
         (record.state, record.at) = (State::Failed, now(context));
-        let kept = self.host.write(context, &record, false).await;
-        let kept = kept.err().map(|error| format!("; {error}")).unwrap_or_default();
-        ActionError::Final(format!("{error}; {} stays as it is{kept}", self.params.environment))
+        let written = self.host.write(context, &record, false).await;
+        let why = written.err().map(|error| format!("; {error}")).unwrap_or_default();
+        ActionError::Final(format!("{error}; {} stays as it is{why}", self.params.environment))
     }
 
     /// Back from `ours` to what was before.
-    async fn back(&self, fence: u64, ours: &Record, context: &Context) -> Result<String> {
+    async fn back(&self, fence: u64, ours: &Record, kept: &Kept, context: &Context) -> Result<String> {
         let reverting = Record { state: State::Reverting, fence, at: now(context), ..ours.clone() };
         self.host.write(context, &reverting, false).await?;
         match (&self.params.undo, ours.previous.as_deref()) {
@@ -257,7 +259,7 @@ impl<'a> Place<'a> {
             return Ok(format!("{}: empty again, as before", self.params.environment));
         };
         self.healthy(&previous.version, context).await?;
-        let record = Record { fence, at: now(context), state: State::Live, ..previous.alone() };
+        let record = Record { fence, at: now(context), state: State::Live, ..kept.whole(previous) };
         self.host.write(context, &record, true).await?;
         Ok(format!("{}: back to {}", self.params.environment, previous.version))
     }

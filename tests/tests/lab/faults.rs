@@ -98,7 +98,10 @@ fn what_does_not_come_up_goes_back_everywhere() {
     // Something else took the port meanwhile: what was there before cannot come back either, and that is told.
     shop.behave("good");
     lab.on("lab2", "docker stop -t 0 goesback-web-1 && docker rename goesback-web-1 aside");
-    lab.on("lab2", &format!("docker run -d --name squatter -p 8112:8080 $(docker inspect aside --format '{{{{.Config.Image}}}}')"));
+    lab.on(
+        "lab2",
+        "docker run -d --name squatter -p 8112:8080 $(docker inspect aside --format '{{.Config.Image}}')",
+    );
     let ran = shop
         .deploy("0.2.0")
         .expect(1, &["port is already allocated", "lab1: back to 0.1.0", "lab2 could not be put back"]);

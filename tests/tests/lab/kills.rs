@@ -82,7 +82,8 @@ impl Worker {
 
 fn real_ssh() -> String {
     let path = std::env::var_os("PATH").unwrap();
-    let mut found = std::env::split_paths(&path).map(|folder| folder.join("ssh")).filter(|file| file.is_file());
+    let mut found =
+        std::env::split_paths(&path).map(|folder| folder.join("ssh")).filter(|file| file.is_file());
     found.next().expect("the tests need ssh").display().to_string()
 }
 
@@ -111,7 +112,7 @@ fn a_deployment_survives_death_at_each_of_its_commands() {
                     if point > commands {
                         return;
                     }
-                    let when = if point % 2 == 0 { "before" } else { "after" };
+                    let when = if point.is_multiple_of(2) { "before" } else { "after" };
                     worker.deploy(&format!("{when}:{point}"));
                 }
             });

@@ -17,7 +17,7 @@ pub fn refused(name: &str, environment: &Environment, version: &str) -> Option<S
     }
     let takes: Vec<&str> = environment.channels.iter().map(|channel| channel.as_str()).collect();
     let takes = takes.join(" and ");
-    match parse_version(version).ok().and_then(|version| Channel::of(&version)) {
+    match parse_version(version).ok().map(|version| Channel::of(&version)) {
         Some(channel) if environment.takes(channel) => None,
         Some(channel) => Some(format!("{name} takes {takes} versions only, and {version} is {channel}")),
         None => Some(format!("{name} takes {takes} versions only, and {version} is of no channel")),
@@ -103,7 +103,8 @@ mod tests {
             (&[Rc, Stable], "1.0.0-rc.1", None),
             (&[Stable], "1.0.0-rc.1", Some("production takes stable versions only, and 1.0.0-rc.1 is rc")),
             (&[Rc, Stable], "1.0.0-beta.2", Some("rc and stable versions only")),
-            (&[Stable], "1.0.0-nightly", Some("of no channel")),
+            (&[Stable], "not a version", Some("of no channel")),
+            (&[Stable], "1.0.0-nightly", Some("1.0.0-nightly is preview")),
         ] {
             let environment = Environment { channels: channels.into(), ..Environment::default() };
             let found = refused("production", &environment, version);

@@ -484,14 +484,17 @@ impl Rollout<'_> {
         host.put(self.context, self.fence, &previous.release, PINS, pins(&previous.images)).await?;
         let mut files = previous.files.clone();
         files.push(PINS.to_owned());
-        let (version, tag) = (&previous.version, &previous.tag);
+        let (version, tag) = (previous.version.clone(), previous.tag.clone());
+        let (version, tag) = (version.as_str(), tag.as_str());
         let config = ["config", "--format", "json"];
         let config = self.compose_of(host, &previous.release, &files, &config, true, version, tag).await?;
         self.compose_of(host, &previous.release, &files, &UP, false, version, tag).await?;
         let (project, services) = drift::services(&config).map_err(ActionError::Failed)?;
         let release = Release { project, services, images: previous.images.clone(), ..Release::default() };
         self.healthy(host, &release).await?;
-        let record = Record { fence: self.fence, at: self.now(), state: State::Live, ..previous.alone() };
+        let previous =
+            self.kept[index].as_ref().map_or_else(|| previous.alone(), |kept| kept.whole(previous));
+        let record = Record { fence: self.fence, at: self.now(), state: State::Live, ..previous };
         host.write(self.context, &record, true).await?;
         Ok(format!("back to {version}"))
     }

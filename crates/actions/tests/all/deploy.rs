@@ -90,6 +90,14 @@ async fn what_fails_goes_back_everywhere() {
     let output = shop.release("two", "1.1.0", &params).await.unwrap();
     assert_eq!((&output["previous"], &output["changed"]), (&json!("1.0.0"), &json!(true)));
     assert_ne!(shop.runs("web2"), good);
+    // A third one fails. The way back from the second still leads to the first, not to nothing.
+    shop.say("broken", "1.2.0 web1");
+    shop.release("three", "1.2.0", &params).await.unwrap_err();
+    let mut second = params.clone();
+    (second["version"], second["tag"]) = (json!("1.1.0"), json!("v1.1.0"));
+    let undone = action("deploy.compose").undo(&second, &output, &shop.context("two")).await.unwrap();
+    assert!(matches!(&undone, Undone::Reverted(what) if what.contains("web1: back to 1.0.0")), "{undone:?}");
+    assert_eq!((shop.runs("web1"), shop.runs("web3")), (good.clone(), good));
 }
 
 #[tokio::test]

@@ -198,6 +198,21 @@ impl Kept {
         last.is_some_and(|record| record.state == State::Live)
     }
 
+    /// The record as it was when it was deployed to its end, with what was before it: putting it back must not forget
+    /// where the way back from it leads.
+    pub fn whole(&self, record: &Record) -> Record {
+        let same = |known: &&Record| {
+            known.state == State::Live
+                && known.version == record.version
+                && known.is_of(&record.run, &record.step)
+        };
+        // One that was put back tells less than the one that was deployed.
+        let known = self.history.iter().rev().filter(same);
+        let fullest = known.clone().find(|known| known.previous.is_some()).or_else(|| known.clone().next());
+        let previous = fullest.and_then(|known| known.previous.clone());
+        Record { previous, ..record.clone() }
+    }
+
     /// The lock, unless it is over.
     pub fn held(&self) -> Option<&Lock> {
         self.lock.as_ref().filter(|lock| self.now.is_none_or(|now| lock.until > now))
@@ -301,6 +316,17 @@ mod tests {
             assert_eq!(with(state).good(), Some(&before));
             assert_eq!(record("1.1.0", state).good(), None);
         }
+    }
+
+    #[test]
+    fn what_is_put_back_remembers_what_was_before_it() {
+        let first = record("1.0.0", State::Live);
+        let second = Record { previous: Some(Box::new(first.clone())), ..record("1.1.0", State::Live) };
+        let kept = Kept { history: vec![first.clone(), second.clone(), second.alone()], ..Kept::default() };
+        assert_eq!(kept.whole(&second.alone()), second);
+        assert_eq!(kept.whole(&first), first);
+        let of_another_run = Record { run: "other".into(), ..second.alone() };
+        assert_eq!(kept.whole(&of_another_run), of_another_run);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::record::Record;
 use super::*;
 
 /// dash or whatever `sh` is here, and busybox with nothing else to call but flock, which Debian builds it without.
-fn shells(place: &Path) -> [(&'static str, Option<std::path::PathBuf>); 2] {
+fn shells(place: &Path) -> [(&'static str, Option<PathBuf>); 2] {
     let folder = place.join("busybox-only");
     std::fs::create_dir_all(&folder).unwrap();
     let find = |name: &str| {
@@ -28,7 +28,7 @@ fn shells(place: &Path) -> [(&'static str, Option<std::path::PathBuf>); 2] {
 
 struct Place {
     folder: tempfile::TempDir,
-    path: Option<std::path::PathBuf>,
+    path: Option<PathBuf>,
 }
 
 impl Place {
