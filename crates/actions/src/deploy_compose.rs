@@ -99,6 +99,10 @@ impl Action for DeployCompose {
         let wanted = wanted(params, context)?;
         let site = Site::new(&params.environment, &params.target, context);
         let (kept, unreachable) = reach(&site, context).await?;
+        // Killed between its last word and giving the lock back: it goes on, and does that.
+        if holds_lock(kept.first().and_then(Option::as_ref), context) {
+            return Ok(Probe::Absent);
+        }
         let mut images = BTreeMap::new();
         let mut previous = None;
         let mut hosts = Vec::new();
@@ -166,6 +170,7 @@ impl Action for DeployCompose {
         let targets: Vec<(usize, Record)> =
             kept.iter().enumerate().filter_map(|(index, kept)| Some((index, ours(kept)?))).collect();
         if targets.is_empty() {
+            let_go(&site, kept.first().and_then(Option::as_ref), context).await?;
             return Ok(match unreachable.is_empty() {
                 true => Undone::NothingToDo,
                 false => Undone::NeedsHuman(format!("it is not known what runs: {told}")),
@@ -243,6 +248,23 @@ fn is_live(record: &Record, wanted: &Wanted, context: &Context) -> bool {
     record.state == State::Live
         && record.version == wanted.version
         && record.is_of(&context.run.0, &item(context))
+}
+
+/// Whether the lock is this run's, left by a process that was killed.
+pub(crate) fn holds_lock(first: Option<&Kept>, context: &Context) -> bool {
+    first.and_then(|kept| kept.lock.as_ref()).is_some_and(|lock| lock.run == context.run.0)
+}
+
+/// Gives back a lock that a killed process of this run left, when nothing else is to be done under it.
+pub(crate) async fn let_go(site: &Site, first: Option<&Kept>, context: &Context) -> Result<()> {
+    if let Some(host) = site.first()
+        && holds_lock(first, context)
+    {
+        let above = first.map_or(0, |kept| kept.fence);
+        host.lock(context, &Owner::current().to_string(), 10, above).await?;
+        host.unlock(context).await?;
+    }
+    Ok(())
 }
 
 /// What every host keeps, and the names of those that cannot be reached: more than may fail is an error, and so is

@@ -13,7 +13,7 @@ use windlass_engine::context::Context;
 
 use crate::adapters::remote::{Host, Kept, Record, SCHEMA, State};
 use crate::deploy::{Site, Wanted, health, known, promotion};
-use crate::deploy_compose::{item, locked, two_minutes};
+use crate::deploy_compose::{holds_lock, item, let_go, locked, two_minutes};
 use crate::script::{self, Language, Script};
 
 /// A version into an environment with any other tool.
@@ -103,6 +103,9 @@ impl Action for DeployScript {
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let at = Place::new(params, context)?;
         let kept = at.host.look(context).await?;
+        if holds_lock(Some(&kept), context) {
+            return Ok(Probe::Absent);
+        }
         Ok(match kept.record.filter(|record| at.is_ours(record, context)) {
             // A script may be run again, so what did not come to its end is.
             Some(record) if record.state == State::Live => Probe::Done(at.output(&record)),
@@ -134,7 +137,10 @@ impl Action for DeployScript {
         let ours = |record: &Record| {
             record.is_of(&context.run.0, &item(context)) && record.version == output.version
         };
-        let Some(record) = kept.record.clone().filter(ours) else { return Ok(Undone::NothingToDo) };
+        let Some(record) = kept.record.clone().filter(ours) else {
+            let_go(&at.site, Some(&kept), context).await?;
+            return Ok(Undone::NothingToDo);
+        };
         if record.previous.is_none() && params.undo.is_none() {
             return Ok(Undone::NeedsHuman(format!(
                 "{} had no version before {}: take it away yourself, or give the step an `undo`",
@@ -186,6 +192,13 @@ impl<'a> Place<'a> {
     }
 
     async fn forward(&self, fence: u64, kept: &Kept, context: &Context) -> Result<Output> {
+        let done = kept
+            .record
+            .as_ref()
+            .filter(|record| self.is_ours(record, context) && record.state == State::Live);
+        if let Some(record) = done {
+            return Ok(self.output(record));
+        }
         let previous = match &kept.record {
             Some(record) if self.is_ours(record, context) => record.previous.as_deref(),
             record => record.as_ref().and_then(Record::good),

@@ -268,3 +268,24 @@ async fn a_script_deploys_under_the_same_record_and_goes_back_by_itself() {
     let undone = deploy.undo(&params("1.0.0", Some("rm log")), &one, &shop.context("one")).await.unwrap();
     assert!(matches!(undone, Undone::Reverted(_)) && !shop.setting.repo.path().join("log").exists());
 }
+
+/// Killed after its last word to the hosts and before it gave the lock back, a step is not done: it goes on, does
+/// nothing again but that.
+#[tokio::test]
+async fn a_lock_left_by_a_killed_process_is_given_back() {
+    let shop = Shop::new();
+    let mut params = deploy(&["web1", "web2"], json!({}));
+    (params["version"], params["tag"]) = (json!("1.0.0"), json!("v1.0.0"));
+    let deploy = action("deploy.compose");
+    let leave = || shop.say("web1/shop/.windlass/lock", "one\n1\n1\n99999999999\n1\nprocess 1 on ci\n");
+    let output = deploy.run(&params, &shop.context("one")).await.unwrap();
+    leave();
+    assert!(matches!(deploy.probe(&params, &shop.context("one")).await, Ok(Probe::Absent)));
+    let again = deploy.run(&params, &shop.context("one")).await.unwrap();
+    assert_eq!((shop.is_locked("web1"), &again["changed"]), (false, &json!(false)));
+    assert!(matches!(deploy.probe(&params, &shop.context("one")).await, Ok(Probe::Done(_))));
+    deploy.undo(&params, &output, &shop.context("one")).await.unwrap();
+    leave();
+    let undone = deploy.undo(&params, &output, &shop.context("one")).await.unwrap();
+    assert_eq!((undone, shop.is_locked("web1")), (Undone::NothingToDo, false));
+}
