@@ -11,6 +11,7 @@ mod approvals;
 mod bad_input;
 mod crash;
 mod document_002;
+mod lab;
 mod newcomer;
 mod support;
 
@@ -31,4 +32,5 @@ fn no_file_is_forgotten() {
     };
     check(&folder, "all.rs");
     check(&folder.join("crash"), "mod.rs");
+    check(&folder.join("lab"), "mod.rs");
 }

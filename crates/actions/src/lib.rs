@@ -4,6 +4,9 @@ use windlass_engine::action::ActionSet;
 
 pub mod adapters;
 pub mod changelog_promote;
+pub mod deploy;
+pub mod deploy_compose;
+pub mod deploy_script;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -35,6 +38,10 @@ pub fn all() -> ActionSet {
         .with(changelog_promote::Promote)
         // Writes the release notes to a file.
         .with(notes_write::WriteNotes)
+        // Brings a version to hosts with docker compose.
+        .with(deploy_compose::DeployCompose)
+        // Brings a version to an environment with a script.
+        .with(deploy_script::DeployScript)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

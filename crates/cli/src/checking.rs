@@ -20,7 +20,7 @@ pub fn add_findings(
     actions: &Actions,
     findings: &mut Vec<Diagnostic>,
 ) {
-    let facts = invented();
+    let facts = Facts { environments: project.config.environments.clone(), ..invented() };
     let input = BindInput {
         document: document(file),
         called: all

@@ -105,6 +105,10 @@ pub enum Command {
     Cancel(commands::cancel::Arguments),
     /// Take back what a run did
     Rollback(commands::rollback::Arguments),
+    /// Show what each environment has, and what really runs there
+    Env(commands::env::Arguments),
+    /// Show or break the lock of an environment
+    Lock(commands::lock::Arguments),
     /// Check or print the history of runs
     Audit(commands::audit::Arguments),
     /// Judge again what watches measured

@@ -1,7 +1,10 @@
 //! What the project's facts say where a runbook's parameters say nothing. Written into the plan, so that what is
 //! approved does not depend on the configuration of the day it runs.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
+use windlass_core::config::Environment;
 use windlass_core::plan::Facts;
 use windlass_core::version::{core, parse_version};
 
@@ -13,6 +16,9 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
         // Not a map at all: the action says so.
         other => return other,
     };
+    let named =
+        params.get("environment").and_then(Value::as_str).and_then(|name| facts.environments.get(name));
+    let named = named.cloned();
     let mut set = |name: &str, value: Option<Value>| {
         if let (Some(value), false) = (value, params.contains_key(name)) {
             params.insert(name.to_owned(), value);
@@ -41,7 +47,25 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
             set("url", entries.url.as_ref().map(|url| json!(url)));
         }
+        _ if action.starts_with("deploy.") => {
+            if let Some(environment) = named {
+                let after: BTreeMap<&String, Environment> = environment
+                    .after
+                    .iter()
+                    .filter_map(|name| Some((name, needed(facts.environments.get(name)?))))
+                    .collect();
+                set("target", Some(json!(needed(&environment))));
+                if !after.is_empty() {
+                    set("after", Some(json!(after)));
+                }
+            }
+        }
         _ => {}
     }
     Value::Object(params)
+}
+
+/// What a deployment needs of an environment: the rest is for people and for watches.
+fn needed(environment: &Environment) -> Environment {
+    Environment { purpose: None, data: None, monitoring: None, metrics: Default::default(), ..environment.clone() }
 }

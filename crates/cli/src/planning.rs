@@ -109,6 +109,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
         &request.version,
         &plan,
     ));
+    plan.preflight.extend(preflight::promotion::findings(project, &plan)?);
     Ok((plan, Warnings { located: warnings, sources }))
 }
 

@@ -152,6 +152,11 @@ impl Context {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
     }
 
+    /// Keeps what is changed from here on apart from what was told before: for an action that uses another one.
+    pub fn forget_changes(&mut self) {
+        self.changes = Arc::default();
+    }
+
     /// What was changed so far.
     pub fn changes(&self) -> Vec<Effect> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -4,3 +4,6 @@ pub mod files;
 pub mod git;
 pub mod http;
 pub mod prometheus;
+pub mod remote;
+pub mod shell;
+pub mod ssh;

@@ -59,6 +59,17 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             repo.file("STAMP", "").commit("chore: make room for a stamp");
             json!({ "path": "STAMP" })
         }
+        "deploy.compose" => {
+            repo.file("compose.yml", crate::standin::COMPOSE).commit("feat: compose");
+            let setting = crate::standin::with_standins(setting);
+            let params = crate::standin::deploy(&["web1", "web2"], json!({}));
+            return Fixture { setting, params, by_hand, blind };
+        }
+        "deploy.script" => json!({
+            "environment": "production",
+            "run": "echo \"$WINDLASS_VERSION to $WINDLASS_ENVIRONMENT\" > live",
+            "undo": "rm -f live",
+        }),
         "http.check" => {
             blind = true;
             json!({ "url": server.url("/ok") })

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod conformance;
+mod deploy;
 mod example;
 mod files;
 mod git;
@@ -11,6 +12,7 @@ mod reads;
 mod script;
 mod server;
 mod signing;
+mod standin;
 mod world;
 
 #[test]

@@ -92,6 +92,7 @@ impl Setting {
             annotate: true,
             sign: "none".into(),
             main_branch: "main".into(),
+            environments: [("production".to_owned(), Default::default())].into(),
             ..Facts::default()
         }
     }

@@ -18,7 +18,9 @@ pub mod decide;
 pub mod demo;
 pub mod demo_service;
 pub mod doctor;
+pub mod env;
 pub mod init;
+pub mod lock;
 pub mod logs;
 pub mod man;
 pub mod next;
@@ -58,6 +60,8 @@ pub fn run(command: &Command, session: &mut Session) -> Result<Exit> {
         Command::Resume(arguments) => resume::run(arguments, session),
         Command::Cancel(arguments) => cancel::run(arguments, session),
         Command::Rollback(arguments) => rollback::run(arguments, session),
+        Command::Env(arguments) => env::run(arguments, session),
+        Command::Lock(arguments) => lock::run(arguments, session),
         Command::Audit(arguments) => audit::run(arguments, session),
         Command::Watch(arguments) => watch::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),

@@ -19,6 +19,7 @@ use crate::world::World;
 
 pub mod chart;
 pub mod ending;
+pub mod environments;
 pub mod live;
 pub mod picture;
 pub mod plain;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
+use windlass_actions::adapters::ssh;
 use windlass_core::plan::StepPath;
 use windlass_core::run::{RunEvent, RunId, RunState, RunStatus};
 use windlass_core::text::sanitize_line;
@@ -73,6 +74,7 @@ pub fn drive(session: &mut Session, runner: &Runner, told: &Told, how: &How) -> 
     let ending = runtime.block_on(work(session, runner, told, how, secrets));
     // Not waiting for threads that may still read a terminal or a pipe.
     runtime.shutdown_background();
+    ssh::close(&runner.project.state, told.run());
     conclude(session, runner, told, &ending?)
 }
 

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 
+mod environment;
 mod metrics;
 mod read;
 mod unit;
 
+pub use environment::{Batch, Environment, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
 pub use unit::{Unit, UnknownPackage};
 
@@ -256,24 +258,6 @@ pub struct Notes {
     pub audiences: BTreeMap<String, String>,
     /// The address of the project's page on its forge, for links; from the remote when not given.
     pub url: Option<String>,
-}
-
-/// `[environments.NAME]`: every line is for people, but for `url` and `health`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Environment {
-    /// Where it answers.
-    pub url: Option<String>,
-    /// What it is for.
-    pub purpose: Option<String>,
-    /// What data it has.
-    pub data: Option<String>,
-    /// How closely it is watched.
-    pub monitoring: Option<String>,
-    /// The address of its health check, from `url` when it is relative.
-    pub health: Option<String>,
-    /// Where its numbers come from.
-    pub metrics: Metrics,
 }
 
 /// Where a secret is read from.

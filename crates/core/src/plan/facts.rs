@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Holder, HolderTable};
+use crate::config::{Environment, Holder, HolderTable};
 use crate::version::holder::{self, HolderError, HolderKind};
 
 /// The world as planning found it.
@@ -40,6 +40,8 @@ pub struct Facts {
     pub sign: String,
     /// The branch that releases come from.
     pub main_branch: String,
+    /// Where versions live, by name, as configured.
+    pub environments: BTreeMap<String, Environment>,
 }
 
 /// How entries and sections of the changelog are made: `[changelog]`, and the page of `[notes]`.

@@ -3,9 +3,10 @@
 
 use toml_edit::{Document, Item, TableLike};
 
-use super::{Config, EnvSecret, Environment, FileSecret, Git, Project, Secret, Sign};
+use super::{Config, EnvSecret, FileSecret, Git, Project, Secret, Sign};
 use crate::diagnostic::{Diagnostic, Span};
 
+mod environment;
 mod metrics;
 mod notes;
 mod version;
@@ -103,6 +104,7 @@ impl Reader {
                         let environment = self.environment(&entry);
                         config.environments.insert(entry.key.to_owned(), environment);
                     }
+                    self.environments(&entry, &config.environments);
                 }
                 "secrets" => {
                     for entry in self.table(&entry) {
@@ -140,22 +142,6 @@ impl Reader {
                 _ => self.unknown(&entry, &["remote", "branch", "sign", "annotate"]),
             }
         }
-    }
-
-    fn environment(&mut self, entry: &Entry<'_>) -> Environment {
-        let mut environment = Environment::default();
-        for entry in self.table(entry) {
-            match entry.key {
-                "url" => environment.url = self.text(&entry),
-                "purpose" => environment.purpose = self.text(&entry),
-                "data" => environment.data = self.text(&entry),
-                "monitoring" => environment.monitoring = self.text(&entry),
-                "health" => environment.health = self.text(&entry),
-                "metrics" => environment.metrics = self.metrics(&entry),
-                _ => self.unknown(&entry, &["url", "purpose", "data", "monitoring", "health", "metrics"]),
-            }
-        }
-        environment
     }
 
     fn secret(&mut self, entry: &Entry<'_>) -> Option<Secret> {

@@ -1,0 +1,406 @@
+//! A host of an environment, and Windlass's own program on it: what it keeps there, its fence, its lock.
+//!
+//! The program is fixed, and everything else reaches it as a quoted argument or on standard input. An environment
+//! without hosts (another tool deploys it) is kept in Windlass's folder on this machine, by the same program.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use windlass_core::plan::StepPath;
+use windlass_core::run::RunId;
+use windlass_core::text::sanitize_line;
+use windlass_engine::action::ActionError;
+use windlass_engine::context::{Context, NoLog, SystemClock, World};
+use windlass_engine::mask::Masker;
+use windlass_engine::process::{Command, Finished};
+
+use super::ssh::{SshError, Target, Trouble};
+
+mod lease;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use lease::{LEASE, Lease};
+pub use record::{Container, Kept, Lock, Record, SCHEMA, State};
+
+const PROGRAM: &str = include_str!("program.sh");
+
+/// A host, or this machine, and the folder there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its name for people.
+    pub name: String,
+    /// The service's folder on it.
+    pub folder: String,
+    /// How to get there; `None` for this machine.
+    pub ssh: Option<Target>,
+}
+
+/// Why something did not work on a host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// It could not be talked to.
+    #[error("{0}")]
+    Ssh(SshError),
+    /// It has seen a higher fence: somebody else has the environment now.
+    #[error(
+        "{host} refused this step: it acts under fence {given}, and {highest} was seen there; another run has taken the \
+         environment over, or its lock was broken: look with `windlass env`"
+    )]
+    Fenced {
+        /// The host.
+        host: String,
+        /// The fence of the step.
+        given: u64,
+        /// The highest one seen.
+        highest: u64,
+    },
+    /// Another run has the lock.
+    #[error(
+        "the environment is locked by {} ({}) until {}; wait for it, look with `windlass lock status`, or, when nobody \
+         works on that run any more, `windlass lock break`", .0.run, .0.person, .0.until
+    )]
+    Locked(Box<Lock>),
+    /// A later process of the same run, or somebody who broke the lock, has it now.
+    #[error("the lock of the environment is not this process's any more: another process has taken it over")]
+    NotOurs,
+    /// It failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It failed, and will again until somebody mends it.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl RemoteError {
+    /// The host could not be talked to at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Ssh(error) if error.kind != Trouble::Cancelled)
+    }
+}
+
+impl From<SshError> for RemoteError {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+impl From<RemoteError> for ActionError {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Ssh(error) => error.into(),
+            RemoteError::Failed(_) | RemoteError::Locked(_) => Self::Failed(error.to_string()),
+            RemoteError::Fenced { .. } | RemoteError::NotOurs | RemoteError::Unfit(_) => {
+                Self::Final(error.to_string())
+            }
+        }
+    }
+}
+
+/// What an operation on a host gives.
+pub type Result<T> = std::result::Result<T, RemoteError>;
+
+/// A door outside for looking at hosts from a command, outside any run.
+pub fn looking(
+    workspace: PathBuf,
+    state: PathBuf,
+    environment: std::collections::BTreeMap<String, String>,
+) -> Context {
+    let world = World {
+        workspace,
+        state,
+        environment: Arc::new(environment),
+        release: None,
+        secrets: Arc::default(),
+        masker: Arc::new(Masker::default()),
+        log: Arc::new(NoLog),
+        clock: Arc::new(SystemClock),
+    };
+    let run = RunId(format!("look-{}", std::process::id()));
+    Context::new(world, run, StepPath::new("look"), 1, 0, CancellationToken::new())
+}
+
+impl Host {
+    /// This machine, for an environment without hosts.
+    pub fn here(state: &Path, environment: &str) -> Self {
+        let folder = state.join("environments").join(environment);
+        Self { name: "this machine".into(), folder: folder.to_string_lossy().into_owned(), ssh: None }
+    }
+
+    /// Opens the connection.
+    ///
+    /// # Errors
+    /// When the host cannot be reached.
+    pub async fn open(&self, context: &Context) -> Result<()> {
+        match &self.ssh {
+            Some(target) => Ok(target.open(context).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// All that is kept there; nothing is changed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn look(&self, context: &Context) -> Result<Kept> {
+        let text = self.call(context, "look", &[], None, true).await?;
+        Kept::parse(&text).map_err(|why| {
+            RemoteError::Unfit(format!("{}: {why}; look at {}/.windlass", self.name, self.folder))
+        })
+    }
+
+    /// Takes the environment's lock for this run, with a fence above `above` and every one seen; gives the fence.
+    ///
+    /// # Errors
+    /// [`RemoteError::Locked`] when another run has it.
+    pub async fn lock(&self, context: &Context, person: &str, seconds: u64, above: u64) -> Result<u64> {
+        let person = sanitize_line(person);
+        let (epoch, seconds, above) = (context.epoch.to_string(), seconds.to_string(), above.to_string());
+        let told = self
+            .call(context, "lock", &[&context.run.0, &epoch, &person, &seconds, &above], None, true)
+            .await?;
+        told.trim()
+            .parse()
+            .map_err(|_| RemoteError::Failed(format!("{} gave no fence but `{told}`", self.name)))
+    }
+
+    /// Renews the lock.
+    ///
+    /// # Errors
+    /// [`RemoteError::NotOurs`] when it is somebody else's.
+    pub async fn renew(&self, context: &Context, seconds: u64) -> Result<()> {
+        let (epoch, seconds) = (context.epoch.to_string(), seconds.to_string());
+        self.call(context, "renew", &[&context.run.0, &epoch, &seconds], None, true).await.map(drop)
+    }
+
+    /// Gives the lock back, when it is ours.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn unlock(&self, context: &Context) -> Result<()> {
+        let epoch = context.epoch.to_string();
+        self.call(context, "unlock", &[&context.run.0, &epoch], None, true).await.map(drop)
+    }
+
+    /// Takes the lock away from whoever has it. Gives who had it, and the fence that keeps them off.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn break_lock(
+        &self,
+        context: &Context,
+        person: &str,
+        reason: &str,
+    ) -> Result<(Option<Lock>, u64)> {
+        let (person, reason) = (sanitize_line(person), sanitize_line(reason));
+        let told = self.call(context, "break", &[&person, &reason], None, true).await?;
+        let kept = Kept::parse(&told).map_err(RemoteError::Failed)?;
+        Ok((kept.lock, kept.fence))
+    }
+
+    /// Lets the host see a fence, so that it refuses lower ones.
+    ///
+    /// # Errors
+    /// [`RemoteError::Fenced`] when it has seen a higher one.
+    pub async fn raise(&self, context: &Context, fence: u64) -> Result<()> {
+        self.fenced(context, fence, "raise", &[], None, true).await.map(drop)
+    }
+
+    /// Writes what is there, in the history too when `keep`.
+    ///
+    /// # Errors
+    /// [`RemoteError::Fenced`] when the host has seen a higher fence.
+    pub async fn write(&self, context: &Context, record: &Record, keep: bool) -> Result<()> {
+        let mut line = serde_json::to_vec(record).map_err(|error| RemoteError::Failed(error.to_string()))?;
+        line.push(b'\n');
+        let keep = if keep { "keep" } else { "" };
+        self.fenced(context, record.fence, "record", &[keep], Some(line), true).await.map(drop)
+    }
+
+    /// Forgets what is there.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn forget(&self, context: &Context, fence: u64) -> Result<()> {
+        self.fenced(context, fence, "forget", &[], None, true).await.map(drop)
+    }
+
+    /// Whether there is what a deployment with compose needs: programs, rights, and so many mebibytes.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn check(&self, context: &Context, mebibytes: u32) -> Result<()> {
+        self.call(context, "check", &[&mebibytes.to_string()], None, true).await.map(drop)
+    }
+
+    /// Puts a file of a release there.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn put(
+        &self,
+        context: &Context,
+        fence: u64,
+        release: &str,
+        file: &str,
+        bytes: Vec<u8>,
+    ) -> Result<()> {
+        self.fenced(context, fence, "put", &[release, file], Some(bytes), true).await.map(drop)
+    }
+
+    /// Runs `docker compose` on files of a release, alone on the host; gives its standard output. What an orchestrator
+    /// that died left running is waited for, so many seconds.
+    ///
+    /// # Errors
+    /// As [`Self::write`], and when compose fails.
+    pub async fn compose(&self, context: &Context, fence: u64, call: &Compose<'_>) -> Result<String> {
+        let given = fence.to_string();
+        let mut words = vec![given.as_str(), "180", call.release];
+        words.extend(call.files.iter().map(String::as_str));
+        words.push("--");
+        words.extend(call.arguments);
+        let mut line: Vec<String> = vec!["env".into()];
+        line.extend(call.environment.iter().map(|(name, value)| format!("{name}={value}")));
+        let what = format!("docker compose {}", call.arguments.first().unwrap_or(&""));
+        let finished = self.process(context, &line, "compose", &words, None, call.quiet).await?;
+        self.judge(context, "compose", Some((fence, &what)), finished)
+    }
+
+    /// The digests that images are known by there, in the order they were asked for.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub async fn digests(&self, context: &Context, images: &[&str]) -> Result<Vec<Vec<String>>> {
+        let text = self.call(context, "digests", images, None, true).await?;
+        Ok(text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect())
+    }
+
+    /// The containers of a compose project.
+    ///
+    /// # Errors
+    /// When docker cannot be asked.
+    pub async fn containers(&self, context: &Context, project: &str) -> Result<Vec<Container>> {
+        let text = self.call(context, "containers", &[project], None, true).await?;
+        Ok(Container::parse_all(&text))
+    }
+
+    /// The last lines that a container said, on one line.
+    pub async fn last_words(&self, context: &Context, container: &str) -> String {
+        let text = self.call(context, "logs", &[container], None, true).await.unwrap_or_default();
+        let lines: Vec<String> = text.lines().map(sanitize_line).filter(|line| !line.is_empty()).collect();
+        let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+        context.world.masker.mask(&last).chars().take(400).collect()
+    }
+
+    async fn fenced(
+        &self,
+        context: &Context,
+        fence: u64,
+        operation: &str,
+        words: &[&str],
+        stdin: Option<Vec<u8>>,
+        quiet: bool,
+    ) -> Result<String> {
+        let given = fence.to_string();
+        let mut all = vec![given.as_str()];
+        all.extend(words);
+        let finished = self.process(context, &[], operation, &all, stdin, quiet).await?;
+        self.judge(context, operation, Some((fence, operation)), finished)
+    }
+
+    async fn call(
+        &self,
+        context: &Context,
+        operation: &str,
+        words: &[&str],
+        stdin: Option<Vec<u8>>,
+        quiet: bool,
+    ) -> Result<String> {
+        let finished = self.process(context, &[], operation, words, stdin, quiet).await?;
+        self.judge(context, operation, None, finished)
+    }
+
+    async fn process(
+        &self,
+        context: &Context,
+        before: &[String],
+        operation: &str,
+        words: &[&str],
+        stdin: Option<Vec<u8>>,
+        quiet: bool,
+    ) -> Result<Finished> {
+        let mut line: Vec<&str> = before.iter().map(String::as_str).collect();
+        line.extend(["sh", "-c", PROGRAM, "windlass", operation, &self.folder]);
+        line.extend(words);
+        match &self.ssh {
+            Some(target) => Ok(target.run(context, &line, stdin, quiet).await?),
+            None => {
+                let (program, rest) = line.split_first().unwrap_or((&"sh", &[]));
+                let mut command = Command::new(*program).args(rest.iter().copied());
+                command.stdin = stdin;
+                command.quiet = quiet;
+                context.process(&command).await.map_err(|error| match error {
+                    ActionError::Cancelled => {
+                        RemoteError::Ssh(SshError { kind: Trouble::Cancelled, message: "cancelled".into() })
+                    }
+                    error => RemoteError::Failed(error.to_string()),
+                })
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        context: &Context,
+        operation: &str,
+        fenced: Option<(u64, &str)>,
+        finished: Finished,
+    ) -> Result<String> {
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let told = || {
+            let stderr = String::from_utf8_lossy(&finished.stderr);
+            let lines: Vec<String> =
+                stderr.lines().map(sanitize_line).filter(|line| !line.is_empty()).collect();
+            let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+            let last: String = context.world.masker.mask(&last).chars().take(600).collect();
+            if last.is_empty() { "it did not say why".to_owned() } else { last }
+        };
+        match finished.code {
+            Some(0) => Ok(text),
+            Some(71 | 73) => Err(RemoteError::Unfit(format!("{}: {}", self.name, told()))),
+            Some(74) => Err(RemoteError::NotOurs),
+            Some(75) => Err(RemoteError::Fenced {
+                host: self.name.clone(),
+                given: fenced.map_or(0, |(fence, _)| fence),
+                highest: text.trim().parse().unwrap_or_default(),
+            }),
+            Some(76) => match Kept::parse(&text).ok().and_then(|kept| kept.lock) {
+                Some(lock) => Err(RemoteError::Locked(Box::new(lock))),
+                None => Err(RemoteError::Failed(format!("{}: the environment is locked", self.name))),
+            },
+            code => {
+                let what = fenced.map_or(operation, |(_, what)| what);
+                let ended =
+                    code.map_or("was ended by a signal".to_owned(), |code| format!("failed ({code})"));
+                Err(RemoteError::Failed(format!("{what} {ended} on {}: {}", self.name, told())))
+            }
+        }
+    }
+}
+
+/// A call of `docker compose`.
+#[derive(Debug, Clone, Copy)]
+pub struct Compose<'a> {
+    /// The folder of the release.
+    pub release: &'a str,
+    /// The files in it.
+    pub files: &'a [String],
+    /// What to do.
+    pub arguments: &'a [&'a str],
+    /// What the files may refer to as `${NAME}`.
+    pub environment: &'a [(String, String)],
+    /// Its output is not logged.
+    pub quiet: bool,
+}

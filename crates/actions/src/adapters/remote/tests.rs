@@ -1,0 +1,258 @@
+//! The program on a host, run for real by the shells it must work with.
+
+use std::path::Path;
+use std::process::{Command as Process, Output};
+
+use super::record::Record;
+use super::*;
+
+/// dash or whatever `sh` is here, and busybox with nothing else to call but flock, which Debian builds it without.
+fn shells(place: &Path) -> [(&'static str, Option<PathBuf>); 2] {
+    let folder = place.join("busybox-only");
+    std::fs::create_dir_all(&folder).unwrap();
+    let find = |name: &str| {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| panic!("the tests need {name}"))
+    };
+    let busybox = find("busybox");
+    let _there = std::os::unix::fs::symlink(find("flock"), folder.join("flock"));
+    for applet in
+        ["sh", "cat", "mv", "rm", "mkdir", "sync", "date", "sed", "tail", "sleep", "df", "awk", "printf"]
+    {
+        let _there = std::os::unix::fs::symlink(&busybox, folder.join(applet));
+    }
+    [("sh", None), ("busybox", Some(folder))]
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+    path: Option<PathBuf>,
+}
+
+impl Place {
+    fn call(&self, words: &[&str], stdin: &str) -> Output {
+        self.call_by(&["sh"], words, stdin)
+    }
+
+    fn call_by(&self, shell: &[&str], words: &[&str], stdin: &str) -> Output {
+        use std::io::Write as _;
+        let mut command = Process::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", PROGRAM, "windlass", words[0]]);
+        command.arg(self.folder.path().join("a folder's")).args(&words[1..]);
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let _unread = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn expect(&self, words: &[&str], code: i32, out: &str) {
+        let output = self.call(words, "{}\n");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let shown = format!("{words:?}: {output:?}");
+        assert_eq!(output.status.code(), Some(code), "{shown}");
+        assert!(text.contains(out), "{shown}");
+    }
+
+    fn kept(&self) -> String {
+        String::from_utf8(self.call(&["look"], "").stdout).unwrap()
+    }
+}
+
+fn each_shell(test: impl Fn(&Place)) {
+    let place = tempfile::tempdir().unwrap();
+    for (name, path) in shells(place.path()) {
+        println!("by {name}");
+        test(&Place { folder: tempfile::tempdir().unwrap(), path });
+    }
+}
+
+#[test]
+fn a_lock_is_taken_renewed_given_back_and_broken() {
+    each_shell(|place| {
+        place.expect(&["look"], 0, "now ");
+        assert!(!place.folder.path().join("a folder's").exists(), "looking made something");
+        place.expect(&["lock", "run-1", "1", "ann $(id) 'x'", "60", "0"], 0, "1");
+        // The same process again: the same fence. A later process of the run: a higher one.
+        place.expect(&["lock", "run-1", "1", "ann", "60", "0"], 0, "1");
+        place.expect(&["lock", "run-1", "2", "ann", "60", "0"], 0, "2");
+        place.expect(&["lock", "run-1", "1", "ann", "60", "0"], 74, "lock run-1");
+        place.expect(&["renew", "run-1", "1", "60"], 74, "");
+        place.expect(&["renew", "run-1", "2", "60"], 0, "");
+        place.expect(&["lock", "run-2", "1", "bob", "60", "0"], 76, "lock ann");
+        assert!(place.kept().contains("lock 2\n"), "{}", place.kept());
+        // Only one's own lock is given back.
+        place.expect(&["unlock", "run-2", "1"], 0, "");
+        place.expect(&["unlock", "run-1", "1"], 0, "");
+        place.expect(&["lock", "run-2", "1", "bob", "60", "0"], 76, "");
+        place.expect(&["unlock", "run-1", "2"], 0, "");
+        place.expect(&["unlock", "run-1", "2"], 0, "");
+        // Above whatever the other hosts have seen.
+        place.expect(&["lock", "run-2", "1", "bob", "60", "40"], 0, "41");
+        place.expect(&["break", "carl", "it was left `id`"], 0, "fence 42");
+        place.expect(&["renew", "run-2", "1", "60"], 74, "");
+        place.expect(&["record", "41", "keep"], 75, "42");
+        assert!(place.kept().contains("carl: it was left `id`"));
+        // A lease that is over holds nobody off.
+        place.expect(&["lock", "run-3", "1", "", "0", "0"], 0, "43");
+        place.expect(&["lock", "run-4", "1", "", "60", "0"], 0, "44");
+    });
+}
+
+#[test]
+fn a_lower_fence_is_refused_by_every_step() {
+    each_shell(|place| {
+        place.expect(&["raise", "7"], 0, "");
+        for words in [
+            &["raise", "6"][..],
+            &["record", "6", ""],
+            &["forget", "6"],
+            &["put", "6", "1.0.0", "compose.yml"],
+            &["compose", "6", "1", "1.0.0", "compose.yml", "--", "up"],
+        ] {
+            place.expect(words, 75, "7");
+        }
+        assert_eq!(place.kept().lines().filter(|line| line.starts_with("record")).count(), 0);
+        place.expect(&["record", "7", "keep"], 0, "");
+        place.expect(&["record", "8", "keep"], 0, "");
+        place.expect(&["put", "8", "1.0.0", "deploy/compose.yml"], 0, "");
+        let put = place.folder.path().join("a folder's/.windlass/releases/1.0.0/deploy/compose.yml");
+        assert_eq!(std::fs::read_to_string(put).unwrap(), "{}\n");
+        let kept = place.kept();
+        assert!(kept.contains("fence 8\n") && kept.contains("record {}"), "{kept}");
+        assert_eq!(kept.matches("history {}").count(), 2);
+        place.expect(&["forget", "8"], 0, "");
+        assert!(!place.kept().contains("record"));
+    });
+}
+
+#[test]
+fn a_record_is_written_whole_or_not_at_all() {
+    each_shell(|place| {
+        place.expect(&["record", "1", "keep"], 0, "");
+        // No file may grow any more, as on a full disk.
+        let limited = "ulimit -f 0; trap '' XFSZ; exec \"$0\" \"$@\"";
+        let full = place.call_by(&["sh", "-c", limited, "sh"], &["record", "1", "keep"], "{\"new\":1}\n");
+        assert!(!full.status.success());
+        assert!(place.kept().contains("record {}\n"), "{}", place.kept());
+        let home = place.folder.path().join("a folder's/.windlass");
+        let names: Vec<String> = std::fs::read_dir(home)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert!(names.iter().all(|name| !name.contains(".new.")), "{names:?}");
+    });
+}
+
+#[test]
+fn damage_is_told_and_never_guessed_at() {
+    each_shell(|place| {
+        place.expect(&["raise", "3"], 0, "");
+        let home = place.folder.path().join("a folder's/.windlass");
+        std::fs::write(home.join("fence"), "three\n").unwrap();
+        for words in [
+            &["raise", "9"][..],
+            &["break", "a", "b"],
+            &["lock", "r", "1", "p", "60", "0"],
+            &["record", "9", ""],
+        ] {
+            place.expect(words, 73, "");
+        }
+        std::fs::write(home.join("fence"), "3\n").unwrap();
+        std::fs::write(home.join("lock"), "run-1\n").unwrap();
+        place.expect(&["lock", "r", "1", "p", "60", "0"], 73, "");
+        place.expect(&["break", "a", "b"], 0, "fence 4");
+    });
+}
+
+#[test]
+fn of_many_at_once_one_gets_the_lock() {
+    each_shell(|place| {
+        let codes: Vec<i32> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|number| {
+                    scope.spawn(move || {
+                        let run = format!("run-{number}");
+                        place.call(&["lock", &run, "1", "x", "60", "0"], "").status.code().unwrap()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
+        assert_eq!(codes.iter().filter(|code| **code == 76).count(), 7, "{codes:?}");
+    });
+}
+
+#[test]
+fn compose_gets_its_files_before_its_arguments() {
+    let place = Place { folder: tempfile::tempdir().unwrap(), path: None };
+    let tools = place.folder.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::create_dir(place.folder.path().join("a folder's")).unwrap();
+    let docker = "#!/bin/sh\npwd\nprintf '<%s>' \"$@\"\n";
+    std::fs::write(tools.join("docker"), docker).unwrap();
+    std::fs::set_permissions(tools.join("docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let place = Place { path: Some(path.into()), ..place };
+    let output = place.call(&["compose", "1", "5", "1.0.0", "a.yml", "sub/b.yml", "--", "up", "-d"], "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let folder = place.folder.path().join("a folder's");
+    let folder = folder.display();
+    let release = format!("{folder}/.windlass/releases/1.0.0");
+    assert_eq!(
+        text,
+        format!(
+            "{folder}\n<compose><--ansi><never><--project-directory><{folder}><-f><{release}/a.yml><-f>\
+             <{release}/sub/b.yml><up><-d>"
+        )
+    );
+}
+
+#[tokio::test]
+async fn the_types_say_what_the_program_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut context = looking(folder.path().to_owned(), folder.path().to_owned(), Default::default());
+    let host = Host::here(folder.path(), "production");
+    assert_eq!(host.look(&context).await.unwrap().record, None);
+    (context.run, context.epoch) = (RunId("run-1".into()), 1);
+    assert_eq!(host.lock(&context, "ann", 60, 4).await.unwrap(), 5);
+    let mut other = context.clone();
+    other.run = RunId("run-2".into());
+    let Err(RemoteError::Locked(lock)) = host.lock(&other, "bob", 60, 0).await else {
+        panic!("two have the lock")
+    };
+    assert_eq!((lock.run.as_str(), lock.person.as_str(), lock.fence), ("run-1", "ann", 5));
+    assert_eq!(host.renew(&other, 60).await, Err(RemoteError::NotOurs));
+    let record = Record {
+        schema: SCHEMA,
+        environment: "production".into(),
+        run: "run-1".into(),
+        step: "deploy/1".into(),
+        fence: 5,
+        version: "1.0.0".into(),
+        tag: "v1.0.0".into(),
+        release: "1.0.0".into(),
+        files: Vec::new(),
+        project: String::new(),
+        images: Default::default(),
+        colour: None,
+        state: State::Live,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        previous: None,
+    };
+    host.write(&context, &record, true).await.unwrap();
+    let kept = host.look(&context).await.unwrap();
+    assert_eq!((kept.record.as_ref(), kept.fence), (Some(&record), 5));
+    assert!(kept.has_passed("1.0.0") && kept.held().is_some());
+    let (broken, fence) = host.break_lock(&context, "carl", "gone").await.unwrap();
+    assert_eq!((broken.unwrap().run.as_str(), fence), ("run-1", 6));
+    let refused = host.write(&context, &record, false).await.unwrap_err();
+    assert!(matches!(refused, RemoteError::Fenced { given: 5, highest: 6, .. }), "{refused}");
+    assert!(matches!(ActionError::from(refused), ActionError::Final(_)));
+}

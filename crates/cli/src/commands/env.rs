@@ -1,0 +1,227 @@
+//! `windlass env`: what each environment has, asked of its hosts, and whether that is what really runs.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use futures::future::join_all;
+use jiff::Timestamp;
+use serde::Serialize;
+use windlass_actions::adapters::remote::{Host, Lock, Record, State};
+use windlass_actions::adapters::{remote, ssh};
+use windlass_actions::deploy::{Site, drift, health};
+use windlass_core::config::Environment;
+use windlass_core::diagnostic::nearest;
+use windlass_core::text::sanitize_line;
+use windlass_engine::context::Context;
+
+use crate::error::{CommandError, Result};
+use crate::exit::Exit;
+use crate::project::Project;
+use crate::report;
+use crate::session::Session;
+
+/// Show what each environment has, and what really runs there
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// This environment; every one when not given
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Output {
+    /// The environments, by name.
+    pub environments: Vec<Told>,
+}
+
+/// What is known of an environment.
+#[derive(Debug, Serialize)]
+pub struct Told {
+    /// Its name.
+    pub name: String,
+    /// Where it answers.
+    pub url: Option<String>,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// The version that every host has; nothing when they differ or one cannot be asked.
+    pub version: Option<String>,
+    /// Something is not as it was deployed, or cannot be asked.
+    pub drift: bool,
+    /// What its health check says, when it has one: nothing when all is well.
+    pub health: Option<Health>,
+    /// Who holds its lock.
+    pub lock: Option<Lock>,
+    /// The last locks that were broken: when, by whom and why.
+    pub breaks: Vec<String>,
+    /// Its hosts.
+    pub hosts: Vec<HostTold>,
+}
+
+/// What a health check says.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// The address.
+    pub address: String,
+    /// What is wrong with its answer.
+    pub problem: Option<String>,
+}
+
+/// What is known of a host.
+#[derive(Debug, Serialize)]
+pub struct HostTold {
+    /// Its name.
+    pub host: String,
+    /// Why it could not be asked.
+    pub unreachable: Option<String>,
+    /// The version it has.
+    pub version: Option<String>,
+    /// Its tag.
+    pub tag: Option<String>,
+    /// How far the version is.
+    pub state: Option<State>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// The run that deployed it.
+    pub run: Option<String>,
+    /// The image of each service, by digest.
+    pub images: BTreeMap<String, String>,
+    /// What is not as it was deployed.
+    pub drift: Vec<String>,
+}
+
+/// Asks the hosts and tells.
+///
+/// # Errors
+/// For an environment that is not there.
+pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
+    let project = Project::find(session)?;
+    let chosen = chosen(&project, arguments.name.as_deref())?;
+    let context = context(&project);
+    let environments = project
+        .block_on(join_all(chosen.iter().map(|(name, environment)| tell(name, environment, &context))))?;
+    ssh::close(&context.world.state, &context.run);
+    let output = Output { environments };
+    if session.report.is_json() {
+        session.report.object("env", &output);
+    } else if output.environments.is_empty() {
+        session.report.progress("windlass.toml has no environments: add one as [environments.NAME]");
+    } else {
+        let text = report::environments::text(&output, session.report.out_paint, Timestamp::now());
+        session.report.data(&text);
+    }
+    Ok(Exit::Done)
+}
+
+/// The environments that are meant.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn chosen<'a>(project: &'a Project, name: Option<&str>) -> Result<Vec<(&'a String, &'a Environment)>> {
+    let environments = &project.config.environments;
+    let Some(name) = name else { return Ok(environments.iter().collect()) };
+    if let Some(found) = environments.get_key_value(name) {
+        return Ok(vec![found]);
+    }
+    let error = CommandError::invalid(format!("there is no environment `{}`", sanitize_line(name)));
+    Err(match nearest(name, environments.keys().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("add it to windlass.toml as [environments.NAME]"),
+    })
+}
+
+/// A door outside for looking at hosts.
+pub fn context(project: &Project) -> Context {
+    // Of what surrounds this process only what the process adapter passes on itself.
+    remote::looking(project.root.clone(), project.state.clone(), BTreeMap::new())
+}
+
+async fn tell(name: &str, environment: &Environment, context: &Context) -> Told {
+    let site = Site::new(name, environment, context);
+    let looks = site.look(context).await;
+    let first = looks.first().and_then(|look| look.as_ref().ok());
+    let (lock, breaks) = match first {
+        Some(kept) => (kept.held().cloned(), kept.breaks.clone()),
+        None => (None, Vec::new()),
+    };
+    let hosts = join_all(site.hosts.iter().zip(looks).map(|(host, look)| async move {
+        match look {
+            Ok(kept) => of_host(host, kept.record, environment, context).await,
+            Err(error) => HostTold { unreachable: Some(sanitize_line(&error.to_string())), ..blank(host) },
+        }
+    }))
+    .await;
+    let mut version = hosts.first().and_then(|host| host.version.clone());
+    if hosts.iter().any(|host| host.version != version) {
+        version = None;
+    }
+    let health = match (health::address(environment), &version) {
+        (Some(address), Some(version)) => {
+            let asked = health::ask(environment, &address, version, context).await;
+            Some(Health { address, problem: asked.unwrap_or_else(|error| Some(error.to_string())) })
+        }
+        _ => None,
+    };
+    let drift = hosts.iter().any(|host| host.unreachable.is_some() || !host.drift.is_empty())
+        || health.as_ref().is_some_and(|health| health.problem.is_some())
+        || hosts.windows(2).any(|pair| matches!(pair, [left, right] if left.version != right.version));
+    Told {
+        name: name.to_owned(),
+        url: environment.url.clone(),
+        purpose: environment.purpose.clone(),
+        version,
+        drift,
+        health,
+        lock,
+        breaks,
+        hosts,
+    }
+}
+
+fn blank(host: &Host) -> HostTold {
+    HostTold {
+        host: host.name.clone(),
+        unreachable: None,
+        version: None,
+        tag: None,
+        state: None,
+        since: None,
+        run: None,
+        images: BTreeMap::new(),
+        drift: Vec::new(),
+    }
+}
+
+async fn of_host(
+    host: &Host,
+    record: Option<Record>,
+    environment: &Environment,
+    context: &Context,
+) -> HostTold {
+    let Some(record) = record else { return blank(host) };
+    let mut told = if record.project.is_empty() {
+        // Another tool deployed it, so only its health check can tell more.
+        drift::unfinished(&record).into_iter().collect()
+    } else {
+        match host.containers(context, &record.project).await {
+            Ok(found) => drift::drift(&record, &found),
+            Err(error) => vec![format!("what runs cannot be asked: {error}")],
+        }
+    };
+    if let Ok(Some(address)) = health::address_of(environment, host, context).await {
+        match health::ask(environment, &address, &record.version, context).await {
+            Ok(problem) => told.extend(problem),
+            Err(error) => told.push(error.to_string()),
+        }
+    }
+    HostTold {
+        version: Some(record.version),
+        tag: Some(record.tag),
+        state: Some(record.state),
+        since: Some(record.at),
+        run: Some(record.run),
+        images: record.images,
+        drift: told.iter().map(|line| sanitize_line(line)).collect(),
+        ..blank(host)
+    }
+}

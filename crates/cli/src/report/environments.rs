@@ -1,0 +1,93 @@
+//! The words of `windlass env` and `windlass lock`.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use windlass_actions::adapters::remote::{Lock, State};
+use windlass_actions::deploy::drift::short;
+use windlass_core::text::sanitize_line;
+
+use super::{Paint, words};
+use crate::commands::env::{HostTold, Output, Told};
+
+/// What was found, an environment after the other.
+pub fn text(output: &Output, paint: Paint, now: Timestamp) -> String {
+    let mut text = String::new();
+    for (number, told) in output.environments.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        environment(&mut text, told, paint, now);
+    }
+    text
+}
+
+fn environment(text: &mut String, told: &Told, paint: Paint, now: Timestamp) {
+    let version = match &told.version {
+        Some(version) => version.clone(),
+        None if told.hosts.iter().all(|host| host.version.is_none() && host.unreachable.is_none()) => {
+            "nothing deployed".to_owned()
+        }
+        None if told.hosts.iter().any(|host| host.unreachable.is_some()) => "not known everywhere".to_owned(),
+        None => paint.bad("different versions"),
+    };
+    let url =
+        told.url.as_deref().map(|url| format!("  {}", paint.dim(&sanitize_line(url)))).unwrap_or_default();
+    let _ = writeln!(text, "{}  {version}{url}", paint.bold(&told.name));
+    let width = told.hosts.iter().map(|host| host.host.len()).max().unwrap_or_default();
+    for host in &told.hosts {
+        self::host(text, host, width, paint, now);
+    }
+    let images = told.hosts.first().map(|host| &host.images);
+    for (service, image) in images.into_iter().flatten() {
+        let _ = writeln!(
+            text,
+            "  {}",
+            paint.dim(&format!("{} {}", sanitize_line(service), short(&sanitize_line(image))))
+        );
+    }
+    if let Some(health) = &told.health {
+        let line = match &health.problem {
+            None => format!("{} {}", paint.good("healthy"), sanitize_line(&health.address)),
+            Some(problem) => paint.bad(&sanitize_line(problem)),
+        };
+        let _ = writeln!(text, "  {line}");
+    }
+    if let Some(lock) = &told.lock {
+        let _ = writeln!(text, "  {}", paint.warn(&self::lock(lock, now)));
+    }
+}
+
+fn host(text: &mut String, host: &HostTold, width: usize, paint: Paint, now: Timestamp) {
+    let name = format!("{:<width$}", host.host);
+    if let Some(why) = &host.unreachable {
+        let _ = writeln!(text, "  {name}  {} {}", paint.bad("not known:"), why);
+        return;
+    }
+    let (Some(version), Some(state)) = (&host.version, host.state) else {
+        let _ = writeln!(text, "  {name}  {}", paint.dim("nothing deployed"));
+        return;
+    };
+    let since = host.since.map(|at| words::moment(at, now)).unwrap_or_default();
+    let run = host.run.as_deref().unwrap_or_default();
+    let mark = match (state, host.drift.is_empty()) {
+        (State::Live, true) => paint.good("as deployed"),
+        _ => paint.bad("differs"),
+    };
+    let _ = writeln!(text, "  {name}  {version}  {mark}  {}", paint.dim(&format!("{since} by {run}")));
+    for line in &host.drift {
+        let _ = writeln!(text, "  {:width$}  {}", "", paint.bad(line));
+    }
+}
+
+/// Who holds a lock, in a line.
+pub fn lock(lock: &Lock, now: Timestamp) -> String {
+    format!(
+        "locked by {} ({}), fence {}, since {}, until {} unless renewed",
+        lock.run,
+        lock.person,
+        lock.fence,
+        words::moment(lock.since, now),
+        words::moment(lock.until, now)
+    )
+}
