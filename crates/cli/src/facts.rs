@@ -258,9 +258,8 @@ fn release_fact(
 ) -> Result<ReleaseFact> {
     let Next { decision, weighed } = next;
     let mut commits = weighed.release_commits(repository)?;
+    let notes = notes::planned(project, repository, &weighed, &decision, changelog, &commits)?;
     commits.truncate(MOST_LISTED);
-    let previous_tag = decision.previous_tag.as_deref();
-    let notes = notes::planned(project, &decision.version, previous_tag, changelog, &commits)?;
     Ok(ReleaseFact {
         version: decision.version.to_string(),
         tag: decision.tag,

@@ -56,6 +56,30 @@ pub fn read(path: &Path, shown: &str, most: u64) -> Result<String> {
         .ok_or_else(|| CommandError::invalid(format!("there is no file {}", sanitize_line(shown))))
 }
 
+/// Writes what a command was told to write to a file, and makes the folder it stands in.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_output(place: &Path, shown: &Path, text: &str) -> Result<()> {
+    create_output(place, shown)?;
+    std::fs::write(place, text).map_err(|error| not_written(shown, &error))
+}
+
+/// Makes the folder that a command's output stands in.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_output(place: &Path, shown: &Path) -> Result<()> {
+    let folder = place.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.map_err(|error| not_written(shown, &error))
+}
+
+/// Why an output cannot be written.
+pub fn not_written(shown: &Path, error: &std::io::Error) -> CommandError {
+    let shown = sanitize_line(&shown.to_string_lossy());
+    CommandError::failed(format!("{shown} cannot be written: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,49 +1,78 @@
 //! Release notes: gathered from the changelog and the commits, rendered for those who read them.
 
+use jiff::civil::Date;
+use windlass_core::changelog::Changelog;
 use windlass_core::changelog::notes::{Notes, NotesInput, variants};
-use windlass_core::changelog::{Changelog, Site};
 use windlass_core::commit::Commit;
 use windlass_core::diagnostic::nearest;
 use windlass_core::text::sanitize_line;
-use windlass_core::version::Version;
+use windlass_core::version::next::Decision;
+use windlass_core::version::{Version, core};
 
 use crate::error::{CommandError, Result};
+use crate::facts::{Repository, today};
 use crate::project::Project;
-use crate::releases;
+use crate::releases::{self, Releases};
+use crate::versions::Weighed;
 
-/// The notes that a plan carries: the changelog's own words where it has some, made from the commits otherwise; by
-/// the configured template, when there is one.
+/// The notes that a plan carries, as [`render`] makes those of a release that is there.
 ///
 /// # Errors
 /// When the changelog or the template cannot be read.
 pub fn planned(
     project: &Project,
-    version: &Version,
-    previous_tag: Option<&str>,
+    repository: &Repository,
+    weighed: &Weighed,
+    decision: &Decision,
     changelog: Option<&str>,
     commits: &[Commit],
 ) -> Result<String> {
+    let version = &decision.version;
     let read = changelog.map(Changelog::parse).transpose().map_err(refused)?;
-    let section = read.as_ref().and_then(|read| section(read, Some(version)));
-    let site = project.config.notes.url.as_deref().and_then(Site::new);
+    // Nobody writes it: its section will be made from the same commits.
+    let read = read.filter(|_| !project.config.changelog.generated);
+    let releases = Releases::at(project, repository.clone(), &weighed.unit, weighed.target)?;
+    let before = releases.before(version);
+    let previous_tag = before.map(|before| before.tag.as_str());
+    let since_stable;
+    let commits = match previous_tag == decision.previous_tag.as_deref() {
+        true => commits,
+        false => {
+            since_stable = releases.commits(before, None)?;
+            &since_stable
+        }
+    };
+    let site = releases::site(project)?;
+    let name = releases::name(project, &weighed.unit)?;
     let input = NotesInput {
         version: Some(version),
+        tag: Some(&decision.tag),
         previous_tag,
+        date: Some(today(project)),
+        project: name.as_deref(),
         site: site.as_ref(),
-        section,
+        section: read.as_ref().and_then(|read| section(read, Some(version))),
         commits,
         ..NotesInput::default()
     };
     render(project, &Notes::collect(&input).map_err(refused)?, None)
 }
 
-/// The changelog's text for a version, else what is not released yet, where either says anything.
+/// The changelog's text for a version, for a candidate else that of its release, else what is not released yet;
+/// where one says anything.
 pub fn section<'a>(read: &Changelog<'a>, version: Option<&Version>) -> Option<&'a str> {
-    let found = version.and_then(|version| read.release(version)).or_else(|| read.unreleased());
+    let released = |version: &Version| read.release(version).or_else(|| read.release(&core(version)));
+    let found = version.and_then(released).or_else(|| read.unreleased());
     found.filter(|section| section.has_content).map(|section| read.body(section))
 }
 
-/// The notes for an audience: one of the configuration, else a built-in one; the configured default when not given.
+/// The day that the changelog gives a release.
+pub fn dated(read: &Changelog<'_>, version: &Version) -> Option<Date> {
+    read.releases().find(|(_, release)| release.version == *version)?.1.date
+}
+
+/// The notes for an audience: one of the configuration, else a built-in one. When none is given, by the configured
+/// template; without one the changelog's own words are the notes, where it has some.
 ///
 /// # Errors
 /// When there is no such audience, and when its template cannot be rendered.
@@ -56,6 +85,9 @@ pub fn render(project: &Project, notes: &Notes, audience: Option<&str>) -> Resul
     };
     if let Some(path) = path {
         return notes.render(&releases::template(project, path)?).map_err(|error| invalid(&error));
+    }
+    if let Some(words) = notes.in_words().filter(|_| audience.is_none()) {
+        return Ok(words);
     }
     let name = audience.unwrap_or("default");
     notes.render_variant(name).map_err(|error| invalid(&error))?.ok_or_else(|| {

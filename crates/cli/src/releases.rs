@@ -6,6 +6,7 @@ use std::str::FromStr as _;
 use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, Template};
 use windlass_core::commit::Commit;
 use windlass_core::config::Unit;
+use windlass_core::version::holder::{json_package_name, python_project};
 use windlass_core::version::{Version, next, order};
 use windlass_history::{HistoryError, Id, PathFilter, Range};
 
@@ -54,6 +55,14 @@ impl Releases {
         let repository = Repository::read_history(project)?;
         let head = Id::from_str(repository.require_history()?)
             .map_err(|_| CommandError::failed("HEAD names no commit"))?;
+        Self::at(project, repository, unit, head)
+    }
+
+    /// As [`Self::open`], of a repository that was read already, and with `head` standing for HEAD.
+    ///
+    /// # Errors
+    /// When what was withdrawn cannot be read.
+    pub fn at(project: &Project, repository: Repository, unit: &Unit, head: Id) -> Result<Self> {
         let policy = versions::policy(project, unit)?;
         let withdrawn = withdrawn::read(project, &repository, &policy)?;
         let mut tagged: Vec<Tagged> = repository
@@ -76,6 +85,31 @@ impl Releases {
     /// The stable release that the notes of `version` count from.
     pub fn before(&self, version: &Version) -> Option<&Tagged> {
         self.tagged.iter().rev().find(|tagged| tagged.version < *version && tagged.version.pre.is_empty())
+    }
+
+    /// Whether a higher version than this has been released.
+    pub fn has_higher(&self, version: &Version) -> bool {
+        self.tagged.last().is_some_and(|last| last.version > *version)
+    }
+
+    /// Whether `commit` did nothing but make the release: it is tagged, and says so. Notes made before it was there
+    /// do not know of it, so those made later leave it out too.
+    pub fn made(tagged: &Tagged, commit: &Commit) -> bool {
+        let subject = commit.subject().to_lowercase();
+        let version = tagged.version.to_string();
+        let plain = subject.strip_prefix('v').unwrap_or(&subject);
+        let telling = ["chore", "build", "release"].iter().any(|word| subject.starts_with(word))
+            && (subject.contains("release") || subject.contains(&version));
+        commit.id == tagged.commit.to_string() && (telling || plain.starts_with(&version))
+    }
+
+    /// The day of a release: that of its commit.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn day(&self, tagged: &Tagged) -> Result<Option<jiff::civil::Date>> {
+        let commit = self.repository.history.commit(tagged.commit).map_err(unreadable)?;
+        Ok(Some(commit.committed_at).filter(|moment| *moment > 0).and_then(day))
     }
 
     /// What has been released, as the next version is decided from it.
@@ -154,6 +188,33 @@ pub fn site(project: &Project) -> Result<Option<Site>> {
     let key = format!("remote.{}.url", project.config.git.remote);
     let address = project.block_on(project.git().config(&key))?.map_err(crate::facts::failed)?;
     Ok(address.as_deref().and_then(Site::new))
+}
+
+/// What is released: a package by its name, a project by the configured one, else by what its manifest says.
+///
+/// # Errors
+/// When a manifest is there and cannot be read.
+pub fn name(project: &Project, unit: &Unit) -> Result<Option<String>> {
+    if let Some(name) = unit.package.as_ref().or(project.config.project.name.as_ref()) {
+        return Ok(Some(name.clone()));
+    }
+    let table = |text: &str, key: &str| {
+        let document = text.parse::<toml::Table>().ok()?;
+        Some(document.get(key)?.get("name")?.as_str()?.to_owned())
+    };
+    let of = |path: &str, text: &str| match path {
+        "Cargo.toml" => table(text, "package"),
+        "pyproject.toml" => python_project(text).ok().and_then(|project| project.name),
+        _ => json_package_name(text).ok().flatten(),
+    };
+    for path in ["Cargo.toml", "pyproject.toml", "package.json"] {
+        let text = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
+        // What is wrong with the file is said when its version is read.
+        if let Some(name) = text.and_then(|text| of(path, &text)) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// The template at this path.

@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::Value;
 use windlass_actions::adapters::files as workspace;
 use windlass_core::changelog::{
-    Changelog, ChangelogError, GenerateOptions, LintOptions, PromoteOptions, append_unreleased,
-    fill_unreleased, generate, lint, promote,
+    Changelog, ChangelogError, GenerateOptions, GeneratedRelease, LintOptions, PromoteOptions,
+    append_unreleased, fill_unreleased, generate, grouped, insert_section, lint, promote, section,
 };
 use windlass_core::config::Unit;
 use windlass_core::diagnostic::Severity;
-use windlass_core::version::parse_version;
+use windlass_core::version::{Version, parse_version};
 
 use crate::error::{CommandError, Located, Result};
 use crate::exit::Exit;
@@ -84,9 +84,13 @@ struct Output<'a> {
     path: &'a str,
     changed: bool,
     text: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    diagnostics: Vec<Value>,
+    /// What `lint` found; nothing of the other commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<Vec<Value>>,
 }
+
+/// More findings of one kind than this are shown as one.
+const MOST_OF_A_KIND: usize = 5;
 
 /// Does what was asked.
 ///
@@ -98,8 +102,14 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         .config
         .unit(arguments.package.as_deref())
         .map_err(|error| CommandError::invalid(error.to_string()))?;
-    if let Some(Verb::Generate { unreleased, output }) = &arguments.command {
-        return whole(session, &project, &unit, *unreleased, output.as_ref());
+    let generated = project.config.changelog.generated;
+    match &arguments.command {
+        Some(Verb::Generate { unreleased, output }) => {
+            return whole(session, &project, &unit, *unreleased, output.as_ref());
+        }
+        // Nobody writes what is not released yet: it is what the commits say.
+        None | Some(Verb::Show) if generated => return whole(session, &project, &unit, true, None),
+        _ => {}
     }
     let path = unit.changelog.clone();
     let source = files::read_if_there(&project.root.join(&path), &path, files::LARGEST_FILE)?;
@@ -108,8 +118,21 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
             .hint("make one with `windlass init`, or name it under [changelog] path in windlass.toml")
     })?;
     match arguments.command.as_ref().unwrap_or(&Verb::Show) {
+        Verb::Fill { dry_run, .. } if generated => {
+            session.report.progress(&report::text::changelog_is_generated(&path));
+            if session.report.is_json() || *dry_run {
+                show(session, &path, &source, false);
+            }
+        }
         Verb::Fill { append, dry_run } => {
             let commits = unreleased_commits(&project, &unit)?;
+            if commits.is_empty() {
+                session.report.progress(&report::text::nothing_to_fill(&path));
+                if session.report.is_json() || *dry_run {
+                    show(session, &path, &source, false);
+                }
+                return Ok(Exit::Done);
+            }
             let options = releases::entry_options(&project);
             let filled = match append {
                 true => append_unreleased(&source, &commits, &options),
@@ -123,19 +146,33 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
                 site: project.config.notes.url.as_deref().and_then(windlass_core::changelog::Site::new),
                 allow_empty: *allow_empty,
             };
-            let version = match version {
-                Some(text) => {
-                    parse_version(text).map_err(|error| CommandError::invalid(error.to_string()))?
-                }
-                None => {
-                    let repository = Repository::read_history(&project)?;
-                    let stated = versions::stated(&project, &unit)?;
-                    let package = unit.package.clone();
-                    let request = VersionRequest { package, ..VersionRequest::default() };
-                    facts::next(&project, &repository, stated.as_ref(), &request)?.decision.version
-                }
+            let asked = version.as_deref().map(parse_version).transpose();
+            let asked = asked.map_err(|error| CommandError::invalid(error.to_string()))?;
+            let release = match asked {
+                Some(version) if generated => since_last(&project, &unit, version)?,
+                Some(version) => GeneratedRelease { version: Some(version), ..GeneratedRelease::default() },
+                None => next(&project, &unit)?,
             };
-            let promoted = promote(&source, &version, facts::today(&project), &options).map_err(refused)?;
+            let promoted = match (generated, &release.version) {
+                (true, Some(version)) => {
+                    let section = section(&release, &generate_options(&project, false)?)
+                        .map_err(|error| CommandError::invalid(error.to_string()))?;
+                    insert_section(&source, version, &section).map(|(promoted, _)| promoted)
+                }
+                (false, Some(version)) => promote(&source, version, facts::today(&project), &options),
+                (_, None) => return Err(CommandError::failed("there is no version to promote to")),
+            };
+            let promoted = promoted.map_err(|error| {
+                let empty = matches!(error, ChangelogError::EmptyUnreleased { .. });
+                let error = refused(error);
+                if !empty {
+                    return error;
+                }
+                error.hint(
+                    "have the commits make them with `windlass changelog fill`, or release without any with \
+                     `--allow-empty`",
+                )
+            })?;
             write(session, &project, &path, &source, &promoted, *dry_run)?;
         }
         Verb::Lint { strict } => return check(session, &project, &unit, source, *strict),
@@ -154,6 +191,46 @@ fn unreleased_commits(project: &Project, unit: &Unit) -> Result<Vec<windlass_cor
     releases.commits(releases.released(project)?.stable, None)
 }
 
+/// The next release.
+fn next(project: &Project, unit: &Unit) -> Result<GeneratedRelease> {
+    let repository = Repository::read_history(project)?;
+    let stated = versions::stated(project, unit)?;
+    let request = VersionRequest { package: unit.package.clone(), ..VersionRequest::default() };
+    let next = facts::next(project, &repository, stated.as_ref(), &request)?;
+    Ok(GeneratedRelease {
+        tag: Some(next.decision.tag.clone()),
+        previous_tag: next.decision.previous_tag.clone(),
+        date: Some(facts::today(project)),
+        commits: next.weighed.release_commits(&repository)?,
+        version: Some(next.decision.version),
+    })
+}
+
+/// The release of this version, with everything since the one before.
+fn since_last(project: &Project, unit: &Unit, version: Version) -> Result<GeneratedRelease> {
+    let releases = Releases::open(project, unit)?;
+    let released = releases.released(project)?;
+    let last = if version.pre.is_empty() { released.stable } else { released.last };
+    Ok(GeneratedRelease {
+        tag: Some(unit.tag.render(&version)),
+        previous_tag: last.map(|last| last.tag.clone()),
+        date: Some(facts::today(project)),
+        commits: releases.commits(last, None)?,
+        version: Some(version),
+    })
+}
+
+/// How the configuration has sections made from commits.
+fn generate_options(project: &Project, any_site: bool) -> Result<GenerateOptions> {
+    let mut entries = releases::entry_options(project);
+    if any_site {
+        entries.site = releases::site(project)?;
+    }
+    let template = project.config.changelog.template.as_deref();
+    let template = template.map(|path| releases::template(project, path)).transpose()?;
+    Ok(GenerateOptions { entries, template })
+}
+
 fn whole(
     session: &mut Session,
     project: &Project,
@@ -162,21 +239,23 @@ fn whole(
     output: Option<&PathBuf>,
 ) -> Result<Exit> {
     let releases = Releases::open(project, unit)?;
-    let mut entries = releases::entry_options(project);
-    entries.site = releases::site(project)?;
-    let template = project.config.changelog.template.as_deref();
-    let template = template.map(|path| releases::template(project, path)).transpose()?;
-    let options = GenerateOptions { entries, template };
+    let options = generate_options(project, true)?;
     let told = |error: &dyn std::fmt::Display| CommandError::failed(error.to_string());
     if unreleased {
         let last = releases.released(project)?.last;
-        let release = windlass_core::changelog::GeneratedRelease {
+        let release = GeneratedRelease {
             previous_tag: last.map(|last| last.tag.clone()),
             commits: releases.commits(last, None)?,
             ..Default::default()
         };
-        let text = windlass_core::changelog::section(&release, &options)
-            .map_err(|error| CommandError::invalid(error.to_string()))?;
+        if release.commits.is_empty() && output.is_none() {
+            session.report.progress(&report::text::nothing_unreleased(&unit.changelog));
+            if session.report.is_json() {
+                show(session, &unit.changelog, "", false);
+            }
+            return Ok(Exit::Done);
+        }
+        let text = section(&release, &options).map_err(|error| CommandError::invalid(error.to_string()))?;
         return finish(session, &unit.changelog, output, &text);
     }
     if session.report.is_json() {
@@ -188,9 +267,9 @@ fn whole(
         // Written as it comes: a long history is never whole in memory.
         Some(path) => {
             let place = session.directory.join(path);
-            let shown = path.display();
-            let cannot =
-                |error: std::io::Error| CommandError::failed(format!("{shown} cannot be written: {error}"));
+            let shown = path.as_path();
+            let cannot = |error: std::io::Error| files::not_written(shown, &error);
+            files::create_output(&place, shown)?;
             let file = std::fs::File::create(&place).map_err(cannot)?;
             let mut sink = FileSink { file: std::io::BufWriter::new(file), error: None };
             let done = generate(releases.all()?, &options, &mut sink);
@@ -215,9 +294,7 @@ fn whole(
 
 fn finish(session: &mut Session, path: &str, output: Option<&PathBuf>, text: &str) -> Result<Exit> {
     if let Some(output) = output {
-        std::fs::write(session.directory.join(output), text).map_err(|error| {
-            CommandError::failed(format!("{} cannot be written: {error}", output.display()))
-        })?;
+        files::write_output(&session.directory.join(output), output, text)?;
         session.report.progress(&report::text::changelog_generated(output));
     }
     if session.report.is_json() || output.is_none() {
@@ -281,7 +358,7 @@ fn write(
 
 fn show(session: &mut Session, path: &str, text: &str, changed: bool) {
     if session.report.is_json() {
-        session.report.object("changelog", &Output { path, changed, text, diagnostics: Vec::new() });
+        session.report.object("changelog", &Output { path, changed, text, diagnostics: None });
     } else {
         let text = windlass_core::text::sanitize(text.trim_end());
         session.report.line(&text);
@@ -304,17 +381,24 @@ fn check(
     let findings = lint(&source, &options);
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let count = findings.len();
+    let json = session.report.is_json();
+    // Programs get every one of them; people lose sight of the others behind a hundred of a kind.
+    let findings = if json { findings } else { grouped(&source, findings, MOST_OF_A_KIND) };
     let located = findings.into_iter().map(|diagnostic| Located { path: path.clone(), diagnostic }).collect();
     let sources = [(path.clone(), source.into())].into();
-    if errors > 0 || (strict && count > 0) {
+    let failed = errors > 0 || (strict && count > 0);
+    if failed && !json {
         let message = report::text::check_failed(errors, count - errors);
         return Err(CommandError::invalid(message).with_diagnostics(located, sources));
     }
     let warnings = Warnings { located, sources };
-    let diagnostics = report::diagnostics_object(&warnings.located, &warnings.sources);
     session.report.warnings(&warnings);
-    if session.report.is_json() {
+    if json {
+        let diagnostics = Some(report::diagnostics_object(&warnings.located, &warnings.sources));
         session.report.object("changelog", &Output { path, changed: false, text: "", diagnostics });
+        if failed {
+            return Ok(Exit::Invalid);
+        }
     } else if count == 0 {
         session.report.progress(&report::text::changelog_clean(path));
     } else {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use windlass_core::changelog::Changelog;
 use windlass_core::changelog::notes::{Notes, NotesInput};
+use windlass_core::config::Unit;
 use windlass_core::diagnostic::Diagnostic;
 use windlass_core::version::{Version, parse_version};
 
@@ -53,8 +54,7 @@ pub struct Arguments {
 struct Output<'a> {
     version: Option<String>,
     notes: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a Notes>,
+    content: &'a Notes,
 }
 
 /// Prints or writes the notes.
@@ -70,57 +70,60 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let path = &unit.changelog;
     let source = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
     let read = source.as_deref().map(Changelog::parse).transpose().map_err(notes::refused)?;
-    let from_commits = arguments.from.as_deref() == Some("commits");
+    let from = arguments.from.as_deref();
     let version = match (&arguments.version, arguments.unreleased) {
         (Some(text), _) => {
             Some(parse_version(text).map_err(|error| CommandError::invalid(error.to_string()))?)
         }
         (None, true) => None,
-        (None, false) => Some(latest(&project, &unit, read.as_ref(), from_commits)?),
+        (None, false) => Some(latest(&project, &unit, read.as_ref(), from == Some("commits"))?),
     };
     if let (Some(read), Some(version)) = (&read, &version) {
         read.require_one(Some(version)).map_err(notes::refused)?;
     }
+    let releases = Releases::open(&project, &unit);
+    // What nobody writes is told from the commits, as it was when it was released.
+    let known = |version: &Version| releases.as_ref().is_ok_and(|releases| releases.of(version).is_some());
+    let made = project.config.changelog.generated && version.as_ref().is_none_or(known);
+    let from_commits = from == Some("commits") || (made && from.is_none());
     let section = read.as_ref().filter(|_| !from_commits).and_then(|read| match &version {
         Some(version) if read.release(version).is_none() && version.pre.is_empty() => None,
         version => notes::section(read, version.as_ref()),
     });
-    let rendered = from_commits
-        || section.is_none()
-        || arguments.audience.is_some()
-        || arguments.template.is_some()
-        || arguments.check
-        || project.config.notes.template.is_some();
-    let collected = match rendered {
-        true => Some(collect(&project, &unit, version.as_ref(), section, read.as_ref(), arguments)?),
-        // Without a template the changelog's own words are the notes.
-        false => None,
-    };
-    let text = match (&collected, &arguments.template) {
-        (None, _) => windlass_core::text::sanitize(section.unwrap_or_default()).trim().to_owned(),
-        (Some(notes), Some(path)) => {
-            let template = releases::template(&project, path)?;
-            notes.render(&template).map_err(|error| CommandError::invalid(error.to_string()))?
+    let subject = Subject { version: version.as_ref(), section, read: read.as_ref(), from_commits };
+    let plain = arguments.audience.is_none()
+        && arguments.template.is_none()
+        && project.config.notes.template.is_none();
+    let collected = match releases {
+        Ok(releases) => collect(session, &project, &unit, &releases, &subject, arguments)?,
+        // The words are there all the same, such as in the shallow clone of a pipeline.
+        Err(error) if section.is_some() && plain && !arguments.check => {
+            session.report.progress(&report::text::notes_without_commits(&error.message));
+            let input = NotesInput { version: version.as_ref(), section, ..NotesInput::default() };
+            Notes::collect(&input).map_err(notes::refused)?
         }
-        (Some(notes), None) => notes::render(&project, notes, arguments.audience.as_deref())?,
+        Err(error) => return Err(error),
+    };
+    let text = match &arguments.template {
+        Some(path) => {
+            let template = releases::template(&project, path)?;
+            collected.render(&template).map_err(|error| CommandError::invalid(error.to_string()))?
+        }
+        None => notes::render(&project, &collected, arguments.audience.as_deref())?,
     };
     let text = text.trim_end();
-    if arguments.check
-        && let Some(notes) = &collected
-    {
-        warn(session, path, notes);
+    if arguments.check {
+        warn(session, path, &collected);
     }
     let shown = version.as_ref().map_or_else(|| "the next release".to_owned(), Version::to_string);
     if let Some(output) = &arguments.output {
         let place = session.directory.join(output);
-        std::fs::write(&place, format!("{text}\n")).map_err(|error| {
-            CommandError::failed(format!("{} cannot be written: {error}", output.display()))
-        })?;
+        files::write_output(&place, output, &format!("{text}\n"))?;
         session.report.progress(&report::text::notes_written(&shown, output));
     }
     if session.report.is_json() {
         let version = version.as_ref().map(Version::to_string);
-        session.report.object("notes", &Output { version, notes: text, content: collected.as_ref() });
+        session.report.object("notes", &Output { version, notes: text, content: &collected });
     } else if arguments.output.is_none() {
         session.report.line(text);
     }
@@ -129,7 +132,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
 
 fn latest(
     project: &Project,
-    unit: &windlass_core::config::Unit,
+    unit: &Unit,
     read: Option<&Changelog<'_>>,
     from_commits: bool,
 ) -> Result<Version> {
@@ -148,58 +151,96 @@ fn latest(
     .hint("see what the next release will hold with `windlass notes --unreleased`"))
 }
 
+/// Whose notes are told, and what the changelog says of it.
+struct Subject<'a> {
+    version: Option<&'a Version>,
+    section: Option<&'a str>,
+    read: Option<&'a Changelog<'a>>,
+    from_commits: bool,
+}
+
 fn collect(
+    session: &mut Session,
     project: &Project,
-    unit: &windlass_core::config::Unit,
-    version: Option<&Version>,
-    section: Option<&str>,
-    read: Option<&Changelog<'_>>,
+    unit: &Unit,
+    releases: &Releases,
+    subject: &Subject<'_>,
     arguments: &Arguments,
 ) -> Result<Notes> {
-    let releases = Releases::open(project, unit)?;
+    let Subject { version, section, read, .. } = *subject;
     let tagged = version.and_then(|version| releases.of(version));
-    let before = match version {
+    if let Some(version) = version.filter(|version| {
+        tagged.is_none() && section.is_none() && (version.pre.is_empty() || arguments.version.is_some())
+    }) {
+        return Err(unknown(unit, version, subject));
+    }
+    let mut before = match version {
         Some(version) => releases.before(version),
         None => releases.released(project)?.last,
     };
-    let unknown = version.is_some() && tagged.is_none();
-    if let Some(version) = version.filter(|version| {
-        unknown && section.is_none() && (version.pre.is_empty() || arguments.version.is_some())
-    }) {
-        let path = &unit.changelog;
-        let known: Vec<String> = read
-            .into_iter()
-            .flat_map(Changelog::releases)
-            .map(|(_, release)| release.version.to_string())
-            .take(12)
-            .collect();
-        let tag = unit.tag.render(version);
-        let error =
-            CommandError::invalid(format!("{path} has no section for {version}, and there is no tag {tag}"));
-        return Err(if known.is_empty() {
-            error
-        } else {
-            error.hint(format!("it has: {}", known.join(", ")))
-        });
-    }
-    let commits = match (version, tagged) {
+    let higher = |version: &Version| {
+        let written = read.and_then(Changelog::latest).map(|(_, release)| &release.version);
+        releases.has_higher(version) || written.is_some_and(|latest| latest > version)
+    };
+    let mut commits = match (version, tagged) {
         // Written down already, but not tagged: which commits are its own cannot be told before it is.
-        (Some(version), None) if version.pre.is_empty() && before.is_none() => Vec::new(),
+        (Some(version), None) if version.pre.is_empty() && (before.is_none() || higher(version)) => {
+            Vec::new()
+        }
         _ => releases.commits(before, tagged)?,
     };
+    if version.is_none()
+        && commits.is_empty()
+        && let Some(tried) = before.filter(|before| !before.version.pre.is_empty())
+    {
+        session.report.progress(&report::text::nothing_since(&tried.tag));
+        before = releases.released(project)?.stable;
+        commits = releases.commits(before, None)?;
+    }
+    if let Some(tagged) = tagged {
+        commits.retain(|commit| !Releases::made(tagged, commit));
+    }
+    let date = match (version.zip(read).and_then(|(version, read)| notes::dated(read, version)), tagged) {
+        (None, Some(tagged)) => releases.day(tagged)?,
+        (date, _) => date,
+    };
     let site = releases::site(project)?;
-    let name = project.config.project.name.as_deref();
+    let name = releases::name(project, unit)?;
     let input = NotesInput {
         version,
         tag: tagged.map(|tagged| tagged.tag.as_str()),
         previous_tag: before.map(|before| before.tag.as_str()),
-        project: arguments.package.as_deref().or(name),
+        date,
+        project: name.as_deref(),
         site: site.as_ref(),
         section,
         commits: &commits,
         ..NotesInput::default()
     };
     Notes::collect(&input).map_err(notes::refused)
+}
+
+/// Neither the changelog nor a tag knows the version.
+fn unknown(unit: &Unit, version: &Version, subject: &Subject<'_>) -> CommandError {
+    let path = &unit.changelog;
+    let tag = unit.tag.render(version);
+    if subject.from_commits {
+        let message = format!("there is no tag {tag}, so nothing tells which commits {version} holds");
+        return CommandError::invalid(message).hint(
+            "leave `--from commits` out for the changelog's words, or see what comes next with \
+             `windlass notes --unreleased --from commits`",
+        );
+    }
+    let known: Vec<String> = subject
+        .read
+        .into_iter()
+        .flat_map(Changelog::releases)
+        .map(|(_, release)| release.version.to_string())
+        .take(12)
+        .collect();
+    let error =
+        CommandError::invalid(format!("{path} has no section for {version}, and there is no tag {tag}"));
+    if known.is_empty() { error } else { error.hint(format!("it has: {}", known.join(", "))) }
 }
 
 fn warn(session: &mut Session, path: &str, notes: &Notes) {

@@ -105,6 +105,25 @@ pub fn changelog_written(path: &str, changed: bool) -> String {
     if changed { format!("wrote {path}") } else { format!("{path} is as it should be already") }
 }
 
+/// A changelog that is generated is not filled.
+pub fn changelog_is_generated(path: &str) -> String {
+    format!(
+        "{} is generated, so there is nothing to fill: `windlass changelog` shows what comes next, and \
+         `windlass changelog promote` writes it",
+        sanitize_line(path)
+    )
+}
+
+/// There are no commits to fill a changelog from.
+pub fn nothing_to_fill(path: &str) -> String {
+    format!("nothing came since the last release, so there is nothing to fill {} with", sanitize_line(path))
+}
+
+/// There are no commits to tell of.
+pub fn nothing_unreleased(path: &str) -> String {
+    format!("nothing came since the last release that {} would tell", sanitize_line(path))
+}
+
 /// A changelog was generated into a file.
 pub fn changelog_generated(path: &Path) -> String {
     format!("wrote {}", sanitize_line(&path.to_string_lossy()))
@@ -123,6 +142,16 @@ pub fn findings(count: usize) -> String {
 /// Notes were written to a file.
 pub fn notes_written(version: &str, path: &Path) -> String {
     format!("wrote the notes of {version} to {}", sanitize_line(&path.to_string_lossy()))
+}
+
+/// The commits cannot be asked what the changelog leaves out.
+pub fn notes_without_commits(why: &str) -> String {
+    format!("these are the changelog's words alone, without what the commits know: {}", sanitize_line(why))
+}
+
+/// HEAD is a pre-release, and nothing came after it.
+pub fn nothing_since(tag: &str) -> String {
+    format!("nothing came since {}: this is what the next stable release would hold", sanitize_line(tag))
 }
 
 /// A plan was written to a file.

@@ -103,6 +103,15 @@ fn every_finding_of_a_changelog_has_its_place() {
     let json = windlass(&repo, &["changelog", "lint", "--json"]).json();
     let codes: Vec<&str> =
         json["diagnostics"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    repo.file("CHANGELOG.md", clean);
+    let none = windlass(&repo, &["changelog", "lint", "--json"]).json();
+    assert_eq!((&none["schema"], &none["diagnostics"]), (&json["schema"], &serde_json::json!([])));
+    let unused: String = (0..20).map(|at| format!("[{at}.x]: https://e.org\n")).collect();
+    repo.file("CHANGELOG.md", format!("{}\n{unused}", clean.replace("- A", "- A\n\n<<<<<<< HEAD")));
+    let many = windlass(&repo, &["changelog", "lint"]);
+    for part in ["error[conflict]", "15 more of this kind, on lines 16, 17,", "1 error, 20 warnings"] {
+        assert!(many.err.contains(part), "{part}: {}", many.err);
+    }
     assert_eq!(codes, ["group-order", "order", "impossible-date", "duplicate-heading", "future-date"]);
 }
 
@@ -122,7 +131,16 @@ fn notes_are_told_to_their_readers() {
         "{{ version }} {% for one in breaking %}{{ one.text }}: {{ one.guide or 'ask us' }}{% endfor %}\n",
     );
     for (args, has, has_not) in [
-        (&["notes"][..], "In our words", "Breaking"),
+        (
+            &["notes"][..],
+            "### Breaking Changes\n\n- **lib:** Another lib\n\n  the old one is gone\n\n### Added\n\n- In our words",
+            "None",
+        ),
+        (&["notes", "--check"], "- **lib:** Another lib\n\n  the old one is gone\n\n### Added", "None"),
+        (&["notes", "--audience", "internal"], "2 commits since v1.0.0, by 1 person.", "Windows"),
+        (&["notes", "--audience", "internal"], "- **api:** A leak ([#7]", "Windows"),
+        (&["notes", "9.0.0", "--from", "commits"], "there is no tag v9.0.0", "section"),
+        (&["notes", "-o", "out/notes.md"], "wrote the notes of 2.0.0 to out/notes.md", "x"),
         (
             &["notes", "v2.0.0", "--audience", "default"],
             "## Breaking Changes\n\n- **lib:** Another lib\n\n  the old one is gone",
@@ -168,4 +186,80 @@ fn notes_are_told_to_their_readers() {
     assert!(!last.out.contains("Draft") && last.out.contains("- Late"), "{}", last.out);
     let json = windlass(&repo, &["notes", "3.0.0", "--json"]).json();
     assert_eq!(json["content"]["breaking"][0]["guide"], "find the key");
+}
+
+/// Releases with what the changelog says, and asks for the notes of it again.
+#[test]
+fn a_runs_notes_are_those_that_the_command_prints() {
+    for (configuration, unreleased, expect) in [
+        (
+            "",
+            "### Removed\n\n- Old door\n\n",
+            "### Breaking Changes\n\n- New door\n\n  the old is gone\n\n  **Migration:** turn it\n\n### Removed\n\n- Old door\n",
+        ),
+        (
+            "[changelog]\ngenerated = true\n",
+            "",
+            "Version 2.0.0: 1 new feature since v1.0.0.\n\n## Breaking Changes\n\n- New door",
+        ),
+    ] {
+        let repo = RepoBuilder::new();
+        let text = |unreleased: &str| {
+            format!("# Changelog\n\n## [Unreleased]\n\n{unreleased}## [1.0.0] - 2026-01-01\n\n- First\n")
+        };
+        let steps = "### Notes\n\n```yaml\nuses: notes.write\nwith: { output: NOTES.md }\n```\n\n\
+                     ### Changelog\n\n```yaml\nuses: changelog.promote\n```\n\n\
+                     ### Commit\n\n```yaml\nuses: git.commit\nwith: { message: \"chore: release\", paths: [CHANGELOG.md, NOTES.md] }\n```\n\n\
+                     ### Tag\n\n```yaml\nuses: git.tag\n```\n";
+        repo.file(
+            "runbooks/release.md",
+            format!("---\nname: release\n---\n# Release\n\n## Steps\n\n{steps}"),
+        );
+        repo.file("windlass.toml", configuration).file("package.json", "{\"name\": \"doors\"}");
+        repo.file("CHANGELOG.md", text("")).commit("feat: first");
+        repo.tag("v1.0.0");
+        repo.file("CHANGELOG.md", text(unreleased));
+        repo.commit("feat!: new door\n\nBREAKING CHANGE: the old is gone\n\nMigration: turn it");
+        let ran = windlass(&repo, &["run", "release", "--yes", "--despite-preflight"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let notes = windlass(&repo, &["notes", "2.0.0"]);
+        assert_eq!(repo.read("NOTES.md"), notes.out, "{}", notes.err);
+        assert!(notes.out.starts_with(expect), "{}", notes.out);
+        assert_eq!(windlass(&repo, &["notes", "2.0.0", "--check"]).out, notes.out);
+        let json = windlass(&repo, &["notes", "2.0.0", "--json"]).json();
+        assert_eq!(json["content"]["project"], "doors");
+        assert!(json["content"]["date"].is_string(), "{json}");
+        // Nothing came since.
+        let fill = windlass(&repo, &["changelog", "fill"]);
+        assert!(fill.code == 0 && fill.err.contains("nothing to fill"), "{}", fill.err);
+        let promote = windlass(&repo, &["changelog", "promote", "2.0.1"]);
+        assert!(promote.code == 0 || promote.err.contains("`windlass changelog fill`"), "{}", promote.err);
+    }
+}
+
+#[test]
+fn a_generated_changelog_is_shown_and_promoted_from_commits() {
+    let repo = history();
+    let guide = include_str!("../../../../docs/guide/changelog.md");
+    let template = guide.split("```jinja\n").nth(1).unwrap().split("```").next().unwrap();
+    repo.file("windlass.toml", "[changelog]\ngenerated = true\ntemplate = \"section.j2\"\n");
+    repo.file("section.j2", template).file("CHANGELOG.md", "# Changelog\n\n## 2.0.0 - 2026-01-01\n\n- A\n");
+    let shown = windlass(&repo, &["changelog"]);
+    assert!(shown.out.starts_with("## Unreleased\n\n### Added\n\n* windows ["), "{}{}", shown.out, shown.err);
+    assert!(shown.out.contains("]\n\n### Fixed\n\n* doors ["), "{}", shown.out);
+    assert!(windlass(&repo, &["changelog", "fill"]).err.contains("is generated"));
+    let ran = windlass(&repo, &["changelog", "promote", "3.0.0"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = repo.read("CHANGELOG.md");
+    assert!(text.starts_with("# Changelog\n\n## 3.0.0 (2026-01-01)\n\n### Added\n\n* windows"), "{text}");
+    assert!(text.ends_with("\n\n## 2.0.0 - 2026-01-01\n\n- A\n"), "{text}");
+}
+
+#[test]
+fn on_a_pre_release_the_next_stable_one_is_told() {
+    let repo = history();
+    repo.tag("v3.0.0-beta.1");
+    let ran = windlass(&repo, &["notes", "--unreleased"]);
+    assert!(ran.err.contains("nothing came since v3.0.0-beta.1"), "{}", ran.err);
+    assert!(ran.out.contains("- **lib:** Windows") && ran.out.contains("since v2.0.0"), "{}", ran.out);
 }

@@ -3,6 +3,8 @@
 use comrak::nodes::{Node, NodeValue};
 use comrak::{Arena, Options, parse_document};
 
+use crate::diagnostic::Span;
+
 /// The lines of a text, ended as CommonMark ends them: by `\n`, `\r\n` or `\r`.
 pub(super) struct Lines<'a> {
     pub(super) source: &'a str,
@@ -93,4 +95,11 @@ pub(super) fn blocks(lines: &Lines<'_>) -> Vec<Block> {
     let arena = Arena::new();
     let root = parse_document(&arena, lines.source, &Options::default());
     root.children().map(|node| Block::of(node, lines)).collect()
+}
+
+/// The bytes of the top-level blocks of code.
+pub(super) fn code(source: &str) -> Vec<Span> {
+    let lines = Lines::of(source);
+    let of = |block: Block| Span::new(lines.bounds(block.first).0, lines.bounds(block.last).2);
+    blocks(&lines).into_iter().filter(|block| matches!(block.kind, BlockKind::Code)).map(of).collect()
 }

@@ -86,6 +86,40 @@ pub fn lint(source: &str, options: &LintOptions) -> Vec<Diagnostic> {
     findings.sorted()
 }
 
+/// `findings` with no more than `most` of one kind: instead of the rest, one that says on which lines they are.
+pub fn grouped(source: &str, findings: Vec<Diagnostic>, most: usize) -> Vec<Diagnostic> {
+    /// More lines than this are not listed.
+    const LINES: usize = 12;
+    let mut kept = Vec::new();
+    let mut rest: Vec<(Diagnostic, Vec<usize>)> = Vec::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let (mut line, mut counted) = (1, 0);
+    for finding in findings {
+        let count = counts.entry(finding.code.clone()).or_default();
+        *count += 1;
+        if *count <= most {
+            kept.push(finding);
+            continue;
+        }
+        // They come in the order of the text, so its lines are counted once.
+        let at = finding.span.map_or(counted, |span| span.start).min(source.len()).max(counted);
+        line += source.as_bytes()[counted..at].iter().filter(|byte| **byte == b'\n').count();
+        counted = at;
+        match rest.iter_mut().find(|(first, _)| first.code == finding.code) {
+            Some((_, lines)) => lines.push(line),
+            None => rest.push((finding, vec![line])),
+        }
+    }
+    for (first, lines) in rest {
+        let shown: Vec<String> = lines.iter().take(LINES).map(usize::to_string).collect();
+        let more = if lines.len() > LINES { ", and further down" } else { "" };
+        let word = if lines.len() == 1 { "line" } else { "lines" };
+        let message = format!("{} more of this kind, on {word} {}{more}", lines.len(), shown.join(", "));
+        kept.push(Diagnostic { message, span: None, help: None, ..first });
+    }
+    kept
+}
+
 #[derive(Default)]
 struct Findings(Vec<Diagnostic>);
 
@@ -118,12 +152,18 @@ fn shown(section: &Section) -> String {
 }
 
 fn conflicts(source: &str, findings: &mut Findings) {
-    if conflict(source).is_none() {
+    let marks = |line: &str| ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark));
+    if !source.lines().any(marks) {
         return;
     }
+    // One end alone may be an example, when it stands in code.
+    let code = match conflict(source) {
+        Some(_) => Vec::new(),
+        None => super::blocks::code(source),
+    };
     let mut at = 0;
     for line in source.split_inclusive('\n') {
-        if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
+        if marks(line) && !code.iter().any(|span| (span.start..span.end).contains(&at)) {
             let span = Span::new(at, at + line.trim_end().len());
             let message = "a merge was left unfinished here".to_owned();
             findings.error("conflict", message, span, "resolve the conflict and remove the marker");
@@ -137,7 +177,7 @@ fn unreleased(changelog: &Changelog<'_>, options: &LintOptions, findings: &mut F
         if !options.generated {
             let message = "there is no section for what is not released yet".to_owned();
             let help = "add `## [Unreleased]` above the latest release";
-            findings.error("no-unreleased", message, None, help);
+            findings.warning("no-unreleased", message, None, help);
         }
         return;
     };

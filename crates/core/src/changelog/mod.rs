@@ -22,7 +22,7 @@ pub use generate::{
 };
 pub use group::{Group, Headings};
 pub use links::Site;
-pub use lint::{LintOptions, lint};
+pub use lint::{LintOptions, grouped, lint};
 pub use parse::{Changelog, Entry, GroupHeading, Link, Release, Section, SectionKind};
 pub use promote::{PromoteOptions, demote, promote};
 pub use template::{Template, TemplateError};

@@ -70,9 +70,12 @@ None.
 {% if contributors %}
 ## Contributors
 
-{% for name in contributors %}
+{% for name in contributors[:40] %}
 - {{ name }}
 {% endfor %}
+{% if contributors | length > 40 %}
+- and {{ contributors | length - 40 }} more
+{% endif %}
 {% endif %}
 
 {% if changelog_url or compare_url %}
@@ -90,7 +93,8 @@ Full changelog: {{ changelog_url or compare_url }}
 {% endif %}
 {{ summary }}
 
-{{ commits }} commits{% if previous_tag %} since {{ previous_tag }}{% endif %}, by {{ contributors | length }} people.
+{{ commits }} {{ 'commit' if commits == 1 else 'commits' }}{% if previous_tag %} since {{ previous_tag }}{% endif %}\
+{% if contributors %}, by {{ contributors | length }} {{ 'person' if contributors | length == 1 else 'people' }}{% endif %}.
 
 {% if breaking %}
 ## Breaking Changes
@@ -114,7 +118,7 @@ Full changelog: {{ changelog_url or compare_url }}
 
 **Upgrade:** {{ one }}
 {% endfor %}
-{% for section in sections %}
+{% for section in history %}
 
 ## {{ section.title }}
 

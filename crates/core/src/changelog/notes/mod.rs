@@ -2,12 +2,14 @@
 
 mod builtin;
 mod topic;
+mod worded;
 mod written;
 
 use jiff::civil::Date;
 use serde::Serialize;
 
 use self::topic::Topic;
+use self::worded::Beside;
 use super::fill::Told;
 use super::generate::{EntryContext, entry_context};
 use super::{ChangelogError, EntryOptions, Site, Template, TemplateError, entry};
@@ -65,6 +67,8 @@ pub struct Notes {
     pub changes: String,
     /// The changes made from commits.
     pub sections: Vec<Topical>,
+    /// The changes as the commits tell them, whether the changelog has words or not.
+    pub history: Vec<Topical>,
     /// What does not work yet.
     pub known_issues: Vec<String>,
     /// Everyone named as author or co-author.
@@ -77,6 +81,9 @@ pub struct Notes {
     pub compare_url: Option<String>,
     /// Where the whole changelog can be read.
     pub changelog_url: Option<String>,
+    /// The changelog's own words, with what only the commits know around them; `None` where it has no words.
+    #[serde(skip)]
+    worded: Option<String>,
 }
 
 /// Something that breaks.
@@ -122,6 +129,7 @@ impl Notes {
         let written = section.map(written::read).transpose()?.unwrap_or_default();
         let options = EntryOptions { site: input.site.cloned(), ..EntryOptions::default() };
         let mut breaking: Vec<Breaking> = changes.iter().filter_map(|one| one.breaking(&options)).collect();
+        let mut beside = Beside::of(&written, &breaking);
         for one in written.breaking {
             let words = bare(&one.text);
             if !breaking.iter().any(|known| words.contains(&bare(&known.text))) {
@@ -132,12 +140,25 @@ impl Notes {
         let mut known_issues = written.known_issues;
         for one in &changes {
             if one.change.breaking.is_none() {
-                upgrade.extend(one.guides().map(|guide| entry::block(guide).replace("\n  ", "\n")));
+                let guides = one.guides().map(|guide| entry::block(guide).replace("\n  ", "\n"));
+                beside.upgrade.extend(guides);
             }
             let issues = one.footers().filter(|footer| footer.0.to_ascii_lowercase().starts_with("known"));
-            known_issues.extend(issues.map(|(_, text)| format!("- {}", entry::block(text))));
+            beside.known_issues.extend(issues.map(|(_, text)| format!("- {}", entry::block(text))));
         }
+        upgrade.extend(beside.upgrade.iter().cloned());
+        known_issues.extend(beside.known_issues.iter().cloned());
         let pre_release = input.version.filter(|version| !version.pre.is_empty());
+        let history = sections(&changes, &options);
+        let worded = section.map(|section| {
+            let text = worded::around(section, written.summary.as_deref(), &beside);
+            match pre_release {
+                Some(version) => {
+                    format!("> **Draft** of the notes of {}, as of {version}.\n\n{text}", core(version))
+                }
+                None => text,
+            }
+        });
         Ok(Self {
             version: input.version.map(Version::to_string),
             draft_of: pre_release.map(|version| core(version).to_string()),
@@ -155,8 +176,9 @@ impl Notes {
             upgrade,
             sections: match section {
                 Some(_) => Vec::new(),
-                None => sections(&changes, &options),
+                None => history.clone(),
             },
+            history,
             changes: written.changes,
             known_issues,
             contributors: contributors(&told).iter().map(|name| entry::inline(name)).collect(),
@@ -167,7 +189,14 @@ impl Notes {
                 input.previous_tag.map(|from| site.compare(from, to))
             }),
             changelog_url: input.changelog_url.map(sanitize_line),
+            worded,
         })
+    }
+
+    /// The changelog's own words as they stand; where it says nothing of what breaks, how to upgrade or what does
+    /// not work yet, with what the commits tell of it. `None` where the changelog has no words.
+    pub fn in_words(&self) -> Option<String> {
+        self.worded.as_deref().map(finished)
     }
 
     /// The notes as a template makes them.
@@ -288,9 +317,11 @@ fn summary(input: &NotesInput<'_>, changes: &[Change<'_>]) -> String {
     let plural =
         |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     let mut counted = Vec::new();
-    for (topic, one, many) in
-        [(Topic::Features, "new feature", "new features"), (Topic::Fixes, "bug fix", "bug fixes")]
-    {
+    for (topic, one, many) in [
+        (Topic::Features, "new feature", "new features"),
+        (Topic::Security, "security fix", "security fixes"),
+        (Topic::Fixes, "bug fix", "bug fixes"),
+    ] {
         if count(topic) > 0 {
             counted.push(plural(count(topic), one, many));
         }

@@ -6,6 +6,7 @@ use crate::commit::Conventional;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
     Features,
+    Security,
     Fixes,
     Improvements,
     Dependencies,
@@ -16,8 +17,9 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Features,
+        Self::Security,
         Self::Fixes,
         Self::Improvements,
         Self::Dependencies,
@@ -34,7 +36,9 @@ impl Topic {
             Some("feat" | "feature") => Self::Features,
             Some("deps") => Self::Dependencies,
             Some("chore" | "build" | "fix") if matches!(scope, "deps" | "deps-dev") => Self::Dependencies,
-            Some("fix" | "hotfix" | "security") => Self::Fixes,
+            Some("security") => Self::Security,
+            Some("fix" | "hotfix") if scope == "security" => Self::Security,
+            Some("fix" | "hotfix") => Self::Fixes,
             Some("perf" | "refactor" | "revert" | "deprecate" | "deprecated" | "remove" | "removed") => {
                 Self::Improvements
             }
@@ -47,6 +51,7 @@ impl Topic {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Features => "New Features",
+            Self::Security => "Security",
             Self::Fixes => "Bug Fixes",
             Self::Improvements => "Improvements",
             Self::Dependencies => "Dependencies",
@@ -59,6 +64,6 @@ impl Topic {
 
     /// Whether it is about what users see.
     pub(super) fn is_for_users(self) -> bool {
-        matches!(self, Self::Features | Self::Fixes | Self::Improvements)
+        matches!(self, Self::Features | Self::Security | Self::Fixes | Self::Improvements)
     }
 }

@@ -14,6 +14,12 @@ pub(super) struct Written {
     pub(super) known_issues: Vec<String>,
     /// Everything else, as it stands.
     pub(super) changes: String,
+    /// A group is about what breaks or how to upgrade.
+    pub(super) tells_of_breaking: bool,
+    /// A group is about how to upgrade.
+    pub(super) tells_of_upgrade: bool,
+    /// The level of its groups.
+    pub(super) level: Option<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,7 @@ pub(super) fn read(body: &str) -> Result<Written, ChangelogError> {
     let changelog = Changelog::parse(&source)?;
     let mut written = Written::default();
     let Some((section, _)) = changelog.latest() else { return Ok(written) };
+    written.level = section.groups.iter().map(|group| group.level).min();
     let mut kept = String::new();
     let mut from = section.body.start;
     for (at, group) in section.groups.iter().enumerate() {
@@ -52,6 +59,8 @@ pub(super) fn read(body: &str) -> Result<Written, ChangelogError> {
         kept.push_str(&source[from..group.span.start]);
         from = end;
         let text = source[group.body.start..end].trim().to_owned();
+        written.tells_of_upgrade |= special == Special::Upgrade;
+        written.tells_of_breaking |= special != Special::KnownIssues;
         match special {
             Special::Breaking => written.breaking.extend(breaking(section, group, &text)),
             Special::Upgrade if !text.is_empty() => written.upgrade.push(text),

@@ -74,6 +74,65 @@ fn the_changelogs_words_come_first() {
 }
 
 #[test]
+fn the_changelogs_words_stand_with_what_only_the_commits_know() {
+    let breaks = "feat!: new door\n\nBREAKING CHANGE: the old one is gone\n\nMigration: use the new one";
+    let added =
+        "### Breaking Changes\n\n- New door\n\n  the old one is gone\n\n  **Migration:** use the new one\n\n";
+    let candidate = v("2.0.0-rc.1");
+    let stable = v("2.0.0");
+    for (version, section, history, expect) in [
+        // Nothing to add: byte for byte.
+        (&stable, "\n### Added\n\n* A\n\n\n* B\n\n", vec!["feat: a"], "### Added\n\n* A\n\n\n* B\n".to_owned()),
+        (&stable, "### Removed\n\n- Old door\n", vec![breaks], format!("{added}### Removed\n\n- Old door\n")),
+        (&stable, "Doors.\n\n#### Removed\n\n- Old\n", vec![breaks], format!("Doors.\n\n#{added}#### Removed\n\n- Old\n")),
+        (&stable, "### Breaking\n\n- Doors\n", vec![breaks], "### Breaking\n\n- Doors\n".to_owned()),
+        (&stable, "- A\n\n### Migration\n\nDo it.\n", vec![breaks], "- A\n\n### Migration\n\nDo it.\n".to_owned()),
+        // An entry of one line has said what breaks, but not how to get over it.
+        (&stable, "- **Breaking:** New door\n", vec!["feat!: new door"], "- **Breaking:** New door\n".to_owned()),
+        (&stable, "- **Breaking:** New door\n", vec![breaks], format!("{added}- **Breaking:** New door\n")),
+        (
+            &stable,
+            "- A\n",
+            vec!["feat!: b", "fix!: c", "feat: d\n\nUpgrade: run it\n\nKnown issues: mute"],
+            "### Breaking Changes\n\n- C\n- B\n\n### Upgrade Instructions\n\nrun it\n\n- A\n\n### Known Issues\n\n- mute\n".to_owned(),
+        ),
+        (&candidate, "- A\n", vec![], "> **Draft** of the notes of 2.0.0, as of 2.0.0-rc.1.\n\n- A\n".to_owned()),
+    ] {
+        let history = commits(&history);
+        let input = NotesInput {
+            version: Some(version),
+            section: Some(section),
+            commits: &history,
+            ..NotesInput::default()
+        };
+        assert_eq!(Notes::collect(&input).unwrap().in_words(), Some(expect), "{section:?}");
+    }
+    assert_eq!(Notes::collect(&NotesInput::default()).unwrap().in_words(), None);
+}
+
+#[test]
+fn those_who_built_it_see_every_commit_beside_the_changelogs_words() {
+    let history = commits(&["security: a", "fix(security): b", "fix: c"]);
+    let input = NotesInput { section: Some("- A"), commits: &history, ..NotesInput::default() };
+    let text = told(&input, "internal");
+    for part in
+        ["3 commits, by 2 people.", "## Security\n\n- **security:** B (", "- A (", "## Bug Fixes\n\n- C ("]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!told(&input, "default").contains("Bug Fixes"));
+    let one = NotesInput { commits: &history[1..2], ..input };
+    assert!(told(&one, "internal").contains("\n1 commit, by 1 person.\n"));
+    let mut many = commits(&["fix: a"; 100]);
+    for (at, commit) in many.iter_mut().enumerate() {
+        commit.author_name = format!("Person {at}");
+    }
+    let input = NotesInput { commits: &many, ..NotesInput::default() };
+    let text = told(&input, "default");
+    assert!(text.contains("- and 60 more\n") && !text.contains("Person 50"), "{text}");
+}
+
+#[test]
 fn a_breaking_change_without_a_guide_is_found() {
     for (history, section, expect) in [
         (vec!["feat!: a", "fix!: b\n\nMigration: do c"], None, vec!["A"]),
