@@ -11,9 +11,8 @@ use windlass_core::version::holder::{
 use windlass_core::version::{Version, core, parse_version};
 
 use super::cargo::{self, Cargo};
-use super::{refused, stating};
+use super::{folders, refused, stating};
 use crate::error::Result;
-use crate::files;
 
 /// Manifests that are looked for by name, in the order in which they are listed.
 const MANIFESTS: [&str; 19] = [
@@ -94,9 +93,7 @@ fn names_in(root: &Path, path: &str) -> Result<Vec<String>> {
         "pom.xml" => |text| maven_project(text).map(|project| project.artifact),
         _ => return Ok(Vec::new()),
     };
-    let Some(text) = files::read_if_there(&root.join(path), path, files::LARGEST_FILE)? else {
-        return Ok(Vec::new());
-    };
+    let Some(text) = folders::text(root, path)? else { return Ok(Vec::new()) };
     // What is wrong with the file is said when it is read as a holder.
     Ok(read(&text).ok().flatten().into_iter().collect())
 }
@@ -322,7 +319,7 @@ impl Search<'_> {
         if self.root.join(path).is_dir() {
             return Ok(None);
         }
-        files::read_if_there(&self.root.join(path), path, files::LARGEST_FILE)
+        folders::text(self.root, path)
     }
 }
 
@@ -377,6 +374,20 @@ mod tests {
         let expect = ["packages/a/package.json 1.2.0 @sea/a", "package-lock.json 1.2.0 @sea/a"];
         assert_eq!(found(&files, "packages/a"), expect);
         assert_eq!(found(&files, ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_where_a_folder_is_looked_for_is_skipped() {
+        let manifest = "[workspace]\nmembers = [\"crates/*\", \"b\"]\n";
+        let files = [
+            ("Cargo.toml", manifest),
+            ("crates/README.md", "members"),
+            ("crates/a/Cargo.toml", "[package]\nname = \"a\"\nversion = \"1.2.0\"\n"),
+            ("b", "no folder"),
+        ];
+        assert_eq!(found(&files, ""), ["crates/a/Cargo.toml 1.2.0 a"]);
+        let pom = "<project><version>1.2.0</version><modules><module>core</module></modules></project>";
+        assert_eq!(found(&[("pom.xml", pom), ("core", ""), ("version", "")], ""), ["pom.xml 1.2.0 "]);
     }
 
     #[test]

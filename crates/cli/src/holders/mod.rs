@@ -1,6 +1,7 @@
 //! Holders: which files state the version here, and what they state.
 
 mod cargo;
+mod folders;
 mod found;
 
 use windlass_actions::adapters::files as workspace;
