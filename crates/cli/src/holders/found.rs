@@ -11,7 +11,8 @@ use windlass_core::version::holder::{
 use windlass_core::version::{Version, core, parse_version};
 
 use super::cargo::{self, Cargo};
-use super::{folders, refused, stating};
+use super::npm::{self, Npm};
+use super::{folders, join, refused, stating};
 use crate::error::Result;
 
 /// Manifests that are looked for by name, in the order in which they are listed.
@@ -98,10 +99,6 @@ fn names_in(root: &Path, path: &str) -> Result<Vec<String>> {
     Ok(read(&text).ok().flatten().into_iter().collect())
 }
 
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
 struct Search<'a> {
     root: &'a Path,
     folder: &'a str,
@@ -115,8 +112,13 @@ impl Search<'_> {
             self.add(path.clone(), &cargo.packages)?;
         }
         let artifacts = self.artifacts()?;
+        let npm = npm::workspace(self.root, self.folder)?;
         for name in MANIFESTS {
-            let packages = if name == "pom.xml" { artifacts.clone() } else { self.names(name)? };
+            let packages = match name {
+                "pom.xml" => artifacts.clone(),
+                "package.json" => npm.packages.clone(),
+                _ => self.names(name)?,
+            };
             self.add(join(self.folder, name), &packages)?;
         }
         for name in self.projects() {
@@ -136,7 +138,8 @@ impl Search<'_> {
         let stated = self.facts.first().and_then(|first| parse_version(&first.version).ok());
         match &stated {
             Some(stated) => {
-                self.locks(&cargo, stated)?;
+                self.members(&npm)?;
+                self.locks(&cargo, &npm, stated)?;
                 let names = BESIDE.iter().chain(&ECHOES).map(|name| join(self.folder, name));
                 let others: Vec<String> = names.chain(python.into_iter().map(|(path, _)| path)).collect();
                 for path in others {
@@ -191,8 +194,31 @@ impl Search<'_> {
         }
     }
 
+    /// Members of npm's workspace that state the version of its root, and what the others require of these.
+    fn members(&mut self, npm: &Npm) -> Result<()> {
+        let own = join(self.folder, "package.json");
+        let Some(stated) = self.facts.iter().find(|fact| fact.path == own).map(|fact| fact.version.clone())
+        else {
+            return Ok(());
+        };
+        for path in &npm.manifests {
+            self.add(path.clone(), &npm.packages)?;
+        }
+        for path in &npm.others {
+            let kind = Some("package-requirements".to_owned());
+            let fact = HolderFact {
+                path: path.clone(),
+                kind,
+                packages: npm.packages.clone(),
+                ..HolderFact::default()
+            };
+            self.add_if(fact, |fact| fact.version == stated)?;
+        }
+        Ok(())
+    }
+
     /// Lock files and what other manifests require, as far as they are of these packages.
-    fn locks(&mut self, cargo: &Cargo, stated: &Version) -> Result<()> {
+    fn locks(&mut self, cargo: &Cargo, npm: &Npm, stated: &Version) -> Result<()> {
         let is_it = |fact: &HolderFact| {
             parse_version(&fact.version).is_ok_and(|version| holder::is_same(&version, stated))
         };
@@ -211,7 +237,11 @@ impl Search<'_> {
                 ("pyproject.toml", &["uv.lock"][..]),
             ] {
                 let states = self.facts.iter().any(|fact| fact.path == join(self.folder, manifest));
-                let names = self.names(manifest)?;
+                let mut names = self.names(manifest)?;
+                // Where the root has no name, everything in its lock would be taken for a member's.
+                if manifest == "package.json" && !names.is_empty() {
+                    names.clone_from(&npm.packages);
+                }
                 // A package without a name has a lock beside it all the same.
                 if !states || (names.is_empty() && folder != self.folder) {
                     continue;
@@ -388,6 +418,63 @@ mod tests {
         assert_eq!(found(&files, ""), ["crates/a/Cargo.toml 1.2.0 a"]);
         let pom = "<project><version>1.2.0</version><modules><module>core</module></modules></project>";
         assert_eq!(found(&[("pom.xml", pom), ("core", ""), ("version", "")], ""), ["pom.xml 1.2.0 "]);
+    }
+
+    #[test]
+    fn members_of_npm_that_state_the_root_s_version_are_found() {
+        let member = |name: &str, version: &str, rest: &str| {
+            format!("{{\"name\": \"{name}\", \"version\": \"{version}\"{rest}}}")
+        };
+        let members = [
+            ("packages/a/package.json", member("@sea/a", "1.2.0", "")),
+            (
+                "packages/b/package.json",
+                member("@sea/b", "1.2.0", ", \"dependencies\": {\"@sea/a\": \"^1.2.0\"}"),
+            ),
+            (
+                "packages/own/package.json",
+                member(
+                    "own",
+                    "0.0.0",
+                    ", \"dependencies\": {\"@sea/a\": \"1.2.0\", \"@sea/b\": \"workspace:*\"}",
+                ),
+            ),
+            ("packages/test/package.json", member("test", "1.2.0", "")),
+            ("packages/README.md", "members".to_owned()),
+            ("tools/x/y/package.json", member("y", "1.2.0", "")),
+        ];
+        let lock = "{\"name\": \"sea\", \"version\": \"1.2.0\", \"packages\": {\"\": {\"version\": \"1.2.0\"}, \"packages/a\": {\"name\": \"@sea/a\", \"version\": \"1.2.0\"}}}";
+        let pnpm = "packages:\n  - 'packages/*'\n  - tools/**\n  - '!**/test'\n";
+        for (workspaces, file, text) in [
+            (
+                ", \"workspaces\": [\"packages/*\", \"tools/**\", \"!packages/test\"]",
+                "package-lock.json",
+                lock,
+            ),
+            (
+                ", \"workspaces\": {\"packages\": [\"packages/*\", \"tools/*/*\", \"!**/test\"]}",
+                "package-lock.json",
+                lock,
+            ),
+            ("", "pnpm-workspace.yaml", pnpm),
+        ] {
+            let root = member("sea", "1.2.0", workspaces);
+            let mut files: Vec<(&str, &str)> = vec![("package.json", &root), (file, text)];
+            files.extend(members.iter().map(|(path, text)| (*path, text.as_str())));
+            let names = "1.2.0 sea,@sea/a,@sea/b,y";
+            let mut expect: Vec<String> = [
+                "package.json",
+                "packages/a/package.json",
+                "packages/b/package.json",
+                "tools/x/y/package.json",
+                "packages/own/package.json",
+            ]
+            .iter()
+            .map(|path| format!("{path} {names}"))
+            .collect();
+            expect.extend((file == "package-lock.json").then(|| format!("{file} {names}")));
+            assert_eq!(found(&files, ""), expect, "{workspaces}");
+        }
     }
 
     #[test]

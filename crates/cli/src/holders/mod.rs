@@ -3,6 +3,7 @@
 mod cargo;
 mod folders;
 mod found;
+mod npm;
 
 use windlass_actions::adapters::files as workspace;
 use windlass_core::config::Unit;
@@ -144,6 +145,10 @@ fn stating(mut fact: HolderFact, text: &str) -> std::result::Result<HolderFact, 
     fact.version = version.to_string();
     fact.line = line;
     Ok(fact)
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 fn refused(path: &str, error: &HolderError) -> CommandError {
