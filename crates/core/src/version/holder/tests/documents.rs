@@ -153,6 +153,37 @@ fn package_json_requires_packages() {
 }
 
 #[test]
+fn pom_xml_depends_on_siblings() {
+    let kind = with_packages("pom.xml", &["p", "g:p", "core", "g:core"]);
+    let dependency = |group: &str, artifact: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        )
+    };
+    let dependencies = [
+        dependency("g", "core", "«1.2.0-SNAPSHOT»"),
+        dependency("${project.groupId}", "core", "«1.2.0-SNAPSHOT»"),
+        dependency("g", "core", "${project.version}"),
+        dependency("g", "core", "1.1.0"),
+        dependency("other", "core", "1.2.0-SNAPSHOT"),
+        dependency("g", "elsewhere", "1.2.0-SNAPSHOT"),
+    ]
+    .concat();
+    for head in [
+        "<groupId>g</groupId><artifactId>p</artifactId><version>«1.2.0-SNAPSHOT»</version>",
+        "<parent><groupId>g</groupId><artifactId>p</artifactId><version>«1.2.0-SNAPSHOT»</version></parent>",
+    ] {
+        check(&kind, &format!("<project>{head}<dependencies>{dependencies}</dependencies></project>"));
+        check(
+            &kind,
+            &format!(
+                "<project>{head}<dependencyManagement><dependencies>{dependencies}</dependencies></dependencyManagement></project>"
+            ),
+        );
+    }
+}
+
+#[test]
 fn workspaces_of_npm_name_their_members() {
     for (source, expect) in [
         ("{\"name\": \"a\", \"workspaces\": [\"x/*\", 1, \"!x/y\"]}", &["x/*", "!x/y"][..]),
