@@ -91,12 +91,58 @@ fn names_in(root: &Path, path: &str) -> Result<Vec<String>> {
     let read: fn(&str) -> std::result::Result<Option<String>, HolderError> = match name {
         "package.json" => json_package_name,
         "pyproject.toml" => |text| python_project(text).map(|project| project.name),
-        "pom.xml" => |text| maven_project(text).map(|project| project.artifact),
+        // What is wrong with the file is said when it is read as a holder.
+        "pom.xml" => {
+            let project = folders::text(root, path)?.and_then(|text| maven_project(&text).ok());
+            let Some((group, artifact)) = project.and_then(|own| Some((own.group, own.artifact?))) else {
+                return Ok(Vec::new());
+            };
+            let full = group.map(|group| format!("{group}:{artifact}"));
+            return Ok([artifact].into_iter().chain(full).collect());
+        }
         _ => return Ok(Vec::new()),
     };
     let Some(text) = folders::text(root, path)? else { return Ok(Vec::new()) };
     // What is wrong with the file is said when it is read as a holder.
     Ok(read(&text).ok().flatten().into_iter().collect())
+}
+
+/// What other manifests require of a unit's packages in ranges that do not admit `next`.
+pub(super) fn following(
+    root: &Path,
+    folder: &str,
+    others: &[String],
+    next: &Version,
+) -> Result<Vec<HolderFact>> {
+    let (cargo, npm) = (cargo(root, folder)?, npm::workspace(root, folder)?);
+    let beside = |name: &str| -> Vec<String> { others.iter().map(|folder| join(folder, name)).collect() };
+    let mut facts = Vec::new();
+    for (kind, names, paths) in [
+        ("cargo-requirements", &cargo.packages, [cargo.others.clone(), beside("Cargo.toml")].concat()),
+        ("package-requirements", &npm.packages, [npm.others.clone(), beside("package.json")].concat()),
+    ] {
+        for path in BTreeSet::from_iter(paths) {
+            let Some(text) = folders::text(root, &path)? else { continue };
+            let fact = |packages: Vec<String>| HolderFact {
+                path: path.clone(),
+                kind: Some(kind.to_owned()),
+                packages,
+                ..HolderFact::default()
+            };
+            let unmet = fact(names.clone()).kind().and_then(|kind| holder::unmet(&kind, &text, next));
+            // A manifest of somebody else that is broken says so when it is read as a holder itself.
+            let unmet = unmet.unwrap_or_default();
+            if let Some(unmet) = unmet.iter().find(|unmet| !unmet.is_whole) {
+                return Err(refused(&path, &unmet.refusal(next)));
+            }
+            // One package after the other: each may be required in a version of its own.
+            for package in unmet.into_iter().map(|unmet| unmet.package).collect::<BTreeSet<String>>() {
+                let fact = fact(vec![package]);
+                facts.push(stating(fact, &text).map_err(|error| refused(&path, &error))?);
+            }
+        }
+    }
+    Ok(facts)
 }
 
 struct Search<'a> {
@@ -418,6 +464,21 @@ mod tests {
         assert_eq!(found(&files, ""), ["crates/a/Cargo.toml 1.2.0 a"]);
         let pom = "<project><version>1.2.0</version><modules><module>core</module></modules></project>";
         assert_eq!(found(&[("pom.xml", pom), ("core", ""), ("version", "")], ""), ["pom.xml 1.2.0 "]);
+    }
+
+    #[test]
+    fn modules_of_maven_are_known_by_group_and_artifact() {
+        let files = [
+            (
+                "pom.xml",
+                "<project><groupId>g</groupId><artifactId>p</artifactId><version>1.2.0</version><modules><module>c</module></modules></project>",
+            ),
+            (
+                "c/pom.xml",
+                "<project><parent><groupId>g</groupId><artifactId>p</artifactId><version>1.2.0</version></parent><artifactId>c</artifactId></project>",
+            ),
+        ];
+        assert_eq!(found(&files, ""), ["pom.xml 1.2.0 p,g:p,c,g:c", "c/pom.xml 1.2.0 p,g:p,c,g:c"]);
     }
 
     #[test]
