@@ -189,13 +189,14 @@ pub fn commits_since_release(
 /// As [`next`], and when a holder or the changelog cannot be read.
 pub fn facts(project: &Project, repository: &Repository, release: Option<&VersionRequest>) -> Result<Facts> {
     let unit = release.cloned().unwrap_or_default().unit(project)?;
-    let holders = holders::of_unit(project, &unit)?;
+    let mut holders = holders::of_unit(project, &unit)?;
     let stated = holders.first().and_then(|holder| parse_version(&holder.version).ok());
     let changelog = changelog_of(project, &unit)?;
     let fact = match release {
         None => None,
         Some(request) => {
             let next = next(project, repository, stated.as_ref(), request)?;
+            holders.extend(holders::following(project, &unit, &holders, &next.decision.version)?);
             Some(release_fact(project, repository, next, changelog.as_deref())?)
         }
     };

@@ -176,8 +176,9 @@ fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> R
     };
     if project.config.packages.is_empty() || request.package.is_some() {
         let unit = request.unit(project)?;
-        let (holders, stated) = stated(arguments, project, &unit)?;
+        let (mut holders, stated) = stated(arguments, project, &unit)?;
         let next = facts::next(project, repository, stated.as_ref(), &request)?.decision.version;
+        holders.extend(holders::following(project, &unit, &holders, &next)?);
         return Ok(vec![Pick { written: holders::to_state(project, &next), unit, holders, stated, next }]);
     }
     versions::require_one_package(project, &request)?;
@@ -195,7 +196,8 @@ fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> R
                 return Err(CommandError::invalid(format!("{}: {error}", sanitize_line(package))));
             }
         };
-        let (holders, stated) = stated(arguments, project, &weighed.unit)?;
+        let (mut holders, stated) = stated(arguments, project, &weighed.unit)?;
+        holders.extend(holders::following(project, &weighed.unit, &holders, &next)?);
         picks.push(Pick {
             written: holders::to_state(project, &next),
             unit: weighed.unit,

@@ -1,16 +1,11 @@
 //! Cargo's workspaces: which manifests state a version, and which packages share it.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use windlass_core::version::holder::{CargoManifest, cargo_manifest};
 
-use super::refused;
+use super::{folders, refused};
 use crate::error::Result;
-use crate::files;
-
-/// More members of a workspace than this are not looked at.
-const MOST_MEMBERS: usize = 1000;
 
 /// What Cargo's manifests say.
 #[derive(Default)]
@@ -84,42 +79,17 @@ pub(super) fn package(root: &Path, folder: &str) -> Result<Cargo> {
 }
 
 fn manifest(root: &Path, path: &str) -> Result<Option<CargoManifest>> {
-    let Some(text) = files::read_if_there(&root.join(path), path, files::LARGEST_FILE)? else {
-        return Ok(None);
-    };
+    let Some(text) = folders::text(root, path)? else { return Ok(None) };
     cargo_manifest(&text).map(Some).map_err(|error| refused(path, &error))
 }
 
 fn member_manifests(root: &Path, workspace: &CargoManifest) -> Result<Vec<(String, CargoManifest)>> {
     let mut manifests = Vec::new();
-    for folder in members(root, workspace) {
+    for folder in folders::named(root, &workspace.members, &workspace.exclude) {
         let path = format!("{folder}/Cargo.toml");
         if let Some(member) = manifest(root, &path)? {
             manifests.push((path, member));
         }
     }
     Ok(manifests)
-}
-
-/// Folders of the members, `*` in the last part filled in.
-fn members(root: &Path, manifest: &CargoManifest) -> BTreeSet<String> {
-    let mut folders = BTreeSet::new();
-    for pattern in &manifest.members {
-        // Members outside the repository, or named by control characters, are not followed.
-        if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
-            continue;
-        }
-        let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
-        match pattern.strip_suffix("/*").or_else(|| (pattern == "*").then_some("")) {
-            None => drop(folders.insert(pattern.to_owned())),
-            Some(parent) => {
-                let entries = std::fs::read_dir(root.join(parent)).into_iter().flatten().flatten();
-                let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-                let prefix = if parent.is_empty() { String::new() } else { format!("{parent}/") };
-                folders.extend(names.take(MOST_MEMBERS).map(|name| format!("{prefix}{name}")));
-            }
-        }
-    }
-    folders.retain(|folder| !manifest.exclude.contains(folder) && folder != "." && !folder.is_empty());
-    folders
 }

@@ -11,9 +11,9 @@ use windlass_core::version::holder::{
 use windlass_core::version::{Version, core, parse_version};
 
 use super::cargo::{self, Cargo};
-use super::{refused, stating};
+use super::npm::{self, Npm};
+use super::{folders, join, refused, stating};
 use crate::error::Result;
-use crate::files;
 
 /// Manifests that are looked for by name, in the order in which they are listed.
 const MANIFESTS: [&str; 19] = [
@@ -91,18 +91,58 @@ fn names_in(root: &Path, path: &str) -> Result<Vec<String>> {
     let read: fn(&str) -> std::result::Result<Option<String>, HolderError> = match name {
         "package.json" => json_package_name,
         "pyproject.toml" => |text| python_project(text).map(|project| project.name),
-        "pom.xml" => |text| maven_project(text).map(|project| project.artifact),
+        // What is wrong with the file is said when it is read as a holder.
+        "pom.xml" => {
+            let project = folders::text(root, path)?.and_then(|text| maven_project(&text).ok());
+            let Some((group, artifact)) = project.and_then(|own| Some((own.group, own.artifact?))) else {
+                return Ok(Vec::new());
+            };
+            let full = group.map(|group| format!("{group}:{artifact}"));
+            return Ok([artifact].into_iter().chain(full).collect());
+        }
         _ => return Ok(Vec::new()),
     };
-    let Some(text) = files::read_if_there(&root.join(path), path, files::LARGEST_FILE)? else {
-        return Ok(Vec::new());
-    };
+    let Some(text) = folders::text(root, path)? else { return Ok(Vec::new()) };
     // What is wrong with the file is said when it is read as a holder.
     Ok(read(&text).ok().flatten().into_iter().collect())
 }
 
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+/// What other manifests require of a unit's packages in ranges that do not admit `next`.
+pub(super) fn following(
+    root: &Path,
+    folder: &str,
+    others: &[String],
+    next: &Version,
+) -> Result<Vec<HolderFact>> {
+    let (cargo, npm) = (cargo(root, folder)?, npm::workspace(root, folder)?);
+    let beside = |name: &str| -> Vec<String> { others.iter().map(|folder| join(folder, name)).collect() };
+    let mut facts = Vec::new();
+    for (kind, names, paths) in [
+        ("cargo-requirements", &cargo.packages, [cargo.others.clone(), beside("Cargo.toml")].concat()),
+        ("package-requirements", &npm.packages, [npm.others.clone(), beside("package.json")].concat()),
+    ] {
+        for path in BTreeSet::from_iter(paths) {
+            let Some(text) = folders::text(root, &path)? else { continue };
+            let fact = |packages: Vec<String>| HolderFact {
+                path: path.clone(),
+                kind: Some(kind.to_owned()),
+                packages,
+                ..HolderFact::default()
+            };
+            let unmet = fact(names.clone()).kind().and_then(|kind| holder::unmet(&kind, &text, next));
+            // A manifest of somebody else that is broken says so when it is read as a holder itself.
+            let unmet = unmet.unwrap_or_default();
+            if let Some(unmet) = unmet.iter().find(|unmet| !unmet.is_whole) {
+                return Err(refused(&path, &unmet.refusal(next)));
+            }
+            // One package after the other: each may be required in a version of its own.
+            for package in unmet.into_iter().map(|unmet| unmet.package).collect::<BTreeSet<String>>() {
+                let fact = fact(vec![package]);
+                facts.push(stating(fact, &text).map_err(|error| refused(&path, &error))?);
+            }
+        }
+    }
+    Ok(facts)
 }
 
 struct Search<'a> {
@@ -118,8 +158,13 @@ impl Search<'_> {
             self.add(path.clone(), &cargo.packages)?;
         }
         let artifacts = self.artifacts()?;
+        let npm = npm::workspace(self.root, self.folder)?;
         for name in MANIFESTS {
-            let packages = if name == "pom.xml" { artifacts.clone() } else { self.names(name)? };
+            let packages = match name {
+                "pom.xml" => artifacts.clone(),
+                "package.json" => npm.packages.clone(),
+                _ => self.names(name)?,
+            };
             self.add(join(self.folder, name), &packages)?;
         }
         for name in self.projects() {
@@ -139,7 +184,8 @@ impl Search<'_> {
         let stated = self.facts.first().and_then(|first| parse_version(&first.version).ok());
         match &stated {
             Some(stated) => {
-                self.locks(&cargo, stated)?;
+                self.members(&npm)?;
+                self.locks(&cargo, &npm, stated)?;
                 let names = BESIDE.iter().chain(&ECHOES).map(|name| join(self.folder, name));
                 let others: Vec<String> = names.chain(python.into_iter().map(|(path, _)| path)).collect();
                 for path in others {
@@ -194,8 +240,31 @@ impl Search<'_> {
         }
     }
 
+    /// Members of npm's workspace that state the version of its root, and what the others require of these.
+    fn members(&mut self, npm: &Npm) -> Result<()> {
+        let own = join(self.folder, "package.json");
+        let Some(stated) = self.facts.iter().find(|fact| fact.path == own).map(|fact| fact.version.clone())
+        else {
+            return Ok(());
+        };
+        for path in &npm.manifests {
+            self.add(path.clone(), &npm.packages)?;
+        }
+        for path in &npm.others {
+            let kind = Some("package-requirements".to_owned());
+            let fact = HolderFact {
+                path: path.clone(),
+                kind,
+                packages: npm.packages.clone(),
+                ..HolderFact::default()
+            };
+            self.add_if(fact, |fact| fact.version == stated)?;
+        }
+        Ok(())
+    }
+
     /// Lock files and what other manifests require, as far as they are of these packages.
-    fn locks(&mut self, cargo: &Cargo, stated: &Version) -> Result<()> {
+    fn locks(&mut self, cargo: &Cargo, npm: &Npm, stated: &Version) -> Result<()> {
         let is_it = |fact: &HolderFact| {
             parse_version(&fact.version).is_ok_and(|version| holder::is_same(&version, stated))
         };
@@ -214,7 +283,11 @@ impl Search<'_> {
                 ("pyproject.toml", &["uv.lock"][..]),
             ] {
                 let states = self.facts.iter().any(|fact| fact.path == join(self.folder, manifest));
-                let names = self.names(manifest)?;
+                let mut names = self.names(manifest)?;
+                // Where the root has no name, everything in its lock would be taken for a member's.
+                if manifest == "package.json" && !names.is_empty() {
+                    names.clone_from(&npm.packages);
+                }
                 // A package without a name has a lock beside it all the same.
                 if !states || (names.is_empty() && folder != self.folder) {
                     continue;
@@ -322,7 +395,7 @@ impl Search<'_> {
         if self.root.join(path).is_dir() {
             return Ok(None);
         }
-        files::read_if_there(&self.root.join(path), path, files::LARGEST_FILE)
+        folders::text(self.root, path)
     }
 }
 
@@ -377,6 +450,92 @@ mod tests {
         let expect = ["packages/a/package.json 1.2.0 @sea/a", "package-lock.json 1.2.0 @sea/a"];
         assert_eq!(found(&files, "packages/a"), expect);
         assert_eq!(found(&files, ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_where_a_folder_is_looked_for_is_skipped() {
+        let manifest = "[workspace]\nmembers = [\"crates/*\", \"b\"]\n";
+        let files = [
+            ("Cargo.toml", manifest),
+            ("crates/README.md", "members"),
+            ("crates/a/Cargo.toml", "[package]\nname = \"a\"\nversion = \"1.2.0\"\n"),
+            ("b", "no folder"),
+        ];
+        assert_eq!(found(&files, ""), ["crates/a/Cargo.toml 1.2.0 a"]);
+        let pom = "<project><version>1.2.0</version><modules><module>core</module></modules></project>";
+        assert_eq!(found(&[("pom.xml", pom), ("core", ""), ("version", "")], ""), ["pom.xml 1.2.0 "]);
+    }
+
+    #[test]
+    fn modules_of_maven_are_known_by_group_and_artifact() {
+        let files = [
+            (
+                "pom.xml",
+                "<project><groupId>g</groupId><artifactId>p</artifactId><version>1.2.0</version><modules><module>c</module></modules></project>",
+            ),
+            (
+                "c/pom.xml",
+                "<project><parent><groupId>g</groupId><artifactId>p</artifactId><version>1.2.0</version></parent><artifactId>c</artifactId></project>",
+            ),
+        ];
+        assert_eq!(found(&files, ""), ["pom.xml 1.2.0 p,g:p,c,g:c", "c/pom.xml 1.2.0 p,g:p,c,g:c"]);
+    }
+
+    #[test]
+    fn members_of_npm_that_state_the_root_s_version_are_found() {
+        let member = |name: &str, version: &str, rest: &str| {
+            format!("{{\"name\": \"{name}\", \"version\": \"{version}\"{rest}}}")
+        };
+        let members = [
+            ("packages/a/package.json", member("@sea/a", "1.2.0", "")),
+            (
+                "packages/b/package.json",
+                member("@sea/b", "1.2.0", ", \"dependencies\": {\"@sea/a\": \"^1.2.0\"}"),
+            ),
+            (
+                "packages/own/package.json",
+                member(
+                    "own",
+                    "0.0.0",
+                    ", \"dependencies\": {\"@sea/a\": \"1.2.0\", \"@sea/b\": \"workspace:*\"}",
+                ),
+            ),
+            ("packages/test/package.json", member("test", "1.2.0", "")),
+            ("packages/README.md", "members".to_owned()),
+            ("tools/x/y/package.json", member("y", "1.2.0", "")),
+        ];
+        let lock = "{\"name\": \"sea\", \"version\": \"1.2.0\", \"packages\": {\"\": {\"version\": \"1.2.0\"}, \"packages/a\": {\"name\": \"@sea/a\", \"version\": \"1.2.0\"}}}";
+        let pnpm = "packages:\n  - 'packages/*'\n  - tools/**\n  - '!**/test'\n";
+        for (workspaces, file, text) in [
+            (
+                ", \"workspaces\": [\"packages/*\", \"tools/**\", \"!packages/test\"]",
+                "package-lock.json",
+                lock,
+            ),
+            (
+                ", \"workspaces\": {\"packages\": [\"packages/*\", \"tools/*/*\", \"!**/test\"]}",
+                "package-lock.json",
+                lock,
+            ),
+            ("", "pnpm-workspace.yaml", pnpm),
+        ] {
+            let root = member("sea", "1.2.0", workspaces);
+            let mut files: Vec<(&str, &str)> = vec![("package.json", &root), (file, text)];
+            files.extend(members.iter().map(|(path, text)| (*path, text.as_str())));
+            let names = "1.2.0 sea,@sea/a,@sea/b,y";
+            let mut expect: Vec<String> = [
+                "package.json",
+                "packages/a/package.json",
+                "packages/b/package.json",
+                "tools/x/y/package.json",
+                "packages/own/package.json",
+            ]
+            .iter()
+            .map(|path| format!("{path} {names}"))
+            .collect();
+            expect.extend((file == "package-lock.json").then(|| format!("{file} {names}")));
+            assert_eq!(found(&files, ""), expect, "{workspaces}");
+        }
     }
 
     #[test]

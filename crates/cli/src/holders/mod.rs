@@ -1,7 +1,9 @@
 //! Holders: which files state the version here, and what they state.
 
 mod cargo;
+mod folders;
 mod found;
+mod npm;
 
 use windlass_actions::adapters::files as workspace;
 use windlass_core::config::Unit;
@@ -41,6 +43,35 @@ pub fn of_unit(project: &Project, unit: &Unit) -> Result<Vec<HolderFact>> {
         facts.push(stating(fact, &text).map_err(|error| refused(&path, &error))?);
     }
     Ok(facts)
+}
+
+/// What other manifests require of the unit's packages in ranges that do not admit `next`: it follows as well, though
+/// it need not state what the holders do. Where the holders are listed, only these count.
+///
+/// # Errors
+/// When a range cannot follow, because it states no whole version.
+pub fn following(
+    project: &Project,
+    unit: &Unit,
+    holders: &[HolderFact],
+    next: &Version,
+) -> Result<Vec<HolderFact>> {
+    if !unit.holders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let others: Vec<String> = match unit.package {
+        Some(_) => {
+            let folders = project.config.units().into_iter().map(|unit| unit.folder);
+            // The repository's own manifest at its root as well.
+            folders.chain([String::new()]).collect()
+        }
+        None => Vec::new(),
+    };
+    let others: Vec<String> = others.into_iter().filter(|folder| *folder != unit.folder).collect();
+    let mut found = found::following(&project.root, &unit.folder, &others, &to_state(project, next))?;
+    // What states the version whole is among the holders already.
+    found.retain(|fact| !holders.iter().any(|known| known.path == fact.path && known.kind == fact.kind));
+    Ok(found)
 }
 
 /// What the holders state, when they agree.
@@ -151,6 +182,10 @@ fn stating(mut fact: HolderFact, text: &str) -> std::result::Result<HolderFact, 
     fact.version = version.to_string();
     fact.line = line;
     Ok(fact)
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 fn refused(path: &str, error: &HolderError) -> CommandError {

@@ -275,3 +275,79 @@ fn a_bump_that_was_killed_between_two_files_is_finished() {
     assert_eq!(repo.read("Chart.yaml"), "version: 1.3.0\n");
     assert!(!repo.path().join(".package.json.windlass-tmp").exists());
 }
+
+/// A released monorepo whose library breaks its users.
+fn broken(files: &[(&str, &str)]) -> RepoBuilder {
+    let repo = RepoBuilder::new();
+    let config = "[packages.lib]\npath = \"lib\"\n[packages.app]\npath = \"app\"\ndepends_on = [\"lib\"]\n";
+    repo.file("windlass.toml", config).file("lib/x", "0");
+    for (path, text) in files {
+        repo.file(path, *text);
+    }
+    repo.commit("feat: begin");
+    repo.tag("lib-v1.0.0");
+    repo.tag("app-v3.0.0");
+    repo.file("lib/x", "1").commit("feat!: other ways");
+    repo
+}
+
+#[test]
+fn requirements_of_other_packages_follow_where_they_do_not_admit_the_version() {
+    let lib = ("lib/package.json", "{\"name\": \"@acme/lib\", \"version\": \"1.0.0\"}");
+    let app = |range: &str| {
+        format!(
+            "{{\"name\": \"app\", \"version\": \"3.0.0\",\n\"dependencies\": {{\"@acme/lib\": \"{range}\"}}}}"
+        )
+    };
+    for (range, expect) in [
+        ("^1.0.0", "^2.0.0"),
+        ("~1.0.0", "~2.0.0"),
+        ("workspace:^0.9.0", "workspace:^2.0.0"),
+        ("1.0.0", "2.0.0"),
+        ("workspace:*", "workspace:*"),
+        (">=1.0.0", ">=1.0.0"),
+    ] {
+        let repo = broken(&[lib, ("app/package.json", &app(range))]);
+        let ran = windlass(&repo, &["bump", "major", "--package", "lib"]);
+        assert_eq!(ran.code, 0, "{range}: {}", ran.err);
+        assert_eq!(repo.read("app/package.json"), app(expect));
+        assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    }
+    let repo = broken(&[lib, ("app/package.json", &app("1.x"))]);
+    let says = ["app/package.json", "line 2 requires `1.x` of @acme/lib"];
+    fails(&windlass(&repo, &["bump", "major", "--package", "lib"]), &says);
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+
+    let lib = ("lib/Cargo.toml", "[package]\nname = \"lib\"\nversion = \"1.0.0\"\n");
+    let app = "[package]\nname = \"app\"\nversion = \"3.0.0\"\n[dependencies]\nlib = { path = \"../lib\", version = \"^0.9.0\" }\n";
+    let repo = broken(&[lib, ("app/Cargo.toml", app)]);
+    let ran = windlass(&repo, &["bump", "major", "--package", "lib"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(repo.read("app/Cargo.toml"), app.replace("0.9.0", "2.0.0"));
+}
+
+#[test]
+fn members_that_inherit_the_version_require_what_is_released() {
+    for (range, expect) in [("1.1.0", Ok("2.0.0")), ("1", Err("line 5 requires `1` of core"))] {
+        let app = format!(
+            "[package]\nname = \"app\"\nversion.workspace = true\n[dependencies]\ncore = {{ path = \"../core\", version = \"{range}\" }}\n"
+        );
+        let repo = released(&[
+            (
+                "Cargo.toml",
+                "[workspace]\nmembers = [\"app\", \"core\"]\n[workspace.package]\nversion = \"1.2.0\"\n",
+            ),
+            ("app/Cargo.toml", &app),
+            ("core/Cargo.toml", "[package]\nname = \"core\"\nversion.workspace = true\n"),
+        ]);
+        let ran = windlass(&repo, &["bump", "major"]);
+        match expect {
+            Ok(version) => {
+                assert_eq!(ran.code, 0, "{}", ran.err);
+                assert_eq!(repo.read("app/Cargo.toml"), app.replace(range, version));
+            }
+            Err(says) => fails(&ran, &["app/Cargo.toml", says, "state the whole version there"]),
+        }
+        assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    }
+}

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use toml_edit::{Item, TableLike};
 
 use super::toml::{at, parse, string, unquoted};
-use super::{HolderError, Place, Spelling, line_of};
+use super::{HolderError, Place, Spelling, Unmet, line_of};
 use crate::diagnostic::Span;
 use crate::text::sanitize_line;
-use crate::version::{Version, shown};
+use crate::version::Version;
 
 /// What a Cargo.toml says about packages, for finding those that share a version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,26 +89,22 @@ pub(super) fn manifest(source: &str, packages: &[String], own: bool) -> Result<V
     Err(HolderError::Missing { expected, help: help.to_owned() })
 }
 
-/// Refuses a version that a requirement in an edited manifest does not admit: Cargo would not build it.
-pub(super) fn admits(source: &str, packages: &[String], version: &Version) -> Result<(), HolderError> {
+/// The requirements on `packages` that do not admit `version`: Cargo would not build it.
+pub(super) fn unmet(source: &str, packages: &[String], version: &Version) -> Result<Vec<Unmet>, HolderError> {
     let document = parse(source)?;
+    let mut unmet = Vec::new();
     for requirement in requirements(source, document.as_item(), packages)? {
         let text = &source[requirement.span.start..requirement.span.end];
-        let admitted = semver::VersionReq::parse(text).is_ok_and(|range| range.matches(version));
-        if !admitted {
-            return Err(HolderError::Unsuitable {
-                version: version.clone(),
-                problem: format!(
-                    "line {} requires `{}` of {}, which does not admit it; state the whole version there, then it \
-                     follows",
-                    line_of(source, requirement.span.start),
-                    shown(text),
-                    shown(&requirement.package)
-                ),
+        if !semver::VersionReq::parse(text).is_ok_and(|range| range.matches(version)) {
+            unmet.push(Unmet {
+                line: line_of(source, requirement.span.start),
+                text: text.to_owned(),
+                is_whole: Version::parse(text.trim_start_matches(['=', '^', '~', ' '])).is_ok(),
+                package: requirement.package,
             });
         }
     }
-    Ok(())
+    Ok(unmet)
 }
 
 /// What a dependency in a folder demands of its version.

@@ -5,7 +5,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::tree::{Leaf, Tree};
-use super::{HolderError, Place, Spelling, line_of};
+use super::{HolderError, Place, Spelling, Unmet, line_of};
 use crate::diagnostic::{Span, line_and_column};
 use crate::text::sanitize_line;
 use crate::version::Version;
@@ -25,6 +25,46 @@ pub fn json_package_name(source: &str) -> Result<Option<String>, HolderError> {
             Some(Value::StringLit(name)) => Some(name.value.to_string()),
             _ => None,
         })
+    })
+}
+
+/// What a package.json says about packages, for finding those that share a version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NpmManifest {
+    /// `name`.
+    pub name: Option<String>,
+    /// `version`.
+    pub version: Option<String>,
+    /// `workspaces`, also under `packages`: folders, maybe with `*`; with `!` before it one that is left out.
+    pub workspaces: Vec<String>,
+}
+
+/// Reads what a package.json says about packages.
+///
+/// # Errors
+/// When it is no JSON.
+pub fn npm_manifest(source: &str) -> Result<NpmManifest, HolderError> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    if source.len() > super::LARGEST {
+        return Err(HolderError::TooLarge { size: source.len() });
+    }
+    with_root(source, false, |root| {
+        let text = |name| {
+            Ok(match member(source, root, name)?.map(|found| &found.value) {
+                Some(Value::StringLit(text)) => Some(text.value.to_string()),
+                _ => None,
+            })
+        };
+        let listed = match member(source, root, "workspaces")?.map(|found| &found.value) {
+            Some(Value::Object(object)) => member(source, object, "packages")?.map(|found| &found.value),
+            other => other,
+        };
+        let elements = if let Some(Value::Array(array)) = listed { array.elements.as_slice() } else { &[] };
+        let patterns = elements.iter().filter_map(|element| match element {
+            Value::StringLit(text) => Some(text.value.to_string()),
+            _ => None,
+        });
+        Ok(NpmManifest { name: text("name")?, version: text("version")?, workspaces: patterns.collect() })
     })
 }
 
@@ -129,6 +169,124 @@ fn folder_name(folder: &str) -> String {
     }
 }
 
+/// What a package.json requires of `packages`, and not its own version: the highest that is stated whole.
+pub(super) fn required(source: &str, packages: &[String]) -> Result<Vec<Place>, HolderError> {
+    with_root(source, false, |root| {
+        let required = demands(source, root, packages)?;
+        let stated: Vec<(Span, Version)> =
+            required.iter().filter_map(|demand| demand.stated(source)).collect();
+        let highest = stated.iter().map(|(_, version)| version).max();
+        let places = stated.iter().filter(|(_, version)| Some(version) == highest);
+        let places: Vec<Place> = places.map(|(span, _)| place(*span)).collect();
+        if places.is_empty() {
+            return Err(HolderError::Missing {
+                expected: "package.json requires none of these packages in a whole version".to_owned(),
+                help: "state it such as `^1.2.3`".to_owned(),
+            });
+        }
+        Ok(places)
+    })
+}
+
+/// The requirements on `packages` that do not admit `version`.
+pub(super) fn unmet(source: &str, packages: &[String], version: &Version) -> Result<Vec<Unmet>, HolderError> {
+    with_root(source, false, |root| {
+        let demands = demands(source, root, packages)?;
+        let unmet = demands.into_iter().filter(|demand| admits(demand.range(), version) == Some(false));
+        Ok(unmet
+            .map(|demand| Unmet {
+                line: line_of(source, demand.end),
+                text: demand.range().to_owned(),
+                is_whole: demand.stated(source).is_some(),
+                package: demand.package,
+            })
+            .collect())
+    })
+}
+
+/// Whether a range of npm admits a version; nothing where it is none, such as a tag or an address.
+fn admits(range: &str, version: &Version) -> Option<bool> {
+    let mut any = false;
+    for part in range.split("||") {
+        any |= comparators(part.trim())?.matches(version);
+    }
+    Some(any)
+}
+
+/// One alternative of a range, as Cargo would write it.
+fn comparators(range: &str) -> Option<semver::VersionReq> {
+    if range.is_empty() {
+        return Some(semver::VersionReq::STAR);
+    }
+    let bare = |text: &str| match text.starts_with(|first: char| first.is_ascii_digit()) {
+        // A number alone is that version here, and every compatible one for Cargo.
+        true => format!("={text}"),
+        false => text.to_owned(),
+    };
+    let text = match range.split_once(" - ") {
+        Some((low, high)) => format!(">={}, <={}", low.trim(), high.trim()),
+        None => {
+            let mut parts: Vec<String> = Vec::new();
+            for part in range.split_whitespace() {
+                match parts.last_mut().filter(|last| last.ends_with(['<', '>', '=', '^', '~'])) {
+                    Some(operator) => operator.push_str(part),
+                    None => parts.push(bare(part)),
+                }
+            }
+            parts.join(", ")
+        }
+    };
+    semver::VersionReq::parse(&text.replace(['v', 'V'], "")).ok()
+}
+
+/// What a dependency demands of a package's version.
+struct Demand<'a> {
+    package: String,
+    text: &'a str,
+    /// Where it ends, before the quote.
+    end: usize,
+}
+
+impl Demand<'_> {
+    /// Without `workspace:`.
+    fn range(&self) -> &str {
+        self.text.strip_prefix("workspace:").unwrap_or(self.text)
+    }
+
+    /// The version it states whole behind an operator that stays, and where.
+    fn stated(&self, source: &str) -> Option<(Span, Version)> {
+        let bare = self.range().trim_start_matches(['=', '^', '~']);
+        let span = Span::new(self.end.checked_sub(bare.len())?, self.end);
+        let version = Version::parse(source.get(span.start..span.end)?).ok()?;
+        Some((span, version))
+    }
+}
+
+fn demands<'a>(
+    source: &'a str,
+    object: &Object<'_>,
+    packages: &[String],
+) -> Result<Vec<Demand<'a>>, HolderError> {
+    let mut found = Vec::new();
+    for field in DEPENDENCIES {
+        let Some(Value::Object(dependencies)) = member(source, object, field)?.map(|found| &found.value)
+        else {
+            continue;
+        };
+        for dependency in &dependencies.properties {
+            let package = dependency.name.as_str();
+            let Value::StringLit(text) = &dependency.value else { continue };
+            let (start, end) = (text.range.start + 1, text.range.end - 1);
+            // One that is written with escapes is nobody's plain range.
+            let plain = source.get(start..end).filter(|plain| *plain == text.value);
+            if let Some(text) = plain.filter(|_| packages.iter().any(|own| own == package)) {
+                found.push(Demand { package: package.to_owned(), text, end });
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// What is required of `packages` in exactly the version that stands at `version`, its operator kept.
 fn requirements(
     source: &str,
@@ -138,23 +296,9 @@ fn requirements(
     spans: &mut Vec<Span>,
 ) -> Result<(), HolderError> {
     let Ok(current) = Version::parse(&source[version.start..version.end]) else { return Ok(()) };
-    for field in DEPENDENCIES {
-        let Some(Value::Object(dependencies)) = member(source, object, field)?.map(|found| &found.value)
-        else {
-            continue;
-        };
-        for dependency in &dependencies.properties {
-            let Value::StringLit(text) = &dependency.value else { continue };
-            if !packages.iter().any(|package| package == dependency.name.as_str()) {
-                continue;
-            }
-            let bare = text.value.strip_prefix("workspace:").unwrap_or(&text.value);
-            let bare = bare.trim_start_matches(['=', '^', '~']);
-            if Version::parse(bare).is_ok_and(|required| required == current) {
-                let end = text.range.end - 1;
-                spans.push(Span::new(end - bare.len(), end));
-            }
-        }
+    for demand in demands(source, object, packages)? {
+        spans
+            .extend(demand.stated(source).filter(|(_, required)| *required == current).map(|(span, _)| span));
     }
     Ok(())
 }

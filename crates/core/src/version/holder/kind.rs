@@ -43,6 +43,11 @@ pub enum HolderKind {
         /// The names of the packages that share the version.
         packages: Vec<String>,
     },
+    /// What a package.json requires of `packages`, and not its own version.
+    PackageRequirements {
+        /// The names of the packages that share the version.
+        packages: Vec<String>,
+    },
     /// The top-level `version`, that of the root package and those of `packages`.
     PackageLockJson {
         /// The names of the packages that share the version.
@@ -120,7 +125,7 @@ pub enum HolderKind {
 }
 
 /// The names that `kind` takes in the configuration.
-pub const KINDS: [&str; 26] = [
+pub const KINDS: [&str; 27] = [
     "badge",
     "cargo-lock",
     "cargo-requirements",
@@ -137,6 +142,7 @@ pub const KINDS: [&str; 26] = [
     "msbuild",
     "package-json",
     "package-lock-json",
+    "package-requirements",
     "plain-text",
     "pom-xml",
     "pubspec-yaml",
@@ -261,6 +267,7 @@ pub fn kind(holder: &HolderTable, packages: &[String]) -> Result<HolderKind, Hol
         "msbuild" => HolderKind::Msbuild,
         "package-json" => HolderKind::PackageJson { packages },
         "package-lock-json" => HolderKind::PackageLockJson { packages },
+        "package-requirements" => HolderKind::PackageRequirements { packages },
         "plain-text" => HolderKind::PlainText { spelling },
         "pom-xml" => HolderKind::PomXml { packages },
         "pubspec-yaml" => HolderKind::PubspecYaml,
@@ -299,6 +306,7 @@ impl HolderKind {
             Self::SetupCfg => properties::setup_cfg(source),
             Self::PythonModule => code::python_module(source),
             Self::PackageJson { packages } => json::package(source, packages),
+            Self::PackageRequirements { packages } => json::required(source, packages),
             Self::PackageLockJson { packages } => json::package_lock(source, packages),
             Self::DenoJson => json::top(source, true, "the file"),
             Self::ComposerJson => json::top(source, false, "composer.json"),

@@ -21,12 +21,13 @@ mod yaml;
 
 pub use cargo::{CargoManifest, cargo_manifest};
 pub use error::HolderError;
-pub use json::json_package_name;
+pub use json::{NpmManifest, json_package_name, npm_manifest};
 pub use key::Format;
 pub use kind::{HolderKind, KINDS, detect, kind};
 pub use python::{PythonProject, python_modules, python_project};
 pub use spelling::{Spelling, is_same};
 pub use xml::{MavenProject, maven_project};
+pub use yaml::pnpm_workspace;
 
 use serde::Serialize;
 
@@ -170,8 +171,11 @@ pub fn write(kind: &HolderKind, source: &str, version: &Version) -> Result<Strin
         copied = place.span.end;
     }
     edited.push_str(&source[copied..]);
-    if let HolderKind::CargoToml { packages } | HolderKind::CargoRequirements { packages } = kind {
-        cargo::admits(edited.strip_prefix('\u{feff}').unwrap_or(&edited), packages, version)?;
+    // Members of a workspace of npm may require an older release on purpose, so only those who follow must admit it.
+    if !matches!(kind, HolderKind::PackageJson { .. })
+        && let Some(unmet) = unmet(kind, &edited, version)?.first()
+    {
+        return Err(unmet.refusal(version));
     }
     let again = read(kind, &edited)?;
     let other = again.iter().find(|place| place.spelling.write(version).as_deref() != Ok(&place.text));
@@ -196,6 +200,51 @@ pub fn write(kind: &HolderKind, source: &str, version: &Version) -> Result<Strin
         });
     }
     Ok(edited)
+}
+
+/// A requirement on a package that does not admit the version it is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmet {
+    /// The package it is about.
+    pub package: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The range.
+    pub text: String,
+    /// It states one whole version, operator aside, so that it can follow.
+    pub is_whole: bool,
+}
+
+impl Unmet {
+    /// What is said where it cannot follow.
+    pub fn refusal(&self, version: &Version) -> HolderError {
+        let Self { package, line, text, .. } = self;
+        HolderError::Unsuitable {
+            version: version.clone(),
+            problem: format!(
+                "line {line} requires `{}` of {}, which does not admit it; state the whole version there, then it follows",
+                shown(text),
+                shown(package)
+            ),
+        }
+    }
+}
+
+/// What a manifest requires of the packages of `kind` that does not admit `version`. Other kinds require nothing.
+///
+/// # Errors
+/// When the manifest breaks its format.
+pub fn unmet(kind: &HolderKind, source: &str, version: &Version) -> Result<Vec<Unmet>, HolderError> {
+    let bare = source.strip_prefix('\u{feff}').unwrap_or(source);
+    match kind {
+        HolderKind::CargoToml { packages } | HolderKind::CargoRequirements { packages } => {
+            cargo::unmet(bare, packages, version)
+        }
+        HolderKind::PackageJson { packages } | HolderKind::PackageRequirements { packages } => {
+            json::unmet(bare, packages, version)
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Whether the text at `other` says the version that the one at `span` says.

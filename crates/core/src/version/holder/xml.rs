@@ -14,6 +14,8 @@ const DEEPEST: usize = 128;
 /// What a pom.xml says about its build, for finding the files that share a version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MavenProject {
+    /// `project/groupId`, else the parent's.
+    pub group: Option<String>,
     /// `project/artifactId`.
     pub artifact: Option<String>,
     /// `project/parent/artifactId`.
@@ -34,6 +36,7 @@ pub fn maven_project(source: &str) -> Result<MavenProject, HolderError> {
     };
     let modules = root.all("project").flat_map(|project| project.all("modules"));
     Ok(MavenProject {
+        group: text(&["project", "groupId"])?.or(text(&["project", "parent", "groupId"])?),
         artifact: text(&["project", "artifactId"])?,
         parent: text(&["project", "parent", "artifactId"])?,
         modules: modules
@@ -73,7 +76,10 @@ pub(super) fn pom(source: &str, packages: &[String]) -> Result<Vec<Place>, Holde
         let leaf = parent.ok_or_else(|| {
             missing("the pom.xml has no `project/version`", "add one, or name the pom.xml that states it")
         })?;
-        return Ok(vec![place(leaf.span(source)?)]);
+        let span = leaf.span(source)?;
+        let mut places = vec![place(span)];
+        siblings(source, project, packages, span, &mut places)?;
+        return Ok(places);
     };
     let mut span = own.span(source)?;
     if source[span.start..span.end].contains("${") {
@@ -86,7 +92,41 @@ pub(super) fn pom(source: &str, packages: &[String]) -> Result<Vec<Place>, Holde
             places.push(place(other));
         }
     }
+    siblings(source, project, packages, span, &mut places)?;
     Ok(places)
+}
+
+/// The dependencies on artifacts of the same build, `group:artifact` among `packages`, that state the version.
+fn siblings(
+    source: &str,
+    project: &Tree,
+    packages: &[String],
+    version: Span,
+    places: &mut Vec<Place>,
+) -> Result<(), HolderError> {
+    let text = |tree: &Tree, name: &str| tree.all(name).next().and_then(|part| part.text(source));
+    let own = text(project, "groupId").or_else(|| text(project.all("parent").next()?, "groupId"));
+    let managed = project.all("dependencyManagement").flat_map(|managed| managed.all("dependencies"));
+    let lists = project.all("dependencies").chain(managed);
+    for dependency in lists.flat_map(|list| list.all("dependency")) {
+        let group = match text(dependency, "groupId") {
+            Some("${project.groupId}" | "${pom.groupId}" | "${groupId}") => own,
+            group => group,
+        };
+        let (Some(group), Some(artifact)) = (group, text(dependency, "artifactId")) else { continue };
+        let is_sibling = packages.iter().any(|package| package.split_once(':') == Some((group, artifact)));
+        let Some(stated) = dependency.all("version").next().and_then(Tree::leaf).filter(|_| is_sibling)
+        else {
+            continue;
+        };
+        // A range, or a property, which follows by itself, says something else.
+        if let Ok(span) = stated.span(source)
+            && super::says_same(source, version, span)
+        {
+            places.push(place(span));
+        }
+    }
+    Ok(())
 }
 
 /// The property that `${revision}` names, the first one where there are several.

@@ -10,6 +10,24 @@ use crate::text::sanitize_line;
 /// Deeper documents are refused.
 const DEEPEST: usize = 128;
 
+/// `packages` of a pnpm-workspace.yaml: folders, maybe with `*`; with `!` before it one that is left out.
+///
+/// # Errors
+/// When it is no YAML.
+pub fn pnpm_workspace(source: &str) -> Result<Vec<String>, HolderError> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    if source.len() > super::LARGEST {
+        return Err(HolderError::TooLarge { size: source.len() });
+    }
+    let mut patterns = Vec::new();
+    for document in documents(source)? {
+        if let Some(Tree::List(items)) = document.get(source, "packages")? {
+            patterns.extend(items.iter().filter_map(|item| item.text(source)).map(str::to_owned));
+        }
+    }
+    Ok(patterns)
+}
+
 /// `version`, and `appVersion` where it says the same.
 pub(super) fn chart(source: &str) -> Result<Vec<Place>, HolderError> {
     let document = single(source)?;

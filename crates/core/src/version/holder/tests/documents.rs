@@ -117,6 +117,90 @@ fn package_json() {
 }
 
 #[test]
+fn package_json_requires_packages() {
+    let table = HolderTable {
+        path: "package.json".to_owned(),
+        kind: Some("package-requirements".to_owned()),
+        ..HolderTable::default()
+    };
+    let kind = kind(&table, &["a".to_owned(), "b".to_owned()]).unwrap();
+    for marked in [
+        "{\"version\": \"9.9.9\", \"dependencies\": {\"a\": \"^«1.2.3»\", \"c\": \"^1.2.3\"}}",
+        "{\"devDependencies\": {\"a\": \"workspace:~«1.2.3»\", \"b\": \"workspace:*\"}, \"peerDependencies\": {\"a\": \"«1.2.3»\", \"b\": \"latest\"}}",
+        "{\"dependencies\": {\"a\": \"^«1.2.3»\", \"b\": \">=1.0.0 || file:x\"}}",
+        "{\"dependencies\": {\"a\": \"^«1.2.3»\", \"b\": \"*\"}}",
+    ] {
+        check(&kind, marked);
+    }
+    for range in
+        ["^1.0.0", "1.x", ">=1.0.0 <2.0.0", ">= 1.0.0 < 2", "1.0.0 - 1.9", "0.1.0 || ^1.1", "~1.2", "1.0.0"]
+    {
+        let source = format!(
+            "{{\"dependencies\": {{\"a\": \"1.2.3\"}},\n\"peerDependencies\": {{\"b\": \"{range}\"}}}}"
+        );
+        refused(&kind, &source, &format!("line 2 requires `{range}` of b, which does not admit it"));
+    }
+    for range in
+        ["^2.0.0", ">=1.0.0", "1 || 2", "2.x", "x", "1.0.0 - 2", "", "npm:c@1", "github:a/b", "workspace:^"]
+    {
+        let source = format!(
+            "{{\"dependencies\": {{\"a\": \"1.2.3\"}}, \"peerDependencies\": {{\"b\": \"{range}\"}}}}"
+        );
+        let unmet: Vec<Unmet> = unmet(&kind, &source, &v("2.0.0")).unwrap();
+        assert_eq!(unmet.iter().map(|unmet| unmet.package.as_str()).collect::<Vec<_>>(), ["a"], "{range}");
+    }
+    refused(&kind, "{\"version\": \"1.2.3\"}", "requires none of these packages");
+}
+
+#[test]
+fn pom_xml_depends_on_siblings() {
+    let kind = with_packages("pom.xml", &["p", "g:p", "core", "g:core"]);
+    let dependency = |group: &str, artifact: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        )
+    };
+    let dependencies = [
+        dependency("g", "core", "«1.2.0-SNAPSHOT»"),
+        dependency("${project.groupId}", "core", "«1.2.0-SNAPSHOT»"),
+        dependency("g", "core", "${project.version}"),
+        dependency("g", "core", "1.1.0"),
+        dependency("other", "core", "1.2.0-SNAPSHOT"),
+        dependency("g", "elsewhere", "1.2.0-SNAPSHOT"),
+    ]
+    .concat();
+    for head in [
+        "<groupId>g</groupId><artifactId>p</artifactId><version>«1.2.0-SNAPSHOT»</version>",
+        "<parent><groupId>g</groupId><artifactId>p</artifactId><version>«1.2.0-SNAPSHOT»</version></parent>",
+    ] {
+        check(&kind, &format!("<project>{head}<dependencies>{dependencies}</dependencies></project>"));
+        check(
+            &kind,
+            &format!(
+                "<project>{head}<dependencyManagement><dependencies>{dependencies}</dependencies></dependencyManagement></project>"
+            ),
+        );
+    }
+}
+
+#[test]
+fn workspaces_of_npm_name_their_members() {
+    for (source, expect) in [
+        ("{\"name\": \"a\", \"workspaces\": [\"x/*\", 1, \"!x/y\"]}", &["x/*", "!x/y"][..]),
+        ("{\"name\": \"a\", \"workspaces\": {\"packages\": [\"x\"], \"nohoist\": [\"y\"]}}", &["x"]),
+        ("{\"name\": \"a\", \"workspaces\": \"x\"}", &[]),
+    ] {
+        let read = npm_manifest(source).unwrap();
+        assert_eq!((read.name.as_deref(), read.version), (Some("a"), None));
+        assert_eq!(read.workspaces, expect);
+    }
+    let pnpm = "packages:\n  - 'a/**'\n  - \"!b\" # not this\ncatalog:\n  c: 1.0.0\n";
+    assert_eq!(pnpm_workspace(pnpm).unwrap(), ["a/**", "!b"]);
+    assert_eq!(pnpm_workspace("catalog: {}\n").unwrap(), [""; 0]);
+    assert!(pnpm_workspace("packages: [\n").is_err());
+}
+
+#[test]
 fn package_lock_json() {
     let kind = of("package-lock.json");
     for marked in [
