@@ -2,6 +2,7 @@
 
 mod baseline;
 mod error;
+mod foreign;
 mod free;
 mod line;
 mod number;
@@ -134,6 +135,7 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
                 }
                 None => {
                     let (target, level) = number::target(baseline, input, &mut reasons)?;
+                    let target = number::skip_spent(target, baseline, input, &mut reasons);
                     let target = number::skip_withdrawn(target, input.withdrawn, &mut reasons);
                     (suffix::suffixed(target, baseline, input, &mut reasons), level)
                 }
@@ -173,10 +175,10 @@ fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
         });
     }
     match &baseline.foreign {
-        Some((example, suggestion)) => Err(NextError::TagFormatMismatch {
+        Some(foreign) => Err(NextError::TagFormatMismatch {
             format: baseline.format.clone(),
-            example: sanitize_line(example),
-            suggestion: suggestion.clone(),
+            example: sanitize_line(&foreign.example),
+            help: foreign.help(),
         }),
         None => Ok(()),
     }
