@@ -226,6 +226,24 @@ fn explicit_requests_are_obeyed_or_refused() {
 }
 
 #[test]
+fn a_number_that_is_taken_comes_with_advice_that_fits() {
+    for (tags, commits, request, branch, expect) in [
+        ("v1.1.0 ~v1.2.0", vec!["feat: a"], Request::Auto, "1.x", "release a patch with an explicit step"),
+        ("v1.1.0 ~v1.2.0", vec!["feat: a"], Request::Auto, "", "merge the branch that does"),
+        ("v1.1.0 ~v1.1.1", vec!["fix: a"], Request::Auto, "1.x", "merge the branch that does"),
+        (
+            "=v1.1.0-rc.1 ~v1.1.0",
+            vec![],
+            Request::Promote("v1.1.0-rc.1".to_owned()),
+            "",
+            "it was promoted or released already",
+        ),
+    ] {
+        check(Case { tags, commits, request, branch, ..Case::default() }, expect);
+    }
+}
+
+#[test]
 fn a_hotfix_is_a_patch_or_marked_as_the_policy_says() {
     let marked = || Policy { hotfix_suffix: true, ..Policy::default() };
     for (tags, policy, expect) in [
