@@ -43,6 +43,18 @@ pub fn of_unit(project: &Project, unit: &Unit) -> Result<Vec<HolderFact>> {
     Ok(facts)
 }
 
+/// As [`read`], of every package where there are packages.
+///
+/// # Errors
+/// As [`read`].
+pub fn of_all(project: &Project) -> Result<Vec<HolderFact>> {
+    let mut all = Vec::new();
+    for unit in project.config.units() {
+        all.extend(of_unit(project, &unit)?);
+    }
+    Ok(all)
+}
+
 /// What the holders state, when they agree.
 ///
 /// # Errors
