@@ -67,5 +67,11 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
 
 /// What a deployment needs of an environment: the rest is for people and for watches.
 fn needed(environment: &Environment) -> Environment {
-    Environment { purpose: None, data: None, monitoring: None, metrics: Default::default(), ..environment.clone() }
+    Environment {
+        purpose: None,
+        data: None,
+        monitoring: None,
+        metrics: Default::default(),
+        ..environment.clone()
+    }
 }

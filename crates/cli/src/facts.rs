@@ -208,7 +208,8 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         tags: repository.tags.clone(),
         release: fact,
         holders,
-        changelog: changelog.map(|_| unit.changelog),
+        // A package's entries go into its own file or none: never into the one at the root.
+        changelog: (changelog.is_some() || unit.package.is_some()).then_some(unit.changelog),
         plain_holders: !project.config.version.suffix_in_holders,
         entries: EntryFact {
             generated: project.config.changelog.generated,

@@ -15,6 +15,7 @@ use crate::facts::{self, Repository, VersionRequest};
 use crate::files;
 use crate::preflight;
 use crate::project::{Project, RunbookFile, counted};
+use crate::versions;
 
 /// The runbook that is planned when none is named.
 pub const DEFAULT_RUNBOOK: &str = "release";
@@ -72,6 +73,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     let asked = request.version != VersionRequest::default();
     let releases = asked || bind::releases(&main.runbook, &main.source);
     if releases {
+        versions::require_package(project, &request.version)?;
         repository.require_history()?;
         if repository.branch.is_none() && request.version.promote.is_none() {
             return Err(CommandError::invalid("HEAD is detached, so there is no branch to release from")

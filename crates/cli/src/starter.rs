@@ -1,5 +1,6 @@
 //! The first files of a project: what `init` writes, from what it finds.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use windlass_core::changelog;
@@ -11,6 +12,9 @@ use crate::files;
 use crate::holders;
 use crate::preflight::is_installed;
 use crate::project::{CONFIG, Project, RUNBOOKS};
+
+/// More packages than these are not proposed.
+const MOST_PACKAGES: usize = 20;
 
 /// Files to begin with.
 pub struct Starter {
@@ -25,11 +29,16 @@ pub struct Starter {
 /// # Errors
 /// When a manifest cannot be read.
 pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
-    let holders = holders::read(project)?;
+    let holders = holders::of_all(project)?;
     let test = test_command(project)?;
     let remote = repository.remote.as_deref();
     let mut found = match holders.as_slice() {
         [] => "found no file that states a version".to_owned(),
+        holders if holders.iter().any(|holder| holder.version != holders[0].version) => {
+            let told: Vec<String> =
+                holders.iter().map(|holder| format!("{} in {}", holder.version, holder.path)).collect();
+            format!("found versions {}", told.join(", "))
+        }
         holders => {
             let paths: Vec<&str> = holders.iter().map(|holder| holder.path.as_str()).collect();
             format!("found version {} in {}", holders[0].version, paths.join(", "))
@@ -50,7 +59,7 @@ pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
             (CONFIG.into(), config(repository)),
             (
                 format!("{RUNBOOKS}/release.md"),
-                runbook(!holders.is_empty(), test.as_deref(), remote.is_some()),
+                runbook(project, !holders.is_empty(), test.as_deref(), remote.is_some()),
             ),
             (changelog, changelog::NEW_FILE.into()),
         ],
@@ -58,8 +67,24 @@ pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
 }
 
 fn config(repository: &Repository) -> String {
-    let highest = repository.tags.keys().rev().find_map(|tag| TagFormat::guess(tag));
-    let tag = highest.unwrap_or_default();
+    let found = TagFormat::guess_all(repository.tags.keys().map(String::as_str));
+    let packages: Vec<(&str, &TagFormat)> = found
+        .iter()
+        .filter_map(|(format, ..)| Some((format.package()?, format)))
+        .take(MOST_PACKAGES)
+        .collect();
+    // One name may be the project's own; several are packages, and then the root's tags are what is left.
+    let is_packages = packages.len() > 1;
+    let own = found.iter().find(|(format, ..)| !is_packages || format.package().is_none());
+    let tag = own.map(|(format, ..)| format.clone()).unwrap_or_default();
+    let mut listed = String::new();
+    if is_packages {
+        listed.push_str("\n# The tags look like those of packages. Say in which folder each one lies:\n");
+        for (name, format) in packages {
+            let (name, format) = (quoted(name), quoted(&format.to_string()));
+            let _ = writeln!(listed, "# [packages.{name}]\n# path = \"FOLDER\"\n# tag = {format}");
+        }
+    }
     let branch = repository.branch.as_deref().unwrap_or("main");
     let remote = repository.remote.as_deref().unwrap_or("origin");
     format!(
@@ -80,7 +105,7 @@ branch = {branch}
 # Who may approve and confirm, by e-mail address.
 # [roles]
 # release-manager = [\"alice@example.com\", \"bob@example.com\"]
-",
+{listed}",
         tag = quoted(&tag.to_string()),
         remote = quoted(remote),
         branch = quoted(branch),
@@ -92,17 +117,22 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn runbook(writes: bool, test: Option<&str>, pushes: bool) -> String {
+fn runbook(project: &Project, writes: bool, test: Option<&str>, pushes: bool) -> String {
     let mut steps: Vec<(&str, String)> = Vec::new();
     if let Some(test) = test {
         steps.push(("Check", format!("```sh {{id=test effects=none}}\n{test}\n```\n")));
     }
     let write = if writes { "```yaml\nuses: version.write\n```\n" } else { "" };
+    // A version alone does not say whose it is where packages have one each; their tags do.
+    let message = match project.config.packages.is_empty() {
+        true => "chore(release): bump version to {{ version }}",
+        false => "chore(release): {{ tag }}",
+    };
     steps.push((
         "Prepare the version",
         format!(
             "{write}```yaml\nuses: changelog.promote\n```\n```yaml\nuses: git.commit\n\
-             with: {{ message: \"chore(release): bump version to {{{{ version }}}}\" }}\n```\n"
+             with: {{ message: \"{message}\" }}\n```\n"
         ),
     ));
     steps.push(("Tag", "```yaml\nuses: git.tag\n```\n".into()));

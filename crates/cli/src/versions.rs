@@ -157,9 +157,24 @@ pub fn require_one_package(project: &Project, request: &VersionRequest) -> Resul
     if request.exact.is_none() && request.bump.is_none() && !request.hotfix && request.promote.is_none() {
         return Ok(());
     }
+    Err(no_package(project))
+}
+
+/// A release without the package that it is of.
+///
+/// # Errors
+/// When there are packages and the request names none.
+pub fn require_package(project: &Project, request: &VersionRequest) -> Result<()> {
+    match request.package.is_none() && !project.config.packages.is_empty() {
+        true => Err(no_package(project)),
+        false => Ok(()),
+    }
+}
+
+fn no_package(project: &Project) -> CommandError {
     let names: Vec<&str> = project.config.packages.keys().map(String::as_str).collect();
-    Err(CommandError::invalid("this repository has packages, and the version is one package's")
-        .hint(format!("name it with --package: {}", sanitize_line(&names.join(", ")))))
+    CommandError::invalid("this repository has packages, and the version is one package's")
+        .hint(format!("name it with --package: {}", sanitize_line(&names.join(", "))))
 }
 
 /// Weighs one unit.
@@ -290,11 +305,13 @@ fn look(project: &Project, repository: &Repository, unit: Unit, request: &Versio
     let versions = withdrawn::versions(&withdrawn);
     let target = target(repository, &policy, request, head)?;
     let tags = tags(repository, request, target)?;
-    let others: Vec<TagFormat> = project
-        .config
-        .packages
-        .keys()
-        .filter_map(|name| project.config.unit(Some(name)).ok())
+    if let Some(package) = unit.package.as_deref().filter(|_| request.at.is_none()) {
+        require_folder(project, package, &unit.folder)?;
+    }
+    let packages = project.config.packages.keys().map(|name| Some(name.as_str()));
+    let others: Vec<TagFormat> = packages
+        .chain([None])
+        .filter_map(|name| project.config.unit(name).ok())
         .filter(|other| other.package != unit.package)
         .map(|other| other.tag)
         .collect();
@@ -324,6 +341,16 @@ fn look(project: &Project, repository: &Repository, unit: Unit, request: &Versio
         outcome: Err(NextError::NothingToRelease { baseline: None, commits: 0, what: String::new() }),
         withdrawn,
     })
+}
+
+/// Refuses a package whose folder is not there: it would never have anything to release.
+fn require_folder(project: &Project, package: &str, folder: &str) -> Result<()> {
+    if project.root.join(folder).is_dir() {
+        return Ok(());
+    }
+    let (package, folder) = (sanitize_line(package), sanitize_line(folder));
+    Err(CommandError::invalid(format!("the package {package} has no folder: there is no {folder} here"))
+        .hint(format!("say where it lies as `path` under [packages.{package}] in windlass.toml")))
 }
 
 /// The commit that stands for HEAD.

@@ -1,14 +1,18 @@
 //! `windlass bump`: writes the next version into every holder and commits.
 
+use std::ffi::OsStr;
+
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use serde::Serialize;
 use windlass_actions::adapters::files as workspace;
 use windlass_core::changelog::{self, Changelog};
 use windlass_core::config::Unit;
 use windlass_core::plan::HolderFact;
 use windlass_core::text::sanitize_line;
-use windlass_core::version::Version;
 use windlass_core::version::next::NextError;
+use windlass_core::version::{Version, parse_version};
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
@@ -21,7 +25,7 @@ use crate::{files, holders, report, versions};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// `patch`, `minor`, `major` or `hotfix`; without it, what the commits call for
-    #[arg(value_name = "KIND", value_parser = ["patch", "minor", "major", "hotfix"])]
+    #[arg(value_name = "KIND", value_parser = Kinds)]
     pub kind: Option<String>,
     /// This very version, with or without `v`
     #[arg(long, visible_alias = "set", value_name = "X.Y.Z", conflicts_with = "kind")]
@@ -39,6 +43,36 @@ pub struct Arguments {
     #[arg(long)]
     pub no_commit: bool,
 }
+
+/// The steps; a version in their place is told where it belongs.
+#[derive(Debug, Clone, Copy)]
+struct Kinds;
+
+impl TypedValueParser for Kinds {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> std::result::Result<String, clap::Error> {
+        let known = PossibleValuesParser::new(KINDS).parse_ref(command, argument, value);
+        known.map_err(|mut error| {
+            if let Ok(version) = parse_version(&value.to_string_lossy()) {
+                let tip = format!("to release this very version, use '--version {version}'").into();
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+            }
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(KINDS.into_iter().map(PossibleValue::new)))
+    }
+}
+
+const KINDS: [&str; 4] = ["patch", "minor", "major", "hotfix"];
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -266,7 +300,8 @@ fn edits(project: &Project, picks: &[Pick]) -> Result<Vec<Edit>> {
         let known = texts.iter().any(|(known, ..)| known == path);
         let changelog = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
         if let Some(source) = changelog.filter(|_| !known) {
-            let placed = with_unreleased(&source)?;
+            let generated = project.config.changelog.generated;
+            let placed = if generated { source.clone() } else { with_unreleased(&source)? };
             texts.push((path.clone(), source, placed));
         }
     }
@@ -278,7 +313,7 @@ fn edits(project: &Project, picks: &[Pick]) -> Result<Vec<Edit>> {
 fn with_unreleased(source: &str) -> Result<String> {
     let refused = |error: changelog::ChangelogError| CommandError::invalid(error.to_string());
     let read = Changelog::parse(source).map_err(refused)?;
-    if read.unreleased().is_some() {
+    if read.unreleased().is_some() || !is_kept(&read, source) {
         return Ok(source.to_owned());
     }
     let newline = if source.contains("\r\n") { "\r\n" } else { "\n" };
@@ -290,6 +325,27 @@ fn with_unreleased(source: &str) -> Result<String> {
         }
         None => format!("{}{newline}{newline}{}", source.trim_end(), heading.trim_end()) + newline,
     })
+}
+
+/// Whether the file is in the form of Keep a Changelog, and people write it: what is generated, or has another place for
+/// what comes next, is left as it is.
+fn is_kept(read: &Changelog<'_>, source: &str) -> bool {
+    let comes_next = |title: &str| {
+        let title = title.to_lowercase();
+        ["unreleased", "upcoming", "not released", "in development"].iter().any(|word| title.contains(word))
+    };
+    if read.sections().iter().any(|section| section.level <= 2 && comes_next(&section.title)) {
+        return false;
+    }
+    match read.latest() {
+        // `## [1.2.0](https://...) (2024-01-02)` is how tools write it, and people `## [1.2.0] - 2024-01-02`.
+        Some((section, release)) => {
+            let title = section.title.as_str();
+            let is_linked = title.contains("](") || title.contains(" (");
+            section.level == 2 && !is_linked && (title.starts_with('[') || release.date.is_some())
+        }
+        None => source.contains("keepachangelog.com"),
+    }
 }
 
 fn refuse_dirty(repository: &Repository, paths: &[String], commits: bool) -> Result<()> {

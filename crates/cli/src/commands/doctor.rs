@@ -197,6 +197,9 @@ fn configuration(project: &Project) -> Check {
 }
 
 fn versions(project: &Project) -> Check {
+    if !project.config.packages.is_empty() {
+        return packages(project);
+    }
     let read = holders::read(project);
     match read.and_then(|holders| holders::agreed(&holders).map(|version| (holders, version))) {
         Ok((holders, Some(version))) => {
@@ -210,6 +213,23 @@ fn versions(project: &Project) -> Check {
         ),
         Err(error) => bad("version", error.message, error.hints.first().map(String::as_str)),
     }
+}
+
+/// What the files of each package state.
+fn packages(project: &Project) -> Check {
+    let mut told = Vec::new();
+    for unit in project.config.units() {
+        let name = sanitize_line(unit.package.as_deref().unwrap_or_default());
+        match holders::of_unit(project, &unit).and_then(|holders| holders::agreed(&holders)) {
+            Ok(Some(version)) => told.push(format!("{name} {version}")),
+            Ok(None) => told.push(format!("{name} in no file")),
+            Err(error) => {
+                let message = format!("{name}: {}", error.message);
+                return bad("version", message, error.hints.first().map(String::as_str));
+            }
+        }
+    }
+    good("version", told.join(", "))
 }
 
 fn runbooks(project: &Project) -> Vec<Check> {

@@ -74,6 +74,18 @@ pub fn following(
     Ok(found)
 }
 
+/// As [`read`], of every package where there are packages.
+///
+/// # Errors
+/// As [`read`].
+pub fn of_all(project: &Project) -> Result<Vec<HolderFact>> {
+    let mut all = Vec::new();
+    for unit in project.config.units() {
+        all.extend(of_unit(project, &unit)?);
+    }
+    Ok(all)
+}
+
 /// What the holders state, when they agree.
 ///
 /// # Errors

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use windlass_core::plan::{Facts, Finding, Node, Plan, PlannedStep, StepPath};
+use windlass_core::plan::{ActionNode, Facts, Finding, HolderFact, Node, Plan, PlannedStep, StepPath};
 use windlass_core::text::sanitize_line;
+use windlass_core::version::holder::is_same;
 use windlass_core::version::next::Line;
 use windlass_core::version::{Channel, parse_version};
 
 use crate::facts::{Repository, VersionRequest};
+use crate::holders;
 use crate::project::{Project, counted};
 
 /// Actions that change the checkout or commit it.
@@ -25,8 +27,71 @@ pub fn findings(
     let mut findings = remotes(project, repository, plan);
     findings.extend(branch(facts, request, plan));
     findings.extend(dirty(facts, plan));
-    findings.extend(promotion(facts, plan));
+    findings.extend(promotion(facts, request, plan));
+    findings.extend(changelogs(project, facts, request, plan));
+    findings.extend(unwritten(project, facts, request, plan));
     findings
+}
+
+/// The actions of the plan that are done, calls included, in order.
+fn actions(plan: &Plan) -> Vec<&ActionNode> {
+    let routines = plan.routines.values().flat_map(|routine| &routine.steps);
+    let steps = plan.steps.iter().chain(routines).filter(|step| step.skipped.is_none());
+    let nodes = steps.flat_map(|step| &step.nodes);
+    nodes.filter_map(|node| if let Node::Action(node) = node { Some(node) } else { None }).collect()
+}
+
+fn is_script(node: &ActionNode) -> bool {
+    node.call.action == "script"
+}
+
+/// The changelogs of packages that are to be promoted and are not there. A script before may make one.
+fn changelogs(project: &Project, facts: &Facts, request: &VersionRequest, plan: &Plan) -> Vec<Finding> {
+    let (Some(package), Some(own)) = (&request.package, &facts.changelog) else { return Vec::new() };
+    let actions = actions(plan);
+    let before = actions.iter().take_while(|node| !is_script(node));
+    let promoted = before.filter(|node| node.call.action == "changelog.promote");
+    promoted
+        .filter(|node| node.call.params["path"].as_str() == Some(own) && !project.root.join(own).exists())
+        .map(|node| {
+            let (own, package) = (sanitize_line(own), sanitize_line(package));
+            Finding {
+                path: node.path.clone(),
+                kind: "changelog".into(),
+                message: format!(
+                    "there is no {own}, the changelog of {package}; write one that begins with `## [Unreleased]`, or \
+                     name it as `changelog` under [packages.{package}]"
+                ),
+                place: String::new(),
+            }
+        })
+        .collect()
+}
+
+/// A version that is tagged while the files that state it say another, and no step writes them.
+fn unwritten(project: &Project, facts: &Facts, request: &VersionRequest, plan: &Plan) -> Option<Finding> {
+    let release = plan.release.as_ref().filter(|_| request.promote.is_none())?;
+    let actions = actions(plan);
+    let writes = |node: &&&ActionNode| is_script(node) || node.call.action == "version.write";
+    let tag = actions.iter().find(|node| node.call.action == "git.tag")?;
+    if actions.iter().any(|node| writes(&node)) {
+        return None;
+    }
+    let version = holders::to_state(project, &parse_version(&release.version).ok()?);
+    let is_other =
+        |holder: &&HolderFact| parse_version(&holder.version).is_ok_and(|stated| !is_same(&stated, &version));
+    let holder = facts.holders.iter().find(is_other)?;
+    Some(Finding {
+        path: tag.path.clone(),
+        kind: "version".into(),
+        message: format!(
+            "{} states {}, and no step writes {version} before the tag; add a step with `uses: version.write`, or run \
+             `windlass bump` first",
+            sanitize_line(&holder.path),
+            sanitize_line(&holder.version)
+        ),
+        place: String::new(),
+    })
 }
 
 /// The remotes that are pushed to and are not there.
@@ -97,14 +162,16 @@ fn is_maintenance(branch: &str) -> bool {
     branch.starts_with("release/") || branch.starts_with("hotfix/") || Line::of_branch(branch).is_some()
 }
 
-/// What a promotion may not take in from HEAD, when HEAD is not the commit that is promoted.
-fn promotion(facts: &Facts, plan: &Plan) -> Vec<Finding> {
-    let Some(target) = plan.release.as_ref().and_then(|release| release.target.as_deref()) else {
+/// What a promotion may not take in beside the commit that is promoted: HEAD where that is another one, and what steps
+/// commit before the tag where it is HEAD.
+fn promotion(facts: &Facts, request: &VersionRequest, plan: &Plan) -> Vec<Finding> {
+    let Some(release) = plan.release.as_ref().filter(|_| request.promote.is_some()) else {
         return Vec::new();
     };
-    if facts.head.as_deref() == Some(target) {
-        return Vec::new();
-    }
+    let Some(target) = release.target.as_deref().filter(|target| facts.head.as_deref() != Some(target))
+    else {
+        return commits_of_its_own(plan);
+    };
     let short = target.get(..10).unwrap_or(target);
     let leak = |node: &Node| {
         let (path, what) = match node {
@@ -113,6 +180,23 @@ fn promotion(facts: &Facts, plan: &Plan) -> Vec<Finding> {
             }
             Node::Action(node) if WRITERS.contains(&node.call.action.as_str()) => {
                 (&node.path, format!("`{}` writes to HEAD", node.call.action))
+            }
+            Node::Action(node) if node.call.action == "git.push" => {
+                let refs = node.call.params["refs"].as_array().filter(|refs| !refs.is_empty());
+                let is_tag = |name: &serde_json::Value| {
+                    let name = name.as_str().unwrap_or_default();
+                    let name = name.strip_prefix("refs/tags/").unwrap_or(name);
+                    name == release.tag || facts.tags.contains_key(name) || name.contains("{{")
+                };
+                if refs.is_some_and(|refs| refs.iter().all(is_tag)) {
+                    return None;
+                }
+                let message = format!(
+                    "the branch that is pushed is not at {short}, the commit that is promoted; push the tag alone with \
+                     `refs: [\"{{{{ tag }}}}\"]`"
+                );
+                let path = node.path.clone();
+                return Some(Finding { path, kind: "promotion".into(), message, place: String::new() });
             }
             _ => return None,
         };
@@ -124,6 +208,24 @@ fn promotion(facts: &Facts, plan: &Plan) -> Vec<Finding> {
     };
     let done = plan.steps.iter().filter(|step| step.skipped.is_none());
     done.flat_map(|step| step.nodes.iter().filter_map(leak)).collect()
+}
+
+/// What is written and committed before the tag: then another commit is tagged than the one that was tested.
+fn commits_of_its_own(plan: &Plan) -> Vec<Finding> {
+    let actions = actions(plan);
+    let before = actions.iter().take_while(|node| node.call.action != "git.tag");
+    let writers = before.filter(|node| WRITERS.contains(&node.call.action.as_str()));
+    let told = writers.map(|node| Finding {
+        path: node.path.clone(),
+        kind: "promotion".into(),
+        message: format!(
+            "`{}` comes before the tag, so what is tagged would not be the commit that is promoted; leave the step out, \
+             or promote with a runbook that only tags and pushes",
+            node.call.action
+        ),
+        place: String::new(),
+    });
+    told.collect()
 }
 
 /// Changes that nobody committed would ride along, or stop the release half-way.

@@ -1,5 +1,6 @@
 //! The words of the commands, one function per message.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -10,6 +11,12 @@ use super::Paint;
 use crate::commands::next::Explained;
 use crate::commands::{bump, check, doctor, init};
 use crate::project::counted;
+
+/// The types of commits that are shown however few there are.
+const KNOWN_TYPES: [&str; 12] =
+    ["feat", "fix", "perf", "revert", "docs", "style", "refactor", "test", "build", "ci", "chore", "other"];
+/// So many further types are shown.
+const MOST_TYPES: usize = 6;
 
 /// `windlass next`.
 pub fn next(explained: &Explained, explain: bool, paint: Paint) -> String {
@@ -32,12 +39,7 @@ pub fn next(explained: &Explained, explain: bool, paint: Paint) -> String {
                 "baseline",
                 &format!("{}, at {}", baseline.tag, baseline.commit.get(..10).unwrap_or_default()),
             );
-            let kinds: Vec<String> = explained
-                .commits_by_type
-                .iter()
-                .map(|(kind, count)| format!("{count} {}", sanitize_line(kind)))
-                .collect();
-            let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+            let kinds = kinds(&explained.commits_by_type);
             row("since", &format!("{}{kinds}", counted(baseline.commits_since, "commit", "commits")));
         }
     }
@@ -56,11 +58,31 @@ pub fn next(explained: &Explained, explain: bool, paint: Paint) -> String {
     text
 }
 
+/// How many changes there are of each type: of those that are known and of the most frequent others. Where commits have
+/// no types, any word before a colon looks like one.
+fn kinds(by_type: &BTreeMap<String, usize>) -> String {
+    let is_known = |kind: &str| KNOWN_TYPES.contains(&kind);
+    let mut shown: Vec<(&String, usize)> = by_type.iter().map(|(kind, count)| (kind, *count)).collect();
+    shown.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let (known, mut rest): (Vec<_>, Vec<_>) = shown.into_iter().partition(|(kind, _)| is_known(kind));
+    let others: usize = rest.split_off(MOST_TYPES.min(rest.len())).iter().map(|(_, count)| count).sum();
+    let mut all: Vec<(&str, usize)> =
+        known.into_iter().chain(rest).map(|(kind, count)| (kind.as_str(), count)).collect();
+    all.sort_unstable();
+    let mut told: Vec<String> =
+        all.into_iter().map(|(kind, count)| format!("{count} {}", sanitize_line(kind))).collect();
+    if others > 0 {
+        told.push(format!("{others} others"));
+    }
+    if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
+}
+
 /// `windlass next` of a repository with packages.
 pub fn packages(packages: &[Explained], explain: bool, paint: Paint) -> String {
     let width =
         packages.iter().filter_map(|package| package.package.as_deref()).map(str::len).max().unwrap_or(0);
     let mut text = String::new();
+    let mut hints: Vec<String> = Vec::new();
     for package in packages {
         let name = sanitize_line(package.package.as_deref().unwrap_or_default());
         let version =
@@ -69,7 +91,15 @@ pub fn packages(packages: &[Explained], explain: bool, paint: Paint) -> String {
             (Some(decision), _) => decision.reasons.first().map(|reason| sanitize_line(reason)),
             (None, problem) => problem.clone(),
         };
-        let why = why.unwrap_or_default();
+        let mut why = why.unwrap_or_default();
+        // What to do is the same for many: it is said once, below them.
+        if let (None, Some((what, hint))) = (&package.decision, why.rsplit_once("; ")) {
+            let hint = hint.to_owned();
+            why = what.to_owned();
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
         let _ =
             writeln!(text, "{name:<width$} {} {}", paint.bold(&format!("{version:<12}")), paint.dim(&why));
         if explain {
@@ -77,6 +107,9 @@ pub fn packages(packages: &[Explained], explain: bool, paint: Paint) -> String {
                 let _ = writeln!(text, "  {line}");
             }
         }
+    }
+    for hint in hints {
+        let _ = writeln!(text, "{}", paint.dim(&format!("{:<width$} {hint}", "")));
     }
     text
 }
@@ -92,6 +125,9 @@ pub fn bump(output: &bump::Output, paint: Paint) -> String {
     for path in &output.files {
         let verb = if output.dry_run { "would write" } else { "wrote" };
         let _ = writeln!(text, "  {verb} {}", sanitize_line(path));
+    }
+    if output.files.is_empty() && !output.dry_run {
+        let _ = writeln!(text, "  every file states that already, so nothing was done");
     }
     if let Some(commit) = &output.commit {
         let _ = writeln!(text, "  committed {}", commit.get(..10).unwrap_or(commit));

@@ -238,3 +238,113 @@ fn the_line_of_a_branch_holds_where_a_ci_checks_out_its_commit_alone() {
         assert_eq!(windlass_with(&repo, &["next"], variables).out, "1.2.1\n", "{variables:?}");
     }
 }
+
+/// Two packages, of which `web` has tags; and init's own runbook.
+fn two_packages() -> RepoBuilder {
+    let repo = RepoBuilder::new();
+    repo.file("windlass.toml", "[packages.api]\npath = \"api\"\n[packages.web]\npath = \"web\"\n");
+    for package in ["api", "web"] {
+        repo.file(&format!("{package}/package.json"), "{ \"name\": \"x\", \"version\": \"0.4.2\" }\n");
+    }
+    repo.file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n");
+    repo.commit("feat: begin");
+    repo.tag("web-v0.4.2").tag("retired-0.1.0");
+    repo.file("web/x.js", "1").commit("feat: x");
+    repo
+}
+
+#[test]
+fn a_package_is_released_with_its_own_files() {
+    let repo = two_packages();
+    let ran = windlass(&repo, &["init", "--yes"]);
+    assert!(ran.err.contains("found version 0.4.2 in api/package.json, web/package.json"), "{}", ran.err);
+    let ran = windlass(&repo, &["plan"]);
+    assert!(ran.code == 2 && ran.err.contains("name it with --package: api, web"), "{}", ran.err);
+    let ran = windlass(&repo, &["plan", "--package", "web", "--json"]);
+    assert!(ran.out.contains("there is no web/CHANGELOG.md, the changelog of web"), "{}{}", ran.out, ran.err);
+    repo.file("web/CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n").commit("docs: begin a changelog");
+    let ran = windlass(&repo, &["run", "--package", "web", "--yes"]);
+    assert!(ran.code == 0 && ran.err.contains("release web 0.5.0"), "{}{}", ran.out, ran.err);
+    let read = |path: &str| std::fs::read_to_string(repo.path().join(path)).unwrap();
+    assert!(read("web/package.json").contains("0.5.0") && read("web/CHANGELOG.md").contains("0.5.0"));
+    assert!(read("api/package.json").contains("0.4.2") && !read("CHANGELOG.md").contains("0.5.0"));
+    assert!(repo.git(&["log", "-1", "--format=%s"]).contains("web-v0.5.0"));
+}
+
+#[test]
+fn tags_of_others_do_not_keep_a_package_from_its_first_release() {
+    let repo = two_packages();
+    let ran = windlass(&repo, &["next", "--package", "api", "--explain"]);
+    assert!(ran.out.starts_with("0.4.2\n") && ran.out.contains("are of others"), "{}{}", ran.out, ran.err);
+    repo.tag("api-0.4.0");
+    let ran = windlass(&repo, &["next", "--package", "api"]);
+    assert!(ran.err.contains("set `tag = \"api-{version}\"` under [packages.api]"), "{}", ran.err);
+    repo.file("windlass.toml", "[packages.api]\npath = \"gone\"\n");
+    let ran = windlass(&repo, &["next", "--package", "api"]);
+    assert!(ran.code == 2 && ran.err.contains("`path` under [packages.api]"), "{}", ran.err);
+}
+
+#[test]
+fn only_a_changelog_in_the_form_gets_room_for_what_comes_next() {
+    for (changelog, gets) in [
+        ("# Changelog\n\n## [1.0.0] - 2024-01-02\n\n- a\n", true),
+        ("# Changelog\n\n## [1.0.0](https://x) (2024-01-02)\n\n- a\n", false),
+        ("# Changelog\n\n## master (unreleased)\n\n- b\n\n## 1.0.0 - 2024-01-02\n\n- a\n", false),
+        ("# History\n\nNotes.\n", false),
+    ] {
+        let repo = RepoBuilder::new();
+        repo.file("package.json", "{ \"name\": \"x\", \"version\": \"1.0.0\" }\n")
+            .file("CHANGELOG.md", changelog);
+        repo.commit("feat: begin");
+        repo.tag("v1.0.0");
+        repo.file("x.js", "1").commit("fix: x");
+        let ran = windlass(&repo, &["bump"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let text = std::fs::read_to_string(repo.path().join("CHANGELOG.md")).unwrap();
+        assert_eq!(text != changelog, gets, "{text}");
+    }
+}
+
+#[test]
+fn a_version_in_the_place_of_a_step_and_one_stated_already_are_told() {
+    let repo = RepoBuilder::new();
+    repo.file("package.json", "{ \"name\": \"x\", \"version\": \"1.1.0\" }\n");
+    repo.commit("feat: begin");
+    repo.tag("v1.0.0");
+    repo.file("x.js", "1").commit("fix: x");
+    let ran = windlass(&repo, &["bump", "9.0.0"]);
+    assert!(ran.code == 2 && ran.err.contains("--version 9.0.0"), "{}", ran.err);
+    let ran = windlass(&repo, &["bump", "--set", "1.1.0"]);
+    assert!(ran.code == 0 && ran.out.contains("nothing was done"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_promotion_that_would_tag_another_commit_is_found() {
+    let repo = RepoBuilder::new();
+    repo.file("package.json", "{ \"name\": \"x\", \"version\": \"1.2.0\" }\n");
+    repo.file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n");
+    repo.commit("feat: begin");
+    repo.tag("v1.1.0");
+    repo.file("x.js", "1");
+    repo.file(
+        "runbooks/tag.md",
+        "---\nname: tag\n---\n# Tag\n\n## Steps\n\n### 1. Tag\n\n```yaml\nuses: git.tag\n```\n",
+    );
+    repo.file(
+        "runbooks/release.md",
+        "---\nname: release\n---\n# R\n\n## Steps\n\n### 1. Write\n\n```yaml\nuses: changelog.promote\n```\n\
+         ```yaml\nuses: git.commit\nwith: { message: m }\n```\n\n### 2. Tag\n\n```yaml\nuses: git.tag\n```\n",
+    );
+    repo.commit("feat: x");
+    repo.tag("v1.2.0-rc.1");
+    let finding = |runbook: &str, which: &[&str]| {
+        let ran = windlass(&repo, &[&["plan", runbook, "--json"], which].concat());
+        ran.json()["plan"]["preflight"].to_string()
+    };
+    let found = finding("release", &["--promote", "v1.2.0-rc.1"]);
+    assert!(found.contains("`git.commit` comes before the tag"), "{found}");
+    assert_eq!(finding("tag", &["--promote", "v1.2.0-rc.1"]), "[]");
+    // Without a promotion: nothing writes the version that is tagged.
+    let found = finding("tag", &["--version", "1.3.0"]);
+    assert!(found.contains("package.json states 1.2.0, and no step writes 1.3.0"), "{found}");
+}

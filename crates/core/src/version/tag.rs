@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -94,6 +95,34 @@ impl TagFormat {
             .map(|(at, _)| at)
             .find(|at| Version::parse(&tag[*at..]).is_ok())?;
         Self::parse(&format!("{}{PLACE}", &tag[..start])).ok()
+    }
+}
+
+impl TagFormat {
+    /// The formats that `tags` would follow, the most frequent first, each with how many do and the first that does.
+    pub fn guess_all<'a>(tags: impl Iterator<Item = &'a str>) -> Vec<(Self, usize, &'a str)> {
+        let mut found: HashMap<Self, (usize, &str)> = HashMap::new();
+        for tag in tags {
+            if let Some(format) = Self::guess(tag) {
+                found.entry(format).or_insert((0, tag)).0 += 1;
+            }
+        }
+        let mut found: Vec<_> =
+            found.into_iter().map(|(format, (count, example))| (format, count, example)).collect();
+        found.sort_by(|(one, most, _), (other, fewer, _)| {
+            fewer.cmp(most).then_with(|| one.prefix.cmp(&other.prefix))
+        });
+        found
+    }
+
+    /// The package whose tags these would be: `api` for `api-v{version}`, `api/{version}` and `api@{version}`. `None`
+    /// where nothing but a word such as `release` stands before the version.
+    pub fn package(&self) -> Option<&str> {
+        let bare = self.prefix.strip_suffix(['v', 'V']).unwrap_or(&self.prefix);
+        let name = bare.strip_suffix(['-', '/', '@', '_'])?;
+        let is_name = !name.is_empty() && !name.ends_with(|last: char| !last.is_alphanumeric());
+        let is_word = ["release", "releases", "version", "ver", "rel", "v"].contains(&name);
+        (is_name && !is_word && self.suffix.is_empty()).then_some(name)
     }
 }
 
@@ -197,6 +226,22 @@ mod tests {
         }
         assert!(serde_json::from_str::<TagFormat>("\"v\"").is_err());
         assert_eq!(serde_json::to_string(&TagFormat::default()).unwrap(), "\"v{version}\"");
+    }
+
+    #[test]
+    fn the_most_frequent_format_comes_first() {
+        for (tags, expect) in [
+            (vec!["a/-0.1.0", "a-0.1.0", "a-0.2.0"], "a-{version} 2 a, a/-{version} 1 -"),
+            (vec!["@x/y@1.0.0", "api-v1.0.0", "nightly"], "@x/y@{version} 1 @x/y, api-v{version} 1 api"),
+            (vec!["release-1.0.0", "1.0.0", "1.1.0"], "{version} 2 -, release-{version} 1 -"),
+        ] {
+            let found = TagFormat::guess_all(tags.iter().copied());
+            let told: Vec<String> = found
+                .iter()
+                .map(|(format, count, _)| format!("{format} {count} {}", format.package().unwrap_or("-")))
+                .collect();
+            assert_eq!(told.join(", "), expect, "{tags:?}");
+        }
     }
 
     #[test]

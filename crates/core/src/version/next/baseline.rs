@@ -1,6 +1,7 @@
 //! The baseline: the release that the next one is counted from, and why that one.
 
 use super::super::{Policy, TagFormat, Version, core, order};
+use super::foreign::Foreign;
 use crate::text::sanitize_line;
 
 /// How far below the baseline the one before it is looked for.
@@ -55,13 +56,17 @@ pub struct Baseline {
     pub runner_up: Option<RunnerUp>,
     /// Where a hotfix is asked for: the highest release for production that HEAD contains.
     pub repaired: Option<Tagged>,
+    /// The highest withdrawn release above `current` that HEAD contains and that shares its major number: people may
+    /// have it, so what follows is above it. A major that was a mistake is none to go on from.
+    pub(super) spent: Option<Version>,
     /// Every tag that follows the format, highest first.
     pub all: Vec<Tagged>,
     /// Why these were chosen, in sentences.
     pub reasons: Vec<String>,
-    /// A tag that looks like a version and does not follow the format, and its format: where no tag follows it, or
-    /// where this one is above `current`.
-    pub(super) foreign: Option<(String, TagFormat)>,
+    /// Where no tag follows the format: what the tags that look like versions all the same follow.
+    pub(super) foreign: Option<Foreign>,
+    /// A tag above `current` that HEAD contains and that is a version in another spelling, and its format.
+    pub(super) higher: Option<(String, TagFormat)>,
     /// The format in force.
     pub(super) format: TagFormat,
 }
@@ -134,6 +139,10 @@ pub fn baseline<E>(
         }
     }
     let mut reasons = Vec::new();
+    let foreign = match all.is_empty() {
+        true => Foreign::among(tags, view, &mut reasons),
+        false => None,
+    };
     let mut result = Baseline {
         current: None,
         at_head: false,
@@ -141,13 +150,9 @@ pub fn baseline<E>(
         runner_up: None,
         repaired: None,
         reasons: Vec::new(),
-        foreign: match all.is_empty() {
-            true => tags
-                .iter()
-                .filter(|fact| view.others.iter().all(|other| other.version_of(&fact.name).is_none()))
-                .find_map(|fact| Some((fact.name.clone(), TagFormat::guess(&fact.name)?))),
-            false => None,
-        },
+        foreign,
+        higher: None,
+        spent: None,
         format: policy.tag_format.clone(),
         all: Vec::new(),
     };
@@ -203,9 +208,15 @@ pub fn baseline<E>(
             higher.sort_by(|one, other| order(&other.version, &one.version));
             for tagged in higher {
                 if contains(&tagged)? {
-                    result.foreign = Some((tagged.tag, twin.clone()));
+                    result.higher = Some((tagged.tag, twin.clone()));
                     break;
                 }
+            }
+        }
+        for tagged in all[..at].iter().filter(|tagged| is_withdrawn(tagged)) {
+            if tagged.version.major == current.version.major && contains(tagged)? {
+                result.spent = Some(core(&tagged.version));
+                break;
             }
         }
         result.at_head = current.commit == view.head;

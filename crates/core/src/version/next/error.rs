@@ -99,15 +99,15 @@ pub enum NextError {
     /// There are tags that look like releases, but none follows the format.
     #[error(
         "no tag follows the format `{format}`, but `{example}` looks like a release; \
-         set `tag_format = \"{suggestion}\"` under [version], or give an exact version for a first release"
+         {help}, or give an exact version for a first release"
     )]
     TagFormatMismatch {
         /// The format in force.
         format: TagFormat,
         /// A tag that looks like a version.
         example: String,
-        /// The format it follows.
-        suggestion: TagFormat,
+        /// What to write into the configuration.
+        help: String,
     },
     /// The same releases seem to be tagged in two ways.
     #[error(
@@ -117,12 +117,12 @@ pub enum NextError {
     )]
     HigherForeign {
         /// The format in force.
-        format: TagFormat,
+        format: String,
         /// The highest release in the format.
         current: String,
         /// The higher one in another.
         example: String,
         /// The format that follows.
-        suggestion: TagFormat,
+        suggestion: String,
     },
 }

@@ -6,6 +6,14 @@ use super::super::{Version, core, order};
 use super::{Baseline, NextError, NextInput, Request, Tagged};
 use crate::text::sanitize_line;
 
+/// Whether a maintenance branch would leave the numbers it has to itself: merging what took this one would bring the main
+/// branch's work along.
+fn is_full(version: &Version, baseline: &Baseline, input: &NextInput<'_>) -> bool {
+    let number = |version: &Version| (version.major, version.minor);
+    input.line.is_some()
+        && baseline.current.as_ref().is_some_and(|current| number(&current.version) != number(version))
+}
+
 /// Refuses a version that is taken, withdrawn, or not above the tags of its line.
 pub(super) fn check(
     version: &Version,
@@ -26,7 +34,15 @@ pub(super) fn check(
         let dated = input.policy.calendar.as_ref().is_some_and(|calendar| !calendar.counts());
         let help = match (exact, elsewhere) {
             (false, _) if dated => "the calendar has no counter, so there is one release for each date",
-            (false, true) if !input.withdrawn.contains(&taken.version) => {
+            _ if matches!(input.request, Request::Promote(_)) => {
+                "it was promoted or released already: name a newer pre-release, or choose a higher version"
+            }
+            (false, true) if input.withdrawn.contains(&taken.version) => "choose a higher version",
+            (false, true) if is_full(version, baseline, input) => {
+                "it is taken on another branch, so this line has no room for it: release a patch with an explicit \
+                 step, or name a version"
+            }
+            (false, true) => {
                 "HEAD does not contain it: merge the branch that does, or choose an exact version"
             }
             _ => "choose a higher version",

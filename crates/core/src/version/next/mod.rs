@@ -2,6 +2,7 @@
 
 mod baseline;
 mod error;
+mod foreign;
 mod free;
 mod line;
 mod number;
@@ -135,6 +136,7 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
                 }
                 None => {
                     let (target, level) = number::target(baseline, input, &mut reasons)?;
+                    let target = number::skip_spent(target, baseline, input, &mut reasons);
                     let target = number::skip_withdrawn(target, input.withdrawn, &mut reasons);
                     (suffix::suffixed(target, baseline, input, &mut reasons), level)
                 }
@@ -161,13 +163,13 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
 /// Without a release to count from, only an exact version is safe where history or format is in doubt.
 fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
     if let Some(current) = &baseline.current {
-        return match &baseline.foreign {
+        return match &baseline.higher {
             None => Ok(()),
             Some((example, suggestion)) => Err(NextError::HigherForeign {
-                format: baseline.format.clone(),
+                format: baseline.format.to_string(),
                 current: sanitize_line(&current.tag),
                 example: sanitize_line(example),
-                suggestion: suggestion.clone(),
+                suggestion: suggestion.to_string(),
             }),
         };
     }
@@ -182,10 +184,10 @@ fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
         });
     }
     match &baseline.foreign {
-        Some((example, suggestion)) => Err(NextError::TagFormatMismatch {
+        Some(foreign) => Err(NextError::TagFormatMismatch {
             format: baseline.format.clone(),
-            example: sanitize_line(example),
-            suggestion: suggestion.clone(),
+            example: sanitize_line(&foreign.example),
+            help: foreign.help(),
         }),
         None => Ok(()),
     }

@@ -105,6 +105,40 @@ pub(super) fn step(base: &Version, target: &Version) -> Option<Bump> {
     [Bump::Patch, Bump::Minor, Bump::Major].into_iter().find(|level| bump(base, *level) == *target)
 }
 
+/// `target`, or the number that people may have already where that is above it: a withdrawn release that HEAD contains,
+/// and for a step asked for also what the project states and a line that was opened and withdrawn. Versions only rise.
+pub(super) fn skip_spent(
+    target: Version,
+    baseline: &Baseline,
+    input: &NextInput<'_>,
+    reasons: &mut Vec<String>,
+) -> Version {
+    let Some(current) = baseline.current.as_ref().filter(|_| input.policy.calendar.is_none()) else {
+        return target;
+    };
+    let opened = Some(core(&current.version)).filter(|opened| input.withdrawn.contains(opened));
+    let stated = input.stated.map(core).filter(|stated| {
+        // A hotfix repairs what was released, so what is being worked on does not raise it.
+        let asked = matches!(input.request, Request::Bump(_));
+        input.withdrawn.contains(stated) || (asked && *stated > core(&current.version))
+    });
+    let in_line = |number: &Version| input.line.is_none_or(|line| line.contains(number));
+    let floors = [
+        (baseline.spent.clone(), "was withdrawn, and HEAD contains it"),
+        (opened, "was withdrawn, and HEAD contains a pre-release of it"),
+        (stated, "is what the project states"),
+    ];
+    let floors = floors.into_iter().filter_map(|(floor, why)| Some((floor?, why)));
+    let highest = floors.filter(|(floor, _)| in_line(floor)).max_by(|(one, _), (other, _)| one.cmp(other));
+    match highest {
+        Some((floor, why)) if floor > target => {
+            reasons.push(format!("{target} would go below {floor}, which {why}"));
+            floor
+        }
+        _ => target,
+    }
+}
+
 /// `target`, or the next number above it that was not withdrawn.
 pub(super) fn skip_withdrawn(target: Version, withdrawn: &[Version], reasons: &mut Vec<String>) -> Version {
     let mut free = target.clone();

@@ -30,7 +30,7 @@ pub(super) fn asked(input: &NextInput<'_>) -> Result<Option<(Version, String)>, 
 }
 
 fn values<'a>(told: &'a Conventional<'_>) -> impl Iterator<Item = &'a str> {
-    let footers = told.changes().into_iter().chain([told]).flat_map(|change| &change.footers);
+    let footers = told.changes().iter().chain([told]).flat_map(|change| &change.footers);
     footers
         .filter(|footer| footer.token.eq_ignore_ascii_case("release-as"))
         .map(|footer| footer.value.as_ref())

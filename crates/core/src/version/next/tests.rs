@@ -129,7 +129,9 @@ fn the_baseline_is_the_highest_release_head_contains() {
         ("v1.2.3 v2 vnext nightly latest", "1.2.4"),
         ("v1.2.3 web-v9.0.0", "1.2.4"),
         ("~v1.0.0 ~v1.1.0", "none of the 2 release tags (the highest is `v1.1.0`)"),
-        ("1.2.0 1.3.0", "set `tag_format = \"{version}\"`"),
+        ("1.2.0 1.3.0", "set `tag = \"{version}\"` under [version]"),
+        ("a/-1.0.0 a-1.0.0 a-1.1.0", "set `tag = \"a-{version}\"` under [version]"),
+        ("a-1.0.0 b-v1.0.0 a-1.1.0", "such as [packages.a] with `tag = \"a-{version}\"`"),
         ("nightly v2", "0.1.0"),
         ("v22.1.0 v22.2.0-next.4 v12.1.0", "22.2.0"),
         ("v1.2.3 v1.2.4-hotfix", "1.2.5"),
@@ -226,6 +228,24 @@ fn explicit_requests_are_obeyed_or_refused() {
 }
 
 #[test]
+fn a_number_that_is_taken_comes_with_advice_that_fits() {
+    for (tags, commits, request, branch, expect) in [
+        ("v1.1.0 ~v1.2.0", vec!["feat: a"], Request::Auto, "1.x", "release a patch with an explicit step"),
+        ("v1.1.0 ~v1.2.0", vec!["feat: a"], Request::Auto, "", "merge the branch that does"),
+        ("v1.1.0 ~v1.1.1", vec!["fix: a"], Request::Auto, "1.x", "merge the branch that does"),
+        (
+            "=v1.1.0-rc.1 ~v1.1.0",
+            vec![],
+            Request::Promote("v1.1.0-rc.1".to_owned()),
+            "",
+            "it was promoted or released already",
+        ),
+    ] {
+        check(Case { tags, commits, request, branch, ..Case::default() }, expect);
+    }
+}
+
+#[test]
 fn a_hotfix_is_a_patch_or_marked_as_the_policy_says() {
     let marked = || Policy { hotfix_suffix: true, ..Policy::default() };
     for (tags, policy, expect) in [
@@ -271,6 +291,30 @@ fn withdrawn_numbers_are_skipped() {
         Case { tags: "v1.0.0", withdrawn: "1.1.0", request: Request::Exact(v("1.1.0")), ..Case::default() },
         "was withdrawn",
     );
+}
+
+#[test]
+fn a_step_never_goes_below_what_was_withdrawn_or_is_stated() {
+    let (patch, minor) = (|| Request::Bump(Bump::Patch), || Request::Bump(Bump::Minor));
+    for (tags, withdrawn, stated, request, branch, expect) in [
+        ("v1.1.0 v1.2.0", "1.2.0", "1.2.0", patch(), "", "1.2.1"),
+        ("v1.1.0 v1.2.0", "1.2.0", "", patch(), "", "1.2.1"),
+        ("v1.1.0 v1.2.0", "1.2.0", "1.2.0", Request::Hotfix, "", "1.2.1"),
+        ("v1.1.0 v1.2.0", "1.2.0", "1.2.0", Request::Auto, "", "1.2.1"),
+        ("v1.1.0 v1.2.0-rc.1 v1.2.0", "1.2.0", "1.2.0", patch(), "", "1.2.1"),
+        ("v1.1.0 v1.2.0-rc.1 v1.2.0", "1.2.0", "", minor(), "", "1.2.1"),
+        ("v1.1.0 v1.2.0-rc.1 v1.2.0", "1.2.0", "", Request::Hotfix, "", "1.2.1"),
+        ("v1.1.0 v1.2.0-rc.1", "1.2.0", "", patch(), "", "1.2.1"),
+        ("v1.1.0", "", "1.3.0", patch(), "", "1.3.0"),
+        ("v1.1.0", "", "1.3.0", Request::Hotfix, "", "1.1.1"),
+        // Made elsewhere, of another major number, or outside the line of the branch.
+        ("v1.1.0 ~v1.2.0", "1.2.0", "1.1.0", patch(), "", "1.1.1"),
+        ("v1.1.0 v20.0.0", "20.0.0", "1.1.0", patch(), "", "1.1.1"),
+        ("v1.1.0 v1.2.0", "1.2.0", "1.1.0", patch(), "1.1.x", "1.1.1"),
+    ] {
+        let commits = vec!["fix: a"];
+        check(Case { tags, withdrawn, stated, request, branch, commits, ..Case::default() }, expect);
+    }
 }
 
 #[test]
