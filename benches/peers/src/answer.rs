@@ -32,7 +32,7 @@ pub fn judge(row: &Row, subject: &Subject, output: &Path) -> Result<Answer> {
         let (said, complaint) = match extract {
             Extract::Lines(start) => {
                 let (found, expect) = (lines(output, start)?, expected(row.task, subject));
-                match some_merges(row, found, expect) {
+                match by_choice(row, found, expect) {
                     Some(said) => (said, None),
                     None => number(Some(found), expect),
                 }
@@ -70,13 +70,19 @@ fn expected(task: Task, subject: &Subject) -> &Counts {
     }
 }
 
-/// Which merges change a path is a matter of choice. A peer that lists every other commit, and some of the merges, is
-/// not wrong; Windlass keeps to its rule.
-fn some_merges(row: &Row, found: u64, expect: &Counts) -> Option<String> {
-    let is_choice = matches!(row.task, Task::Package | Task::Packages) && row.kind != Kind::Windlass;
-    let least = expect.0.iter().find(|(rule, _)| *rule == "no merges").map(|(_, count)| *count)?;
-    (is_choice && expect.rule(found).is_none() && (least..expect.all()).contains(&found))
-        .then(|| format!("{found} (some merges)"))
+/// What is a matter of choice. Of a path's merges a peer may list some. Who tells changes tells the same change once in
+/// a release; Windlass does, and without these two bounds its number could be anything.
+fn by_choice(row: &Row, found: u64, expect: &Counts) -> Option<String> {
+    if expect.rule(found).is_some() {
+        return None;
+    }
+    if row.kind == Kind::Windlass {
+        return expect.told_once.contains(&found).then(|| format!("{found} (each change once)"));
+    }
+    let least = expect.rules.iter().find(|(rule, _)| *rule == "no merges").map(|(_, count)| *count)?;
+    let is_path = matches!(row.task, Task::Package | Task::Packages);
+    let most = expect.rules.iter().map(|(_, count)| *count).max()?;
+    (is_path && (least..=most).contains(&found)).then(|| format!("{found} (some merges)"))
 }
 
 fn number(found: Option<u64>, expect: &Counts) -> (String, Option<String>) {
@@ -108,11 +114,14 @@ fn version(text: &str, before: &str, subject: &Subject) -> (String, Option<Strin
     (said.to_string(), wrong)
 }
 
+/// How the entry ends that Windlass writes where a release has none.
+const NOTHING: &[u8] = b" no commits here\n";
+
 fn lines(output: &Path, start: &str) -> Result<u64> {
     let mut reader = BufReader::new(File::open(output)?);
     let (mut line, mut count) = (Vec::new(), 0);
     while reader.read_until(b'\n', &mut line)? > 0 {
-        count += u64::from(line.starts_with(start.as_bytes()));
+        count += u64::from(line.starts_with(start.as_bytes()) && !line.ends_with(NOTHING));
         line.clear();
     }
     Ok(count)
@@ -139,7 +148,7 @@ mod tests {
 
     #[test]
     fn numbers_are_right_by_a_named_rule_only() {
-        let counts = Counts(vec![("all", 10), ("no merges", 8)]);
+        let counts = Counts { rules: vec![("all", 10), ("no merges", 8)], told_once: 3..=5 };
         assert_eq!(number(Some(10), &counts), ("10".to_owned(), None));
         assert_eq!(number(Some(8), &counts), ("8 (no merges)".to_owned(), None));
         assert_eq!(number(Some(9), &counts), ("9".to_owned(), Some("git says 10".to_owned())));

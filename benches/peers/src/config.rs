@@ -95,6 +95,7 @@ branch = "BRANCH"
 
 [changelog]
 generated = true
+placeholder = "There are no commits here"
 "#;
 
 const CLIFF: &str = r###"[changelog]

@@ -1,6 +1,6 @@
 //! Git, as the bench asks it for the truth and prepares repositories with it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -38,6 +38,23 @@ pub fn output(folder: &Path, arguments: &[&str]) -> Result<String> {
 /// When git fails or prints something else.
 pub fn count(folder: &Path, arguments: &[&str]) -> Result<u64> {
     Ok(output(folder, arguments)?.parse()?)
+}
+
+/// What git answers to lines on its standard input.
+///
+/// # Errors
+/// When git fails.
+pub fn answers(folder: &Path, arguments: &[&str], lines: &str) -> Result<String> {
+    let mut child = command(folder, arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().ok_or("git without input")?;
+    let lines = lines.to_owned();
+    // From a thread of its own: git answers before it has read all.
+    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let output = child.wait_with_output()?;
+    if !output.status.success() || !writer.join().is_ok_and(|written| written.is_ok()) {
+        return Err(format!("git {} failed in {}", arguments.join(" "), folder.display()).into());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Hands over git's output line by line: the histories are large, and the bench stays small.

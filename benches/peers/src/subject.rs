@@ -1,7 +1,9 @@
 //! A repository to measure on: a copy of our own, and what git says is true of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use semver::Version;
@@ -40,28 +42,42 @@ pub struct Package {
 }
 
 /// The same thing counted by several honest rules: a tool is right when it follows one of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts(pub Vec<(&'static str, u64)>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// The rules and their numbers; every commit first.
+    pub rules: Vec<(&'static str, u64)>,
+    /// What a tool can come to that tells the same change once in a release and neither a commit nor its revert, and
+    /// other than conventional commits only where a release has nothing else.
+    pub told_once: RangeInclusive<u64>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { rules: Vec::new(), told_once: 0..=0 }
+    }
+}
 
 impl Counts {
     /// The first rule by which the number is right.
     pub fn rule(&self, number: u64) -> Option<&'static str> {
-        self.0.iter().find(|(_, count)| *count == number).map(|(rule, _)| *rule)
+        self.rules.iter().find(|(_, count)| *count == number).map(|(rule, _)| *rule)
     }
 
     /// The number by the first rule: every commit.
     pub fn all(&self) -> u64 {
-        self.0.first().map_or(0, |(_, count)| *count)
+        self.rules.first().map_or(0, |(_, count)| *count)
     }
 
     fn add(&mut self, other: &Self) {
-        if self.0.is_empty() {
-            self.0.clone_from(&other.0);
+        if self.rules.is_empty() {
+            self.clone_from(other);
             return;
         }
-        for ((_, sum), (_, count)) in self.0.iter_mut().zip(&other.0) {
+        for ((_, sum), (_, count)) in self.rules.iter_mut().zip(&other.rules) {
             *sum += count;
         }
+        let (least, most) = (self.told_once.start(), self.told_once.end());
+        self.told_once = least + other.told_once.start()..=most + other.told_once.end();
     }
 }
 
@@ -119,8 +135,8 @@ impl Subject {
             name: name.to_owned(),
             folder: folder.to_owned(),
             branch: git::output(folder, &["symbolic-ref", "--short", "HEAD"])?,
-            unreleased: counts(folder, &range)?,
-            full: counts(folder, "HEAD")?,
+            unreleased: counts(folder, &[&range, "--"], &HashSet::new())?,
+            full: counts(folder, &["HEAD", "--"], &HashSet::new())?,
             tags: (merged.iter().filter(|tag| version_of(tag, &prefix).is_some()).count(), all_tags.len()),
             prefix,
             baseline,
@@ -156,7 +172,12 @@ pub fn copy(source: &Path, copies: &Path) -> Result<PathBuf> {
     }
     std::fs::create_dir_all(copies)?;
     let (from, to) = (source.to_string_lossy(), folder.to_string_lossy());
-    git::output(copies, &["clone", "--quiet", "--local", &from, &to])?;
+    git::output(copies, &["clone", "--quiet", "--local", "--no-checkout", &from, &to])?;
+    git::output(&folder, &["read-tree", "HEAD"])?;
+    // The clone of a partial clone lacks files: those that are there are enough for tools that read the history.
+    if git::output(&folder, &["checkout-index", "--quiet", "--all", "--force"]).is_err() {
+        crate::session::progress(&format!("{from} has not all files of its HEAD"));
+    }
     pack(&folder)?;
     Ok(folder)
 }
@@ -213,22 +234,39 @@ fn highest(tags: &[String], prefix: &str) -> Option<String> {
 }
 
 /// Every commit, and those that are no merges; of both those with a conventional subject.
-fn counts(folder: &Path, range: &str) -> Result<Counts> {
-    let (mut all, mut plain, mut conventional, mut plain_conventional) = (0, 0, 0, 0);
-    git::lines(folder, &["log", "--format=%p%x09%s", range, "--"], |line| {
-        let (parents, subject) = line.split_once('\t').unwrap_or((line, ""));
+fn counts(folder: &Path, rest: &[&str], without: &HashSet<String>) -> Result<Counts> {
+    let (mut all, mut plain, mut conventional, mut plain_conventional, mut reverts) = (0, 0, 0, 0, 0);
+    let mut subjects = HashSet::new();
+    git::lines(folder, &[&["log", "--format=%H %p%x09%s"], rest].concat(), |line| {
+        let (ids, subject) = line.split_once('\t').unwrap_or((line, ""));
+        let (id, parents) = ids.split_once(' ').unwrap_or((ids, ""));
+        if without.contains(id) {
+            return;
+        }
         let (is_merge, is_conventional) = (parents.contains(' '), is_conventional(subject));
         all += 1;
         plain += u64::from(!is_merge);
         conventional += u64::from(is_conventional);
         plain_conventional += u64::from(is_conventional && !is_merge);
+        reverts += u64::from(subject.to_lowercase().starts_with("revert"));
+        if is_conventional && !is_merge {
+            let mut hasher = DefaultHasher::new();
+            subject.to_lowercase().hash(&mut hasher);
+            subjects.insert(hasher.finish());
+        }
     })?;
-    Ok(Counts(vec![
-        ("all", all),
-        ("no merges", plain),
-        ("conventional", conventional),
-        ("conventional, no merges", plain_conventional),
-    ]))
+    // Nothing said twice and nothing taken back: then every conventional commit is told.
+    let is_told_whole = subjects.len() as u64 == plain_conventional && reverts == 0;
+    let least = (subjects.len() as u64).saturating_sub(2 * reverts);
+    Ok(Counts {
+        rules: vec![
+            ("all", all),
+            ("no merges", plain),
+            ("conventional", conventional),
+            ("conventional, no merges", plain_conventional),
+        ],
+        told_once: if is_told_whole { conventional..=conventional } else { least..=all },
+    })
 }
 
 /// The first types of the history, no more than a configuration should list.
@@ -319,18 +357,39 @@ fn name_in(manifest: &str, text: &str) -> Option<String> {
     line.split('"').nth(1).map(str::to_owned)
 }
 
-/// What git lists for a path: by itself, without simplifying the history, and without merges.
+/// The merges that have a path as one of their parents has it: they changed nothing there, though git lists them for
+/// the other parent's sake when it does not simplify.
+fn one_sided(folder: &Path, path: &str) -> Result<HashSet<String>> {
+    let arguments = ["log", "--full-history", "--merges", "--format=%H %P", "HEAD", "--", path];
+    let merges = git::output(folder, &arguments)?;
+    let asked: Vec<String> =
+        merges.split_whitespace().map(|id| format!("{id}:{path}\n")).collect::<Vec<String>>();
+    // A path that a commit lacks is answered with the commit's name in it.
+    let told = git::answers(folder, &["cat-file", "--batch-check=%(objectname)"], &asked.concat())?;
+    let mut trees = told.lines().map(|line| if line.ends_with(" missing") { "missing" } else { line });
+    let mut found = HashSet::new();
+    for merge in merges.lines() {
+        let (id, parents) = merge.split_once(' ').unwrap_or((merge, ""));
+        let own = trees.next().unwrap_or_default();
+        let others: Vec<&str> = trees.by_ref().take(parents.split(' ').count()).collect();
+        if others.contains(&own) {
+            found.insert(id.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// What git lists for a path: without simplifying the history, and as it does by itself.
 fn package_counts(folder: &Path, path: &str) -> Result<Counts> {
     let count = |options: &[&str]| {
         let arguments = [&["rev-list", "--count"], options, &["HEAD", "--", path]].concat();
         git::count(folder, &arguments)
     };
-    Ok(Counts(vec![
-        ("all", count(&["--full-history"])?),
-        ("all, simplified", count(&[])?),
-        ("no merges", count(&["--full-history", "--no-merges"])?),
-        ("no merges, simplified", count(&["--no-merges"])?),
-    ]))
+    let mut counts = counts(folder, &["--full-history", "HEAD", "--", path], &one_sided(folder, path)?)?;
+    counts.rules.push(("all and one-sided merges", count(&["--full-history"])?));
+    counts.rules.push(("all, simplified", count(&[])?));
+    counts.rules.push(("no merges, simplified", count(&["--no-merges"])?));
+    Ok(counts)
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ fn a_cache_is_cold_once_and_warm_later_and_each_tool_s_own() {
         format!(
             "mkdir -p .git/cache; test -z \"$(ls .git/cache)\" -o -e .git/cache/{mark} || exit 3; \
              test -e .git/cache/{mark} && touch seen-warm-{mark} || touch seen-cold-{mark}; \
-             touch .git/cache/{mark}; git log --full-history --format='~ %s' -- {}",
+             touch .git/cache/{mark}; git log --full-history --no-merges --format='~ %s' -- {}",
             subject.package().unwrap().path
         )
     };
