@@ -1,7 +1,9 @@
 //! Files of the repository: read with a bound.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use windlass_core::text::sanitize_line;
 
@@ -56,22 +58,67 @@ pub fn read(path: &Path, shown: &str, most: u64) -> Result<String> {
         .ok_or_else(|| CommandError::invalid(format!("there is no file {}", sanitize_line(shown))))
 }
 
-/// Writes what a command was told to write to a file, and makes the folder it stands in.
+/// Writes what a command was told to write to a file, and makes the folder it stands in. What was there before stays
+/// until all of the new text is written.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_output(place: &Path, shown: &Path, text: &str) -> Result<()> {
-    create_output(place, shown)?;
-    std::fs::write(place, text).map_err(|error| not_written(shown, &error))
+    let mut output = Output::create(place).map_err(|error| not_written(shown, &error))?;
+    let written = std::io::Write::write_all(&mut output, text.as_bytes());
+    written.and_then(|()| output.finish()).map_err(|error| not_written(shown, &error))
 }
 
-/// Makes the folder that a command's output stands in.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn create_output(place: &Path, shown: &Path) -> Result<()> {
-    let folder = place.parent().map_or(Ok(()), std::fs::create_dir_all);
-    folder.map_err(|error| not_written(shown, &error))
+/// A file that takes the place of another one when it is finished, and leaves no trace when it is not.
+pub struct Output {
+    file: BufWriter<File>,
+    renamed: Option<(tempfile::TempPath, PathBuf)>,
+}
+
+impl Output {
+    /// Begins the file, and makes the folder it stands in.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(place: &Path) -> std::io::Result<Self> {
+        let folder = place.parent().unwrap_or(Path::new(""));
+        std::fs::create_dir_all(folder)?;
+        // A pipe, a terminal or a link is written to as it is.
+        if std::fs::symlink_metadata(place).is_ok_and(|known| !known.is_file()) {
+            let file = File::options().write(true).truncate(true).open(place)?;
+            return Ok(Self { file: BufWriter::new(file), renamed: None });
+        }
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let temporary =
+            tempfile::Builder::new().prefix(".windlass-").permissions(mode).tempfile_in(folder)?;
+        let (file, path) = temporary.into_parts();
+        Ok(Self { file: BufWriter::new(file), renamed: Some((path, place.to_owned())) })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// When what is left cannot be written.
+    pub fn finish(mut self) -> std::io::Result<()> {
+        std::io::Write::flush(&mut self.file)?;
+        match self.renamed {
+            Some((temporary, place)) => {
+                self.file.get_ref().sync_all()?;
+                temporary.persist(place).map_err(|error| error.error)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Why an output cannot be written.

@@ -269,15 +269,13 @@ fn whole(
             let place = session.directory.join(path);
             let shown = path.as_path();
             let cannot = |error: std::io::Error| files::not_written(shown, &error);
-            files::create_output(&place, shown)?;
-            let file = std::fs::File::create(&place).map_err(cannot)?;
-            let mut sink = FileSink { file: std::io::BufWriter::new(file), error: None };
+            let mut sink = FileSink { file: files::Output::create(&place).map_err(cannot)?, error: None };
             let done = generate(releases.all()?, &options, &mut sink);
             if let Some(error) = sink.error.take() {
                 return Err(cannot(error));
             }
             done.map_err(|error| told(&error))?;
-            std::io::Write::flush(&mut sink.file).map_err(cannot)?;
+            sink.file.finish().map_err(cannot)?;
             session.report.progress(&report::text::changelog_generated(path));
         }
         None => {
@@ -305,7 +303,7 @@ fn finish(session: &mut Session, path: &str, output: Option<&PathBuf>, text: &st
 
 /// A file as the core writes to it.
 struct FileSink {
-    file: std::io::BufWriter<std::fs::File>,
+    file: files::Output,
     error: Option<std::io::Error>,
 }
 

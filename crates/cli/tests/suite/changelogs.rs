@@ -2,7 +2,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::windlass;
+use crate::support::{package, windlass};
 
 /// Two releases and something since, in two packages.
 fn history() -> RepoBuilder {
@@ -262,4 +262,16 @@ fn on_a_pre_release_the_next_stable_one_is_told() {
     let ran = windlass(&repo, &["notes", "--unreleased"]);
     assert!(ran.err.contains("nothing came since v3.0.0-beta.1"), "{}", ran.err);
     assert!(ran.out.contains("- **lib:** Windows") && ran.out.contains("since v2.0.0"), "{}", ran.out);
+}
+
+#[test]
+fn an_output_that_cannot_be_finished_leaves_what_was_there() {
+    let repo = package();
+    repo.file("windlass.toml", "[changelog]\ntemplate = \"section.md.j2\"\n")
+        .file("section.md.j2", "{{ nope() }}\n");
+    repo.file("C.md", "mine\n").commit("docs: a template");
+    let ran = windlass(&repo, &["changelog", "generate", "--output", "C.md"]);
+    assert_ne!(ran.code, 0, "{}", ran.out);
+    assert_eq!(repo.read("C.md"), "mine\n");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
 }

@@ -203,7 +203,26 @@ pub(super) fn image_tag(source: &str, start: usize, tag: &str) -> Result<Span, H
         let begin = start + tag.len() - 1 - default.len();
         return Ok(Span::new(begin, begin + default.len()));
     }
-    Ok(Span::new(start, start + tag.len()))
+    Ok(Span::new(start, start + without_flavour(tag).len()))
+}
+
+/// An image's tag without what it is built on: `1.2.3-rc.1-alpine3.19` is `1.2.3-rc.1`. What is no known word of a
+/// pre-release is a flavour, and stays as it is.
+fn without_flavour(tag: &str) -> &str {
+    const PRE_RELEASES: [&str; 14] = [
+        "a", "alpha", "b", "beta", "c", "rc", "pre", "preview", "dev", "next", "canary", "nightly", "hotfix",
+        "m",
+    ];
+    let mut rest = tag;
+    while let Some((front, last)) = rest.rsplit_once('-') {
+        let end = last.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(last.len());
+        let word = last.get(..end).unwrap_or_default().to_ascii_lowercase();
+        if word.is_empty() || PRE_RELEASES.contains(&word.as_str()) {
+            break;
+        }
+        rest = front;
+    }
+    rest
 }
 
 /// The tags of `image` in a file that is no YAML.
@@ -276,4 +295,26 @@ fn within(text: &str, most: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flavour_of_an_image_stays() {
+        for (tag, expect) in [
+            ("1.2.3", "1.2.3"),
+            ("v1.2.3-alpine", "v1.2.3"),
+            ("1.2.3-rc.1-alpine3.19", "1.2.3-rc.1"),
+            ("1.2.3-slim-bookworm", "1.2.3"),
+            ("1.2.3-beta", "1.2.3-beta"),
+            ("1.2.3-0", "1.2.3-0"),
+        ] {
+            assert_eq!(without_flavour(tag), expect);
+            let source = format!("image: app:{tag}\n");
+            let span = image_tag(&source, 11, tag).unwrap();
+            assert_eq!(&source[span.start..span.end], expect);
+        }
+    }
 }
