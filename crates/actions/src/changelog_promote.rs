@@ -51,19 +51,19 @@ pub struct Params {
     #[serde(default)]
     pub fill: Fill,
     /// Nobody writes the changelog: the release's section is made from its commits, and those of earlier releases
-    /// stay as they are. By default as [changelog] says.
+    /// stay as they are. By default as `[changelog]` says.
     #[serde(default)]
     pub generated: bool,
-    /// A minijinja template of a generated section, from the repository's root; by default as [changelog] says.
+    /// A minijinja template of a generated section, from the repository's root; by default as `[changelog]` says.
     #[serde(default)]
     pub template: Option<String>,
-    /// The heading of each type of commit, or `none`, over the built-in ones; by default as [changelog] says.
+    /// The heading of each type of commit, or `none`, over the built-in ones; by default as `[changelog]` says.
     #[serde(default)]
     pub headings: BTreeMap<String, String>,
-    /// The entry where the commits hold nothing for users; by default as [changelog] says.
+    /// The entry where the commits hold nothing for users; by default as `[changelog]` says.
     #[serde(default)]
     pub placeholder: Option<String>,
-    /// The project's page, for links; by default as [notes] says.
+    /// The project's page, for links; by default as `[notes]` says.
     #[serde(default)]
     pub url: Option<String>,
 }

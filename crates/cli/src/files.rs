@@ -38,7 +38,7 @@ pub fn read_if_there(path: &Path, shown: &str, most: u64) -> Result<Option<Strin
         return Err(too_large(metadata.len()));
     }
     let refused = |error| CommandError::invalid(format!("{shown} cannot be read: {error}"));
-    let file = std::fs::File::open(path).map_err(refused)?;
+    let file = File::open(path).map_err(refused)?;
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     file.take(most + 1).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.len() as u64 > most {
