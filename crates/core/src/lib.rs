@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod gate;
 pub mod plan;
+pub mod rollback;
 pub mod run;
 pub mod runbook;
 pub mod text;
