@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt, join_all};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use windlass_core::duration::Duration;
 use windlass_core::gate::{self, Choice, Decision, GateState, People};
 use windlass_core::plan::{
@@ -17,6 +18,7 @@ use windlass_core::plan::{
 };
 use windlass_core::run::{GateKind, Outcome, RunEvent, RunStatus};
 use windlass_core::runbook::{OnFailure, Owner};
+use windlass_core::text::sanitize_line;
 
 use crate::context::Fence;
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, WaitFor};
@@ -313,7 +315,8 @@ impl<D: Durable> Interpreter<'_, D> {
     async fn confirm(&self, node: &ConfirmNode, path: &StepPath, scope: &Scope) -> Result<(), Stop> {
         let deadline = self.deadline(path, node.within, scope.deadline).await?;
         let names = node.owner.as_ref().map(|owner| owner.names.clone()).unwrap_or_default();
-        self.open(path, GateKind::Confirm, &node.text, &names, deadline).await?;
+        let text = self.question(&node.text, node.deferred, path)?;
+        self.open(path, GateKind::Confirm, &text, &names, deadline).await?;
         let mut confirmed: Vec<String> = Vec::new();
         loop {
             match self.engine.wait(path, deadline, WaitFor::People).await? {
@@ -332,7 +335,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 Some(Signal::Waive { .. }) => return Ok(()),
                 Some(Signal::Decision(_) | Signal::Retry { .. }) => {}
                 None => {
-                    let why = format!("nobody confirmed in time that {}", quoted(&node.text));
+                    let why = format!("nobody confirmed in time that {}", quoted(&text));
                     self.close(path, false, why.clone()).await?;
                     return Err(Stop::Failed { path: path.clone(), why });
                 }
@@ -343,7 +346,8 @@ impl<D: Durable> Interpreter<'_, D> {
     async fn approval(&self, node: &ApprovalNode, path: &StepPath, scope: &Scope) -> Result<(), Stop> {
         let deadline = self.deadline(path, node.rule.within, scope.deadline).await?;
         let roles: Vec<String> = node.rule.need.iter().map(|need| need.role.clone()).collect();
-        self.open(path, GateKind::Approval, &node.label, &roles, deadline).await?;
+        let label = self.question(&node.label, node.deferred, path)?;
+        self.open(path, GateKind::Approval, &label, &roles, deadline).await?;
         let mut decisions: Vec<Decision> = Vec::new();
         let refused = |why: String| Stop::Refused { path: path.clone(), why, route: node.refused.clone() };
         loop {
@@ -429,6 +433,17 @@ impl<D: Durable> Interpreter<'_, D> {
         let params = render_deferred(&call.params, &self.outputs())
             .map_err(|why| Stop::Failed { path: path.clone(), why })?;
         Ok(ActionCall { params, deferred: false, ..call.clone() })
+    }
+
+    /// What people are asked, with what earlier steps found out where that is wanted.
+    fn question(&self, text: &str, deferred: bool, path: &StepPath) -> Result<String, Stop> {
+        if !deferred {
+            return Ok(text.to_owned());
+        }
+        let text = Value::String(text.to_owned());
+        let rendered = render_deferred(&text, &self.outputs())
+            .map_err(|why| Stop::Failed { path: path.clone(), why })?;
+        Ok(rendered.as_str().map_or_else(|| rendered.to_string(), sanitize_line))
     }
 
     /// The end of a time box that begins now, or of the one around it when that is nearer.

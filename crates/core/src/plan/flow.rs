@@ -41,7 +41,7 @@ pub struct ApprovalParams {
     pub comment: bool,
     /// What a refusal leads to: words for people, or the name of a runbook.
     pub refused: Option<String>,
-    /// What is approved, in a few words.
+    /// What is approved, in a few words. It may hold what earlier steps found out: `{{ outputs.STEP.KEY }}`.
     pub label: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl JsonSchema for OneOrMany {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmParams {
-    /// What is confirmed.
+    /// What is confirmed. It may hold what earlier steps found out: `{{ outputs.STEP.KEY }}`.
     pub text: String,
     /// Not confirmed within this time, it is refused.
     pub within: Option<Duration>,

@@ -314,6 +314,9 @@ pub struct ConfirmNode {
     pub path: StepPath,
     /// What is confirmed.
     pub text: String,
+    /// The text is finished while running, with outputs of earlier steps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deferred: bool,
     /// Who may confirm.
     pub owner: Option<Owner>,
     /// Not confirmed by then, it is refused.
@@ -327,6 +330,9 @@ pub struct ApprovalNode {
     pub path: StepPath,
     /// What is approved, in a few words.
     pub label: String,
+    /// The label is finished while running, with outputs of earlier steps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deferred: bool,
     /// Who, how many, by when.
     pub rule: ApprovalRule,
     /// What a refusal leads to: words for people, or the name of a pinned runbook.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::plan::{Node, PlannedStep, Reversibility, StepPath};
+use windlass_core::plan::{ConfirmNode, Node, PlannedStep, Reversibility, StepPath};
 use windlass_core::run::{GateKind, RunEvent, RunStatus, StepStatus, verify_chain};
 use windlass_core::runbook::{InDoubt, OnFailure};
 use windlass_core::verdict::Verdict;
@@ -49,6 +49,7 @@ pub async fn all(journals: Journals<'_>) {
     watches_judge(journals).await;
     metrics::watches_measure(journals).await;
     waivers_and_retries(journals).await;
+    questions_tell_what_was_found(journals).await;
     locks_exclude(journals).await;
     a_lock_is_held_until_its_last_step_is_done(journals).await;
     finished_steps_ask_for_no_lock(journals).await;
@@ -398,6 +399,32 @@ pub async fn watches_judge(journals: Journals<'_>) {
         }
         assert_eq!(scene.drive().await.status, status);
     }
+}
+
+/// A question holds what an earlier step found out, and is the same one after a restart.
+pub async fn questions_tell_what_was_found(journals: Journals<'_>) {
+    let asked = |node| match node {
+        Node::Confirm(node) => Node::Confirm(ConfirmNode {
+            text: "{{ outputs.first.text }} is lost".into(),
+            deferred: true,
+            ..node
+        }),
+        node => node,
+    };
+    let plan = make::plan(vec![
+        make::step("one", vec![Node::Action(make::append("one", "first"))]),
+        make::step("two", vec![asked(make::confirm("two", "check-1", None))]),
+    ]);
+    let mut scene = Scene::new(journals(), plan);
+    scene.settings.leave_for_people = true;
+    for _ in 0..2 {
+        assert_eq!(scene.drive().await.status, RunStatus::Waiting);
+        let gates = scene.state().gates;
+        let questions: Vec<&str> = gates.iter().map(|gate| gate.question.as_str()).collect();
+        assert_eq!(questions, ["from first is lost"]);
+    }
+    scene.approve("two/check-1");
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
 }
 
 /// People let an item pass or ask for it again, and both are kept.

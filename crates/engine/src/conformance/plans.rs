@@ -105,6 +105,7 @@ pub fn gate(step: &str, within: Option<Duration>, refused: Option<&str>) -> Node
     Node::Approval(ApprovalNode {
         path: StepPath::new(step).child("approval"),
         label: "approve".into(),
+        deferred: false,
         rule: ApprovalRule {
             need: vec![RoleCount { role: "manager".into(), count: 1 }],
             within,
@@ -120,6 +121,7 @@ pub fn confirm(step: &str, name: &str, owner: Option<Owner>) -> Node {
     Node::Confirm(ConfirmNode {
         path: StepPath::new(step).child(name),
         text: "it is true".into(),
+        deferred: false,
         owner,
         within: None,
     })

@@ -336,6 +336,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 let asked = ConfirmNode {
                     path: path.child("verdict"),
                     text: question,
+                    deferred: false,
                     owner: node.owner.clone(),
                     within: None,
                 };

@@ -296,9 +296,13 @@ impl Binder<'_> {
         }
         let text = self.render_text(frame, &check.text, check.span);
         match &check.command {
-            None => {
-                nodes.push(Node::Confirm(ConfirmNode { path, text, owner: owner.cloned(), within: None }))
-            }
+            None => nodes.push(Node::Confirm(ConfirmNode {
+                path,
+                text,
+                deferred: false,
+                owner: owner.cloned(),
+                within: None,
+            })),
             Some(command) => {
                 let mut params = script_params(Language::Bash, &command.value);
                 params.insert("read_only".into(), json!(true));
@@ -378,7 +382,7 @@ fn protected(value: Value) -> Value {
 }
 
 /// Whether any string is left to be rendered while running.
-fn is_deferred(value: &Value) -> bool {
+pub(super) fn is_deferred(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("{{") && text.contains("outputs"),
         Value::Array(values) => values.iter().any(is_deferred),

@@ -273,7 +273,13 @@ fn what_cannot_be_bound_is_said_at_its_place() {
     );
     check(
         "### A\n\n```yaml\nuses: wait\nwith: { for: \"{{ outputs.a.b }}\" }\n```\n",
-        &["deferred-here: `wait` cannot use outputs: they are not known when it is planned @outputs"],
+        &["deferred-here: `wait` cannot use outputs here: they are not known when it is planned @outputs"],
+    );
+    check(
+        "### A\n\n```yaml\nuses: approval\nwith: { role: \"{{ outputs.a.b }}\" }\n```\n",
+        &[
+            "deferred-here: `approval` cannot use outputs here: they are not known when it is planned @outputs",
+        ],
     );
     check(
         "### A\n- Lock: prodution\n\n```sh\nx\n```\n",

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::items::is_deferred;
 use super::{Binder, Frame, find};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::gate::{ApprovalRule, RoleCount};
@@ -23,18 +24,26 @@ impl Binder<'_> {
     ) -> Option<Node> {
         let place = action.span;
         let name = action.uses.value.as_str();
-        if deferred {
+        // Only what people are asked may hold what earlier steps found out; a rule must be known when it is planned.
+        let asked = match name {
+            "approval" => "label",
+            "confirm" => "text",
+            _ => "",
+        };
+        let others = params.as_object().into_iter().flatten().filter(|(key, _)| *key != asked);
+        if others.into_iter().any(|(_, value)| is_deferred(value)) {
             let span = find(frame.document.source, Some(place), "outputs").unwrap_or(place);
-            let message = format!("`{name}` cannot use outputs: they are not known when it is planned");
+            let message = format!("`{name}` cannot use outputs here: they are not known when it is planned");
             self.report(frame.document, Diagnostic::error("deferred-here", message, span));
             return None;
         }
         match name {
-            "approval" => self.approval(frame, path, owner, params, place),
+            "approval" => self.approval(frame, path, owner, params, place, deferred),
             "confirm" => {
                 let params: ConfirmParams = self.read(frame, name, params, place)?;
                 let owner = owner.cloned();
-                Some(Node::Confirm(ConfirmNode { path, text: params.text, owner, within: params.within }))
+                let (text, within) = (params.text, params.within);
+                Some(Node::Confirm(ConfirmNode { path, text, deferred, owner, within }))
             }
             "wait" => {
                 let params: WaitParams = self.read(frame, name, params, place)?;
@@ -75,6 +84,7 @@ impl Binder<'_> {
         owner: Option<&Owner>,
         params: Value,
         place: Span,
+        deferred: bool,
     ) -> Option<Node> {
         let params: ApprovalParams = self.read(frame, "approval", params, place)?;
         let document = frame.document;
@@ -121,6 +131,7 @@ impl Binder<'_> {
         Some(Node::Approval(ApprovalNode {
             path,
             label: params.label.unwrap_or_else(|| format!("approval by {}", shown.join(" and "))),
+            deferred,
             rule: ApprovalRule { need, within: params.within, not: params.not.0, comment: params.comment },
             refused: params.refused,
         }))
