@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Starts the lab: hosts of their own (a network namespace each, with sshd and dockerd), and an image registry they
-# all reach. `up.sh [HOSTS]`; two by default. Leaves `$WINDLASS_LAB/lab.env` and an ssh configuration beside it.
+# Starts the lab: hosts of their own (a network namespace each, with sshd and dockerd), and what they all reach: an
+# image registry, a PostgreSQL, and a Prometheus that scrapes what `$WINDLASS_LAB/targets/*.json` names. `up.sh [HOSTS]`;
+# two by default. Leaves `$WINDLASS_LAB/lab.env` and an ssh configuration beside it.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 export WINDLASS_LAB="${WINDLASS_LAB:-/var/tmp/windlass-lab}"
@@ -25,6 +26,31 @@ http: { addr: 10.231.7.1:5000 }
 Y
 mkdir -p "$LAB/registry"
 setsid docker-registry serve "$LAB/registry.yml" >"$LAB/registry.log" 2>&1 &
+echo $! >>"$LAB/pids"
+
+# PostgreSQL does not run as root. Whoever is in the lab is trusted.
+postgres="$(ls -d /usr/lib/postgresql/*/bin | tail -1)"
+if [ ! -f "$LAB/postgres/ready" ]; then
+    rm -rf "$LAB/postgres"
+    install -d -o postgres -g postgres -m 700 "$LAB/postgres"
+    runuser -u postgres -- "$postgres/initdb" -D "$LAB/postgres/data" -U postgres -A trust -E UTF8 --no-sync >"$LAB/initdb.log" 2>&1
+    echo 'host all all 10.231.7.0/24 trust' >>"$LAB/postgres/data/pg_hba.conf"
+    touch "$LAB/postgres/ready"
+fi
+setsid runuser -u postgres -- "$postgres/postgres" -D "$LAB/postgres/data" -h 10.231.7.1 -p 5432 \
+    -c unix_socket_directories="$LAB/postgres" >"$LAB/postgres.log" 2>&1 &
+echo $! >>"$LAB/pids"
+
+rm -rf "$LAB/targets" "$LAB/prometheus"
+mkdir -p "$LAB/targets"
+cat >"$LAB/prometheus.yml" <<Y
+global: { scrape_interval: 1s, scrape_timeout: 1s }
+scrape_configs:
+  - job_name: lab
+    file_sd_configs: [{ files: ["$LAB/targets/*.json"], refresh_interval: 1s }]
+Y
+setsid prometheus --config.file="$LAB/prometheus.yml" --storage.tsdb.path="$LAB/prometheus" \
+    --web.listen-address=10.231.7.1:9090 --log.level=warn >"$LAB/prometheus.log" 2>&1 &
 echo $! >>"$LAB/pids"
 
 for number in $(seq 1 "$hosts"); do
@@ -60,6 +86,8 @@ wait_for() { # DESCRIPTION COMMAND...: until it succeeds, at most 20 s
     done
 }
 wait_for "the registry" curl -fsS http://10.231.7.1:5000/v2/
+wait_for "PostgreSQL" "$postgres/pg_isready" -q -h 10.231.7.1
+wait_for "Prometheus" curl -fsS http://10.231.7.1:9090/-/ready
 for number in $(seq 1 "$hosts"); do
     wait_for "host lab$number" ssh -F "$LAB/ssh_config" "lab$number" docker info
 done
@@ -68,5 +96,7 @@ done
     echo "WINDLASS_LAB_HOSTS=$(seq -s, -f 'lab%g' 1 "$hosts")"
     echo "WINDLASS_LAB_SSH_CONFIG=$LAB/ssh_config"
     echo "WINDLASS_LAB_REGISTRY=10.231.7.1:5000"
+    echo "WINDLASS_LAB_POSTGRES=10.231.7.1:5432"
+    echo "WINDLASS_LAB_PROMETHEUS=http://10.231.7.1:9090"
 } >"$LAB/lab.env"
-echo "lab: $hosts hosts and a registry are up; see $LAB/lab.env"
+echo "lab: $hosts hosts, a registry, PostgreSQL and Prometheus are up; see $LAB/lab.env"
