@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{generate, run};
+use crate::{generate, run, start};
 
 /// Programs that tests use for real, and the Debian package each comes from.
 const PARTS: &[(&str, &str)] = &[
@@ -22,6 +22,9 @@ const PARTS: &[(&str, &str)] = &[
     ("ssh", "openssh-client"),
 ];
 
+/// Set where the lab may be started.
+const WITH_LAB: &str = "WINDLASS_WITH_LAB";
+
 /// The version of cargo-deny that is installed when there is none.
 const DENY: &str = "0.20.2";
 
@@ -32,9 +35,21 @@ pub fn everything(root: &Path) -> Result<(), String> {
     run(root, "cargo", &["fmt", "--all", "--check"])?;
     generate::check(root)?;
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    // It needs root and installs servers, so elsewhere than in continuous integration somebody must ask for it.
+    let with_lab = std::env::var_os(WITH_LAB).is_some() || std::env::var_os("CI").is_some();
+    if with_lab {
+        run(root, "tests/lab/install.sh", &[])?;
+    } else {
+        println!("the tests on the lab's hosts are left out: {WITH_LAB}=1 runs them, as root");
+    }
     // The end-to-end tests start the lab when it is not up; then it is nobody else's, and does not stay.
     let lab_was_up = Path::new("/run/netns/lab1").exists();
-    let tested = run(root, "cargo", &["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    if with_lab {
+        tests.env(WITH_LAB, "1");
+    }
+    let tested = start(root, &mut tests);
     if !lab_was_up && Path::new("/run/netns/lab1").exists() {
         run(root, "tests/lab/down.sh", &[])?;
     }

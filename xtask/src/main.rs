@@ -31,11 +31,14 @@ fn root() -> PathBuf {
 
 /// Runs a program in the repository and fails when it does.
 fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {
-    println!("$ {program} {}", arguments.join(" "));
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(root)
-        .status()
-        .map_err(|error| format!("{program} cannot be started: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{program} {} failed: {status}", arguments.join(" "))) }
+    start(root, Command::new(program).args(arguments))
+}
+
+fn start(root: &Path, command: &mut Command) -> Result<(), String> {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let line = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+    println!("$ {line}");
+    let status =
+        command.current_dir(root).status().map_err(|error| format!("{line} cannot be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{line} failed: {status}")) }
 }
