@@ -106,6 +106,18 @@ pub trait Action: Send + Sync + 'static {
         context: &Context,
     ) -> impl Future<Output = Result<Self::Output>> + Send;
 
+    /// Why what was done after this must not be taken back while this stands, such as a migration that the version before
+    /// cannot live with; nothing when it may. `output` is missing where it did not come to its end. Read-only.
+    fn bars(
+        &self,
+        params: &Self::Params,
+        output: Option<&Self::Output>,
+        context: &Context,
+    ) -> impl Future<Output = Result<Option<String>>> + Send {
+        let _ = (params, output, context);
+        async { Ok(None) }
+    }
+
     /// Takes it back. Twice is once.
     fn undo(
         &self,
@@ -146,6 +158,13 @@ pub trait ErasedAction: Send + Sync {
     fn probe<'a>(&'a self, params: &'a Value, context: &'a Context) -> Boxed<'a, Probe<Value>>;
     /// [`Action::run`].
     fn run<'a>(&'a self, params: &'a Value, context: &'a Context) -> Boxed<'a, Value>;
+    /// [`Action::bars`].
+    fn bars<'a>(
+        &'a self,
+        params: &'a Value,
+        output: Option<&'a Value>,
+        context: &'a Context,
+    ) -> Boxed<'a, Option<String>>;
     /// [`Action::undo`].
     fn undo<'a>(&'a self, params: &'a Value, output: &'a Value, context: &'a Context) -> Boxed<'a, Undone>;
 }
@@ -200,6 +219,20 @@ impl<A: Action> ErasedAction for A {
         Box::pin(async move {
             let params = read::<A, A::Params>("parameters", params)?;
             write::<A, _>(&Action::run(self, &params, context).await?)
+        })
+    }
+
+    fn bars<'a>(
+        &'a self,
+        params: &'a Value,
+        output: Option<&'a Value>,
+        context: &'a Context,
+    ) -> Boxed<'a, Option<String>> {
+        Box::pin(async move {
+            let params = read::<A, A::Params>("parameters", params)?;
+            // What only a person told has no output that could be read.
+            let output = output.and_then(|output| read::<A, A::Output>("output", output).ok());
+            Action::bars(self, &params, output.as_ref(), context).await
         })
     }
 

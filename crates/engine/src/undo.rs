@@ -1,13 +1,14 @@
 //! Takes back what a run did, last first, for runbooks without a rollback section.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use windlass_core::plan::{ActionNode, Found, Node, Outputs, Plan, Reversibility, StepPath, render_deferred};
 use windlass_core::run::{Outcome, Recorded, RunEvent};
 
-use crate::action::{ActionError, Probe, Undone};
-use crate::context::Fence;
+use crate::action::{ActionError, ErasedAction, Probe, Undone};
+use crate::context::{Context, Fence};
 use crate::durable::{Durable, EffectRequest, Stop};
 use crate::embedded::Embedded;
 use crate::journal::{Batch, EntryState};
@@ -16,16 +17,28 @@ use crate::journal::{Batch, EntryState};
 /// said, and so is what may have happened.
 ///
 /// # Errors
-/// [`Stop::Suspend`] for the engine's own trouble, [`Stop::Cancelled`]; what an action cannot undo is no error but an
-/// event.
+/// [`Stop::Failed`] when an effect stands that what came after it must not be taken back without: nothing is taken back
+/// then. [`Stop::Suspend`] for the engine's own trouble, [`Stop::Cancelled`]; what an action cannot undo is no error but
+/// an event.
 pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
     let outputs = outputs_so_far(engine, plan)?;
-    for path in begun(&engine.history()?).into_iter().rev() {
-        let Some(Found::Node(step, Node::Action(node))) = plan.find(&path) else { continue };
-        let key = StepPath::new("undo").child(&path);
-        if node.effects.is_empty() || engine.done().contains_key(&key) {
-            continue;
+    let begun = begun(&engine.history()?);
+    let mut left = Vec::new();
+    for path in begun.iter().rev() {
+        let Some(Found::Node(step, Node::Action(node))) = plan.find(path) else { continue };
+        let key = StepPath::new("undo").child(path);
+        if !node.effects.is_empty() && !engine.done().contains_key(&key) {
+            left.push((path, key, step, node));
         }
+    }
+    // All are asked before the first is touched: half a way back may be worse than none.
+    for (path, key, _, node) in &left {
+        let undo = Undo { engine, node, path, key, outputs: &outputs, fence: None, under: None };
+        if let Some(why) = undo.barred().await {
+            return Err(Stop::Failed { path: key.clone(), why });
+        }
+    }
+    for (path, key, step, node) in left {
         if let Some(stop) = engine.interrupted() {
             return Err(stop);
         }
@@ -35,7 +48,7 @@ pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
         };
         let fence = guard.as_ref().map(|guard| guard.fence.clone());
         let under = stands_under(engine, plan, node)?;
-        Undo { engine, node, path: &path, key: &key, outputs: &outputs, fence, under }.once().await?;
+        Undo { engine, node, path, key: &key, outputs: &outputs, fence, under }.once().await?;
         if let Some(guard) = guard {
             engine.unlock(guard, true).await?;
         }
@@ -112,32 +125,13 @@ impl Undo<'_> {
 
     /// What came of it; nothing when there was no effect.
     async fn attempt(&self) -> Result<Option<Undone>, ActionError> {
-        let Self { engine, node, .. } = self;
+        let Self { engine, .. } = self;
         if let Some(above) = &self.under {
             let why = format!("left as it is, because this stands on it: {above}");
             return Ok(Some(Undone::NeedsHuman(why)));
         }
-        let unknown = || ActionError::Final("this Windlass does not know the action".into());
-        let action = engine.actions().get(&node.call.action).ok_or_else(unknown)?;
-        let params = match node.call.deferred {
-            true => render_deferred(&node.call.params, self.outputs).map_err(ActionError::Final)?,
-            // A script may well hold braces of its own.
-            false => node.call.params.clone(),
-        };
-        // A script's matrix values are among its parameters.
-        let matrix = BTreeMap::new();
-        let request = EffectRequest {
-            key: self.key,
-            call: &node.call,
-            policy: &node.policy,
-            effects: &node.effects,
-            deadline: None,
-            fence: self.fence.as_ref(),
-            outputs: self.outputs.environment(),
-            matrix: &matrix,
-            quiet: false,
-        };
-        let context = engine.context(&request, 1, engine.stopping());
+        let (action, params) = (self.action()?, self.params()?);
+        let context = self.context();
         let output = match engine.state(self.path) {
             Some(EntryState::Done(output)) => output,
             Some(state) => match (action.probe(&params, &context).await, state) {
@@ -153,6 +147,50 @@ impl Undo<'_> {
             None => return Ok(None),
         };
         action.undo(&params, &output, &context).await.map(Some)
+    }
+
+    /// Why nothing may be taken back while this stands.
+    async fn barred(&self) -> Option<String> {
+        // What cannot even be asked is left to its own undo, which says so.
+        let (Ok(action), Ok(params)) = (self.action(), self.params()) else { return None };
+        let output = match self.engine.state(self.path) {
+            Some(EntryState::Done(output)) => Some(output),
+            _ => None,
+        };
+        match action.bars(&params, output.as_ref(), &self.context()).await {
+            Ok(why) => why,
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    fn action(&self) -> Result<&Arc<dyn ErasedAction>, ActionError> {
+        let unknown = || ActionError::Final("this Windlass does not know the action".into());
+        self.engine.actions().get(&self.node.call.action).ok_or_else(unknown)
+    }
+
+    fn params(&self) -> Result<Value, ActionError> {
+        match self.node.call.deferred {
+            true => render_deferred(&self.node.call.params, self.outputs).map_err(ActionError::Final),
+            // A script may well hold braces of its own.
+            false => Ok(self.node.call.params.clone()),
+        }
+    }
+
+    fn context(&self) -> Context {
+        // A script's matrix values are among its parameters.
+        let matrix = BTreeMap::new();
+        let request = EffectRequest {
+            key: self.key,
+            call: &self.node.call,
+            policy: &self.node.policy,
+            effects: &self.node.effects,
+            deadline: None,
+            fence: self.fence.as_ref(),
+            outputs: self.outputs.environment(),
+            matrix: &matrix,
+            quiet: false,
+        };
+        self.engine.context(&request, 1, self.engine.stopping())
     }
 }
 

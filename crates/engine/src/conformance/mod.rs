@@ -56,6 +56,7 @@ pub async fn all(journals: Journals<'_>) {
     leaving_is_no_failure(journals).await;
     effects_are_taken_back(journals).await;
     nothing_is_pulled_from_under_what_stays(journals).await;
+    nothing_is_taken_back_without_what_bars_it(journals).await;
     interrupted_effects_are_taken_back(journals).await;
     a_rollback_reads_what_the_steps_gave(journals).await;
 }
@@ -644,6 +645,29 @@ pub async fn nothing_is_pulled_from_under_what_stays(journals: Journals<'_>) {
     assert_eq!(ending.status, RunStatus::RolledBack);
     assert!(ending.why.unwrap().contains('2'), "two effects are left to a person");
     assert_eq!(scene.ledger.order(), ["first", "published"]);
+}
+
+/// While an effect stands that what came after it cannot do without, nothing is taken back at all; once it is gone,
+/// everything is.
+pub async fn nothing_is_taken_back_without_what_bars_it(journals: Journals<'_>) {
+    let mut migrated = make::append("one", "migrated");
+    migrated.call.params["bars"] = true.into();
+    let nodes = vec![
+        Node::Action(make::append("one", "first")),
+        Node::Action(migrated),
+        Node::Action(make::append("one", "later")),
+    ];
+    let scene = Scene::new(journals(), make::plan(vec![make::step("one", nodes)]));
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    for _ in 0..2 {
+        let ending = scene.drive_towards(Direction::Rollback).await;
+        assert_eq!(ending.status, RunStatus::Failed);
+        assert_eq!(ending.why.as_deref(), Some("migrated destroyed what was before"));
+        assert_eq!(scene.ledger.order(), ["first", "migrated", "later"]);
+    }
+    scene.ledger.erase("migrated");
+    assert_eq!(scene.drive_towards(Direction::Rollback).await.status, RunStatus::RolledBack);
+    assert!(scene.ledger.order().is_empty());
 }
 
 /// An action that always fails, under a name of its own.

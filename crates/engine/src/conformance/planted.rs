@@ -191,6 +191,15 @@ impl ErasedAction for Unprobed {
         self.0.run(params, context)
     }
 
+    fn bars<'a>(
+        &'a self,
+        params: &'a Value,
+        output: Option<&'a Value>,
+        context: &'a Context,
+    ) -> Boxed<'a, Option<String>> {
+        self.0.bars(params, output, context)
+    }
+
     fn undo<'a>(&'a self, params: &'a Value, output: &'a Value, context: &'a Context) -> Boxed<'a, Undone> {
         self.0.undo(params, output, context)
     }

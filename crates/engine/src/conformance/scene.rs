@@ -57,7 +57,8 @@ impl Ledger {
         self.lines().push((name.to_owned(), text.to_owned()));
     }
 
-    fn erase(&self, name: &str) -> bool {
+    /// Takes a line out; whether it was there.
+    pub fn erase(&self, name: &str) -> bool {
         let mut lines = self.lines();
         let before = lines.len();
         lines.retain(|(known, _)| known != name);
@@ -289,6 +290,9 @@ pub struct Line {
     /// Only a person can take it back.
     #[serde(default)]
     stays: bool,
+    /// While it is in the ledger, what came after it must stay too.
+    #[serde(default)]
+    bars: bool,
 }
 
 /// What the stage's actions give.
@@ -326,6 +330,11 @@ impl Action for Append {
         }
         self.ledger.write(&params.name, &params.text);
         Ok(Written { text: format!("from {}", params.name) })
+    }
+
+    async fn bars(&self, params: &Line, _: Option<&Written>, _: &Context) -> Result<Option<String>> {
+        let bars = params.bars && self.ledger.counts().contains_key(&params.name);
+        Ok(bars.then(|| format!("{} destroyed what was before", params.name)))
     }
 
     async fn undo(&self, params: &Line, _: &Written, _: &Context) -> Result<Undone> {
