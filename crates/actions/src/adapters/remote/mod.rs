@@ -227,6 +227,23 @@ impl Host {
         self.fenced(context, fence, "forget", &[], None, true).await.map(drop)
     }
 
+    /// Keeps a text under a name, or forgets it.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn keep(&self, context: &Context, fence: u64, name: &str, text: Option<Vec<u8>>) -> Result<()> {
+        let how = if text.is_some() { "write" } else { "forget" };
+        self.fenced(context, fence, "keep", &[name, how], text, true).await.map(drop)
+    }
+
+    /// The text that is kept under a name; empty when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn kept(&self, context: &Context, name: &str) -> Result<String> {
+        self.call(context, "kept", &[name], None, true).await
+    }
+
     /// Whether there is what a deployment with compose needs: programs, rights, and so many mebibytes.
     ///
     /// # Errors

@@ -192,6 +192,21 @@ case $operation in
         rm -f "$home/record.json"
         flush "$home"
         ;;
+    keep)
+        # FENCE NAME write|forget: standard input under a name.
+        alone
+        fenced "$1"
+        if [ "$3" = write ]; then
+            save "$home/$2.json"
+        else
+            rm -f "$home/$2.json"
+            flush "$home"
+        fi
+        ;;
+    kept)
+        # NAME
+        [ ! -f "$home/$1.json" ] || cat "$home/$1.json"
+        ;;
     check)
         # MEBIBYTES: whether there is what a deployment needs. Prints nothing when there is.
         mkdir -p "$folder" || fail 71 "the folder $folder cannot be made"
