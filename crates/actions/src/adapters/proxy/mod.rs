@@ -66,7 +66,8 @@ pub struct Course {
     pub address: Option<String>,
     /// Whether it gets traffic.
     pub admission: Admission,
-    /// Its share against the others, in percent of its usual weight; as it is when `None`.
+    /// Its share against the others, from 1 to 100, which is its usual one; as it is when `None`. It is written as the
+    /// proxy's own weight, so that all servers that share traffic need one, once one of them was given one.
     pub weight: Option<u32>,
 }
 
@@ -79,7 +80,7 @@ pub struct Status {
     pub address: String,
     /// Whether it gets traffic.
     pub admission: Admission,
-    /// Its share against the others, in percent of its usual weight.
+    /// Its share against the others, as the proxy has it: 1 where nobody ever gave it one.
     pub weight: u32,
     /// How many requests and connections it has at the moment; `None` when the proxy does not tell by server.
     pub sessions: Option<u64>,
@@ -174,10 +175,28 @@ impl Proxy {
     /// When the proxy cannot be asked, does not know the backend or a server, or refuses its configuration: then the
     /// traffic stays where it was. [`RemoteError::Fenced`] under a lower fence than was seen there.
     pub async fn steer(&self, context: &Context, fence: u64, courses: &[Course]) -> Result<()> {
+        if let Some(weight) =
+            courses.iter().filter_map(|course| course.weight).find(|weight| !(1..=100).contains(weight))
+        {
+            return Err(self.unfit(&format!("a weight of {weight} is not one of 1 to 100")));
+        }
         match self.table.kind {
             ProxyKind::Haproxy => haproxy::steer(self, context, fence, courses).await,
             ProxyKind::Nginx => nginx::steer(self, context, fence, courses).await,
             ProxyKind::Caddy => caddy::steer(self, context, fence, courses).await,
+        }
+    }
+
+    /// Whether all that [`Self::steer`] needs is there, without changing anything: the proxy answers and lets itself be
+    /// changed, knows the backend and every server of the environment, and its configuration passes its test.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn check(&self, context: &Context, fence: u64) -> Result<()> {
+        match self.table.kind {
+            ProxyKind::Haproxy => haproxy::check(self, context, fence).await,
+            ProxyKind::Nginx => nginx::check(self, context, fence).await,
+            ProxyKind::Caddy => caddy::check(self, context, fence).await,
         }
     }
 
@@ -274,25 +293,39 @@ impl Proxy {
 
     fn find<'a>(&self, statuses: &'a [Status], server: &str) -> Result<&'a Status> {
         statuses.iter().find(|status| status.server == server).ok_or_else(|| {
-            self.unknown("server", server, statuses.iter().map(|status| status.server.as_str()))
+            self.unknown("", "server", server, statuses.iter().map(|status| status.server.as_str()))
         })
     }
 
-    /// That the proxy does not know a name, and which it knows.
+    /// That the proxy, or a file of it, does not know a name, and which it knows.
     fn unknown<'a>(
         &self,
+        file: &str,
         what: &str,
         name: &str,
-        known: impl Iterator<Item = &'a str> + Clone,
+        known: impl Iterator<Item = &'a str>,
     ) -> RemoteError {
-        let place = if what == "server" { format!(" in {}", self.table.backend) } else { String::new() };
-        let help = match (nearest(name, known.clone()), known.collect::<Vec<_>>().join(", ")) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, all) if all.is_empty() => "it has none".to_owned(),
-            (None, all) => format!("it has {all}"),
+        let known: Vec<&str> = known.collect();
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "there is none at all".to_owned(),
+            None => format!("there is {}", known.join(", ")),
         };
-        let shown = sanitize_line(&format!("there is no {what} `{name}`{place}: {help}"));
-        self.unfit(&shown)
+        let place = if what == "server" { format!(" in {}", self.table.backend) } else { String::new() };
+        let file = if file.is_empty() { String::new() } else { format!("{file}: ") };
+        self.unfit(&sanitize_line(&format!("{file}there is no {what} `{name}`{place}: {help}")))
+    }
+
+    /// The name of the server at an address; the address, when it is nobody's here.
+    fn name_of(&self, address: &str) -> String {
+        let server = self.servers.iter().find(|server| server.address.as_deref() == Some(address));
+        server.map_or(address, |server| &server.name).to_owned()
+    }
+
+    /// The address of a server, by its name; the name, which may be an address.
+    fn known_address(&self, name: &str) -> String {
+        let server = self.servers.iter().find(|server| server.name == name);
+        server.and_then(|server| server.address.as_deref()).unwrap_or(name).to_owned()
     }
 
     fn unfit(&self, why: &str) -> RemoteError {

@@ -17,11 +17,13 @@ use windlass_engine::process::{Command, Finished};
 
 use super::ssh::{SshError, Target, Trouble};
 
+mod edge;
 mod lease;
 mod record;
 #[cfg(test)]
 mod tests;
 
+pub use edge::Around;
 pub use lease::{LEASE, Lease};
 pub use record::{Container, Kept, Lock, Record, SCHEMA, State};
 
@@ -387,6 +389,11 @@ impl Host {
         match finished.code {
             Some(0) => Ok(text),
             Some(71 | 73) => Err(RemoteError::Unfit(format!("{}: {}", self.name, told()))),
+            Some(77) => Err(RemoteError::Unfit(format!(
+                "{}: the configuration was refused, and is what it was before: {}",
+                self.name,
+                told()
+            ))),
             Some(74) => Err(RemoteError::NotOurs),
             Some(75) => Err(RemoteError::Fenced {
                 host: self.name.clone(),
