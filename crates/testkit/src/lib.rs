@@ -1,6 +1,7 @@
 //! What the tests of Windlass share. Never shipped.
 //!
 //! - [`prometheus`]: a real Prometheus, and a service whose counters it scrapes.
+//! - [`proxies`]: a real HAProxy, nginx or Caddy in front of two servers.
 //! - [`repo`]: temporary git repositories that know nothing of the user's configuration.
 #![allow(
     clippy::unwrap_used,
@@ -10,4 +11,5 @@
 )]
 
 pub mod prometheus;
+pub mod proxies;
 pub mod repo;

@@ -4,6 +4,7 @@ pub mod files;
 pub mod git;
 pub mod http;
 pub mod prometheus;
+pub mod proxy;
 pub mod remote;
 pub mod shell;
 pub mod ssh;

@@ -107,22 +107,27 @@ pub struct Site {
 impl Site {
     /// The hosts of an environment.
     pub fn new(name: &str, environment: &Environment, context: &Context) -> Self {
-        let world = &context.world;
+        let mut site = Self { name: name.to_owned(), environment: environment.clone(), hosts: Vec::new() };
+        site.hosts = match environment.hosts.as_slice() {
+            [] => vec![Host::here(&context.world.state, name)],
+            hosts => hosts.iter().map(|host| site.host(host, context)).collect(),
+        };
+        site
+    }
+
+    /// A host that ssh knows by this name, reached as the environment's own are.
+    pub fn host(&self, host: &str, context: &Context) -> Host {
+        let (world, environment) = (&context.world, &self.environment);
         let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
         let config = environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => Path::new(&home).join(rest),
             _ => world.workspace.join(path),
         });
-        let host = |host: &String| Host {
-            name: host.clone(),
-            folder: environment.folder.clone().unwrap_or_else(|| format!("/srv/{name}")),
-            ssh: Some(Target { host: host.clone(), user: environment.user.clone(), config: config.clone() }),
-        };
-        let hosts: Vec<Host> = match environment.hosts.as_slice() {
-            [] => vec![Host::here(&world.state, name)],
-            hosts => hosts.iter().map(host).collect(),
-        };
-        Self { name: name.to_owned(), environment: environment.clone(), hosts }
+        Host {
+            name: host.to_owned(),
+            folder: environment.folder.clone().unwrap_or_else(|| format!("/srv/{}", self.name)),
+            ssh: Some(Target { host: host.to_owned(), user: environment.user.clone(), config }),
+        }
     }
 
     /// What every host keeps, asked at the same time.

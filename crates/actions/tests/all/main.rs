@@ -8,6 +8,7 @@ mod files;
 mod git;
 mod http;
 mod metrics;
+mod proxies;
 mod reads;
 mod script;
 mod server;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Metrics;
+use super::{Metrics, Proxy};
 use crate::duration::Duration;
 use crate::version::Channel;
 
@@ -57,6 +57,8 @@ pub struct Environment {
     pub on_abort: OnAbort,
     /// Where its metrics are asked for.
     pub metrics: Metrics,
+    /// What stands in front of its servers.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for Environment {
@@ -81,6 +83,7 @@ impl Default for Environment {
             pause: Duration::from_secs(0),
             on_abort: OnAbort::Revert,
             metrics: Metrics::default(),
+            proxy: None,
         }
     }
 }

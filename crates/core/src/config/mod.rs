@@ -9,11 +9,13 @@ use crate::diagnostic::Diagnostic;
 
 mod environment;
 mod metrics;
+mod proxy;
 mod read;
 mod unit;
 
 pub use environment::{Batch, Environment, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
+pub use proxy::{Colour, Ports, Proxy, ProxyKind};
 pub use unit::{Unit, UnknownPackage};
 
 /// A whole `windlass.toml`.

@@ -17,11 +17,13 @@ use windlass_engine::process::{Command, Finished};
 
 use super::ssh::{SshError, Target, Trouble};
 
+mod edge;
 mod lease;
 mod record;
 #[cfg(test)]
 mod tests;
 
+pub use edge::Around;
 pub use lease::{LEASE, Lease};
 pub use record::{Container, Kept, Lock, Record, SCHEMA, State};
 
@@ -227,6 +229,23 @@ impl Host {
         self.fenced(context, fence, "forget", &[], None, true).await.map(drop)
     }
 
+    /// Keeps a text under a name, or forgets it.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn keep(&self, context: &Context, fence: u64, name: &str, text: Option<Vec<u8>>) -> Result<()> {
+        let how = if text.is_some() { "write" } else { "forget" };
+        self.fenced(context, fence, "keep", &[name, how], text, true).await.map(drop)
+    }
+
+    /// The text that is kept under a name; empty when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn kept(&self, context: &Context, name: &str) -> Result<String> {
+        self.call(context, "kept", &[name], None, true).await
+    }
+
     /// Whether there is what a deployment with compose needs: programs, rights, and so many mebibytes.
     ///
     /// # Errors
@@ -370,6 +389,11 @@ impl Host {
         match finished.code {
             Some(0) => Ok(text),
             Some(71 | 73) => Err(RemoteError::Unfit(format!("{}: {}", self.name, told()))),
+            Some(77) => Err(RemoteError::Unfit(format!(
+                "{}: the configuration was refused, and is what it was before: {}",
+                self.name,
+                told()
+            ))),
             Some(74) => Err(RemoteError::NotOurs),
             Some(75) => Err(RemoteError::Fenced {
                 host: self.name.clone(),

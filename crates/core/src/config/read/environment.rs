@@ -36,6 +36,7 @@ impl Reader {
             "pause",
             "on_abort",
             "metrics",
+            "proxy",
         ];
         let mut environment = Environment::default();
         if !is_word(entry.key) {
@@ -87,6 +88,7 @@ impl Reader {
                     }
                 }
                 "metrics" => environment.metrics = self.metrics(&entry),
+                "proxy" => environment.proxy = Some(self.proxy(&entry)),
                 _ => self.unknown(&entry, KEYS),
             }
         }
@@ -146,7 +148,7 @@ impl Reader {
         channels
     }
 
-    fn hosts(&mut self, entry: &Entry<'_>) -> Vec<String> {
+    pub(super) fn hosts(&mut self, entry: &Entry<'_>) -> Vec<String> {
         let hosts = self.texts(entry);
         if hosts.len() > MOST_HOSTS {
             self.bad(entry, &format!("`{}` has {} hosts", entry.path, hosts.len()), "1000 are the most");
@@ -224,7 +226,7 @@ impl Reader {
         })
     }
 
-    fn duration(&mut self, entry: &Entry<'_>, value: &mut Duration) {
+    pub(super) fn duration(&mut self, entry: &Entry<'_>, value: &mut Duration) {
         let Some(text) = self.text(entry) else { return };
         match Duration::parse(&text) {
             Ok(duration) => *value = duration,

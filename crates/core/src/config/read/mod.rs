@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Span};
 mod environment;
 mod metrics;
 mod notes;
+mod proxy;
 mod version;
 
 /// A source longer than this many bytes is refused whole.
