@@ -7,7 +7,7 @@ use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, T
 use windlass_core::commit::Commit;
 use windlass_core::config::Unit;
 use windlass_core::version::holder::{json_package_name, python_project};
-use windlass_core::version::{Version, next, order};
+use windlass_core::version::{Policy, Version, next, order};
 use windlass_history::{HistoryError, Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
@@ -23,7 +23,8 @@ pub struct Tagged {
     pub version: Version,
     /// Its tag.
     pub tag: String,
-    commit: Id,
+    /// Its commit.
+    pub commit: Id,
 }
 
 /// The releases that HEAD follows.
@@ -40,6 +41,7 @@ pub struct Released<'a> {
 pub struct Releases {
     repository: Repository,
     unit: Unit,
+    policy: Policy,
     head: Id,
     filter: PathFilter,
     /// The lowest version first; what was withdrawn is not among them.
@@ -52,10 +54,31 @@ impl Releases {
     /// # Errors
     /// When the repository cannot be read, has no commit, or is not all there.
     pub fn open(project: &Project, unit: &Unit) -> Result<Self> {
+        Self::here(project, unit)?.whole()
+    }
+
+    /// As [`Self::open`], also in a clone that is not all there: what stands at the tagged commits themselves can be
+    /// asked all the same.
+    ///
+    /// # Errors
+    /// When the repository cannot be read, or has no commit.
+    pub fn here(project: &Project, unit: &Unit) -> Result<Self> {
         let repository = Repository::read_history(project)?;
-        let head = Id::from_str(repository.require_history()?)
-            .map_err(|_| CommandError::failed("HEAD names no commit"))?;
+        let head = match &repository.head {
+            Some(head) => head.as_str(),
+            None => repository.require_history()?,
+        };
+        let head = Id::from_str(head).map_err(|_| CommandError::failed("HEAD names no commit"))?;
         Self::at(project, repository, unit, head)
+    }
+
+    /// These, when the history is all there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn whole(self) -> Result<Self> {
+        self.repository.require_history()?;
+        Ok(self)
     }
 
     /// As [`Self::open`], of a repository that was read already, and with `head` standing for HEAD.
@@ -74,7 +97,8 @@ impl Releases {
             })
             .collect();
         tagged.sort_by(|a, b| order(&a.version, &b.version));
-        Ok(Self { repository, unit: unit.clone(), head, filter: PathFilter::new(&unit.paths), tagged })
+        let filter = PathFilter::new(&unit.paths);
+        Ok(Self { repository, unit: unit.clone(), policy, head, filter, tagged })
     }
 
     /// The release of this version.
@@ -82,14 +106,34 @@ impl Releases {
         self.tagged.iter().find(|tagged| tagged.version == *version)
     }
 
-    /// The stable release that the notes of `version` count from.
+    /// The release for production that the notes of `version` count from.
     pub fn before(&self, version: &Version) -> Option<&Tagged> {
-        self.tagged.iter().rev().find(|tagged| tagged.version < *version && tagged.version.pre.is_empty())
+        let is_lower = |tagged: &&Tagged| order(&tagged.version, version).is_lt();
+        self.tagged.iter().rev().filter(is_lower).find(|tagged| self.is_released(&tagged.version))
+    }
+
+    /// The tag that this version has, or would have.
+    pub fn tag(&self, version: &Version) -> String {
+        self.policy.tag(version)
+    }
+
+    /// Whether this version is for production: one without suffix, or a hotfix.
+    pub fn is_released(&self, version: &Version) -> bool {
+        self.policy.channel(version).is_released()
+    }
+
+    /// The changelog as it was at a release; nothing where there was none, or none that can be read as text.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn changelog(&self, commit: Id) -> Result<Option<String>> {
+        let file = self.repository.history.file(commit, &self.unit.changelog).map_err(unreadable)?;
+        Ok(file.and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 
     /// Whether a higher version than this has been released.
     pub fn has_higher(&self, version: &Version) -> bool {
-        self.tagged.last().is_some_and(|last| last.version > *version)
+        self.tagged.last().is_some_and(|last| order(&last.version, version).is_gt())
     }
 
     /// Whether `commit` did nothing but make the release: it is tagged, and says so. Notes made before it was there

@@ -56,6 +56,31 @@ impl VersionRequest {
     }
 }
 
+/// The unit of this package; the whole repository without one.
+///
+/// # Errors
+/// When no package has the name.
+pub fn unit(project: &Project, package: Option<&str>) -> Result<Unit> {
+    project.config.unit(package).map_err(|error| CommandError::invalid(error.to_string()))
+}
+
+/// The unit and the version that somebody means by a tag or a version. A package's tag names its package, too.
+///
+/// # Errors
+/// When no package has the name, and when the text is no version.
+pub fn meant(project: &Project, package: Option<&str>, text: &str) -> Result<(Unit, Version)> {
+    let named = project.config.packages.keys().filter(|_| package.is_none());
+    for name in named {
+        let unit = unit(project, Some(name))?;
+        if let Some(version) = policy(project, &unit)?.version_of(text.trim()) {
+            return Ok((unit, version));
+        }
+    }
+    let unit = unit(project, package)?;
+    let meant = policy(project, &unit)?.version_meant(text);
+    Ok((unit, meant.map_err(|error| CommandError::invalid(error.to_string()))?))
+}
+
 /// Refuses the first release of a version that the changelog lists as released: then the tags were not fetched.
 fn refuse_without_tags(
     project: &Project,

@@ -15,13 +15,15 @@ use super::generate::{EntryContext, entry_context};
 use super::{ChangelogError, EntryOptions, Site, Template, TemplateError, entry};
 use crate::commit::{Commit, Conventional, Reference, without_reverted};
 use crate::text::{sanitize, sanitize_line};
-use crate::version::{Version, core};
+use crate::version::{Channel, Version, core};
 
 /// What notes are made from.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NotesInput<'a> {
     /// The version; `None` for what is not released yet.
     pub version: Option<&'a Version>,
+    /// Its channel, as the project's rules have it: what is not for production gets a draft.
+    pub channel: Channel,
     /// Its tag.
     pub tag: Option<&'a str>,
     /// The tag of the release before, when there is one.
@@ -148,7 +150,7 @@ impl Notes {
         }
         upgrade.extend(beside.upgrade.iter().cloned());
         known_issues.extend(beside.known_issues.iter().cloned());
-        let pre_release = input.version.filter(|version| !version.pre.is_empty());
+        let pre_release = input.version.filter(|_| input.channel.is_prerelease());
         let history = sections(&changes, &options);
         let worded = section.map(|section| {
             let text = worded::around(section, written.summary.as_deref(), &beside);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::changelog::notes::{Notes, NotesInput, tag_message, variants};
+use crate::version::Channel;
 
 const HISTORY: [&str; 6] = [
     "fix: b (#3)",
@@ -40,9 +41,14 @@ fn every_variant_tells_what_its_readers_need() {
     // In one paragraph.
     assert_eq!(told(&input, "short").trim().lines().count(), 1);
     let candidate = v("1.2.0-rc.1");
-    let draft = NotesInput { version: Some(&candidate), ..input };
+    let draft = NotesInput { version: Some(&candidate), channel: Channel::Rc, ..input };
     assert!(told(&draft, "default").starts_with("> **Draft** of the notes of 1.2.0, as of 1.2.0-rc.1.\n\n"));
     assert!(!told(&input, "default").contains("Draft"));
+    // With a suffix, and for production all the same.
+    let hotfix = v("1.2.1-hotfix.1");
+    let repaired = NotesInput { version: Some(&hotfix), channel: Channel::Hotfix, ..input };
+    assert!(told(&repaired, "default").starts_with("Version 1.2.1-hotfix.1: "));
+    assert_eq!(Notes::collect(&repaired).unwrap().draft_of, None);
 }
 
 #[test]
@@ -101,6 +107,7 @@ fn the_changelogs_words_stand_with_what_only_the_commits_know() {
         let history = commits(&history);
         let input = NotesInput {
             version: Some(version),
+            channel: Channel::of(version),
             section: Some(section),
             commits: &history,
             ..NotesInput::default()
