@@ -7,6 +7,7 @@ use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, T
 use windlass_core::commit::Commit;
 use windlass_core::config::Unit;
 use windlass_core::version::holder::{json_package_name, python_project};
+use windlass_core::version::next::Baseline;
 use windlass_core::version::{Policy, Version, next, order};
 use windlass_history::{HistoryError, Id, PathFilter, Range};
 
@@ -159,13 +160,27 @@ impl Releases {
     /// What has been released, as the next version is decided from it.
     ///
     /// # Errors
-    /// When the history cannot be read.
+    /// When the history cannot be read, and where the next version would be refused because it is not clear which
+    /// release HEAD follows.
     pub fn released(&self, project: &Project) -> Result<Released<'_>> {
         let baseline = versions::released(project, &self.repository, self.unit.clone())?;
+        baseline.require_known().map_err(|error| versions::refused(&error))?;
+        Ok(self.following(&baseline))
+    }
+
+    /// As [`Self::released`], for a release whose version somebody gave: nothing is refused.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn released_so_far(&self, project: &Project) -> Result<Released<'_>> {
+        Ok(self.following(&versions::released(project, &self.repository, self.unit.clone())?))
+    }
+
+    fn following(&self, baseline: &Baseline) -> Released<'_> {
         let find = |release: Option<&next::Tagged>| {
             release.and_then(|release| self.tagged.iter().find(|tagged| tagged.tag == release.tag))
         };
-        Ok(Released { last: find(baseline.current.as_ref()), stable: find(baseline.stable.as_ref()) })
+        Released { last: find(baseline.current.as_ref()), stable: find(baseline.stable.as_ref()) }
     }
 
     /// The unit's commits after `from` up to `to`, HEAD when not given; newest first.
@@ -184,8 +199,10 @@ impl Releases {
     /// Every release that HEAD contains with its commits, newest first; what is not released yet before them.
     ///
     /// # Errors
-    /// When the history cannot be read; so may each release.
-    pub fn all(&self) -> Result<impl Iterator<Item = Result<GeneratedRelease>> + '_> {
+    /// When the history cannot be read, so may each release; and where tags look like releases in another format.
+    pub fn all(&self, project: &Project) -> Result<impl Iterator<Item = Result<GeneratedRelease>> + '_> {
+        let baseline = versions::released(project, &self.repository, self.unit.clone())?;
+        baseline.require_format().map_err(|error| versions::refused(&error))?;
         let tags: Vec<(String, Id)> =
             self.tagged.iter().map(|tagged| (tagged.tag.clone(), tagged.commit)).collect();
         let sections =

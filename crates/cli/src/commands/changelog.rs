@@ -211,7 +211,7 @@ fn next(project: &Project, unit: &Unit) -> Result<GeneratedRelease> {
 /// The release of this version, with everything since the one before.
 fn since_last(project: &Project, unit: &Unit, version: Version) -> Result<GeneratedRelease> {
     let releases = Releases::open(project, unit)?;
-    let released = releases.released(project)?;
+    let released = releases.released_so_far(project)?;
     let last = if releases.is_released(&version) { released.stable } else { released.last };
     Ok(GeneratedRelease {
         tag: Some(releases.tag(&version)),
@@ -262,7 +262,7 @@ fn whole(
     }
     if session.report.is_json() {
         let mut text = String::new();
-        generate(releases.all()?, &options, &mut text).map_err(|error| told(&error))?;
+        generate(releases.all(project)?, &options, &mut text).map_err(|error| told(&error))?;
         return finish(session, &unit.changelog, output, &text);
     }
     match output {
@@ -272,7 +272,7 @@ fn whole(
             let shown = path.as_path();
             let cannot = |error: std::io::Error| files::not_written(shown, &error);
             let mut sink = FileSink { file: files::Output::create(&place).map_err(cannot)?, error: None };
-            let done = generate(releases.all()?, &options, &mut sink);
+            let done = generate(releases.all(project)?, &options, &mut sink);
             if let Some(error) = sink.error.take() {
                 return Err(cannot(error));
             }
@@ -282,7 +282,7 @@ fn whole(
         }
         None => {
             let mut sink = ReportSink { session, held: String::new() };
-            generate(releases.all()?, &options, &mut sink).map_err(|error| told(&error))?;
+            generate(releases.all(project)?, &options, &mut sink).map_err(|error| told(&error))?;
             let rest = std::mem::take(&mut sink.held);
             if !rest.is_empty() {
                 session.report.line(&rest);

@@ -188,6 +188,45 @@ fn notes_are_told_to_their_readers() {
     assert_eq!(json["content"]["breaking"][0]["guide"], "find the key");
 }
 
+#[test]
+fn tags_in_another_format_are_refused_as_the_next_version_is() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", unreleased("")).commit("feat: first");
+    repo.tag("rel_1.0.0");
+    repo.file("a", "1").commit("feat: doors");
+    for args in [
+        &["next"][..],
+        &["changelog", "generate"],
+        &["changelog", "generate", "--unreleased"],
+        &["changelog", "fill"],
+        &["notes", "--unreleased"],
+    ] {
+        let ran = windlass(&repo, args);
+        let says = "no tag follows the format `v{version}`, but `rel_1.0.0` looks like a release";
+        assert!(ran.code == 2 && ran.err.contains(says), "{args:?} {}: {}{}", ran.code, ran.out, ran.err);
+        assert!(ran.err.contains("set `tag = \"rel_{version}\"` under [version]"), "{args:?}: {}", ran.err);
+    }
+    repo.git(&["tag", "--delete", "rel_1.0.0"]);
+    repo.git(&["tag", "v1.0.0", "HEAD~1"]);
+    repo.git(&["tag", "1.1.0"]);
+    let ran = windlass(&repo, &["changelog", "generate"]);
+    assert!(ran.code == 2 && ran.err.contains("`1.1.0` is above `v1.0.0`"), "{}{}", ran.out, ran.err);
+    // Releases beside the branch: nothing is guessed of what comes next, and the whole is told as it is.
+    repo.git(&["tag", "--delete", "1.1.0", "v1.0.0"]);
+    repo.git(&["checkout", "--quiet", "-b", "side", "HEAD~1"]);
+    repo.file("b", "1").commit("feat: aside");
+    repo.tag("v1.0.0");
+    repo.git(&["checkout", "--quiet", "main"]);
+    for (args, code) in [
+        (&["notes", "--unreleased"][..], 2),
+        (&["changelog", "generate", "--unreleased"], 2),
+        (&["changelog", "generate"], 0),
+    ] {
+        let ran = windlass(&repo, args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+    }
+}
+
 /// A changelog whose unreleased part has these entries.
 fn unreleased(entries: &str) -> String {
     format!("# Changelog\n\n## [Unreleased]\n\n{entries}## [1.0.0] - 2026-01-01\n\n- First\n")
