@@ -57,6 +57,7 @@ pub fn planned(
         site: site.as_ref(),
         section: read.as_ref().and_then(|read| coming(read, version)),
         commits,
+        types: Some(&releases::types(project)),
         ..NotesInput::default()
     };
     render(project, &Notes::collect(&input).map_err(refused)?, None)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, Template};
-use windlass_core::commit::Commit;
+use windlass_core::commit::{Commit, Types};
 use windlass_core::config::Unit;
 use windlass_core::version::holder::{json_package_name, python_project};
 use windlass_core::version::next::Baseline;
@@ -196,7 +196,8 @@ impl Releases {
         self.repository.history.commits(&range, Some(&self.filter)).map_err(unreadable)
     }
 
-    /// Every release that HEAD contains with its commits, newest first; what is not released yet before them.
+    /// Every release that HEAD contains with its commits, newest first; what is not released yet before them. A
+    /// package's releases without commits of its own, which others called for, tell nothing and are left out.
     ///
     /// # Errors
     /// When the history cannot be read, so may each release; and where tags look like releases in another format.
@@ -210,7 +211,10 @@ impl Releases {
         let versions: BTreeMap<&str, &Version> =
             self.tagged.iter().map(|tagged| (tagged.tag.as_str(), &tagged.version)).collect();
         let names: Vec<Option<String>> = sections.iter().map(|section| section.tag.clone()).collect();
-        Ok(sections.into_iter().enumerate().map(move |(at, section)| {
+        let all = self.unit.package.is_none();
+        let told =
+            sections.into_iter().enumerate().filter(move |(_, section)| all || !section.ids.is_empty());
+        Ok(told.map(move |(at, section)| {
             let date = section.tag.as_ref().and_then(|_| day(section.committed_at));
             let tag = section.tag.clone();
             let version = tag.as_deref().and_then(|tag| versions.get(tag).map(|version| (*version).clone()));
@@ -236,6 +240,12 @@ pub fn entry_options(project: &Project) -> EntryOptions {
         site: project.config.notes.url.as_deref().and_then(Site::new),
         hotfix: false,
     }
+}
+
+/// The types of commits: the known ones, and those that the configuration names.
+pub fn types(project: &Project) -> Types {
+    let (headings, rules) = (&project.config.changelog.headings, &project.config.version.rules);
+    Types::with(headings.keys().chain(rules.keys()).map(String::as_str))
 }
 
 /// The project's page: the configured one, else that of its remote.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr as _;
 
 use windlass_core::changelog::Changelog;
-use windlass_core::commit::Commit;
+use windlass_core::commit::{Commit, Types};
 use windlass_core::config::Unit;
 use windlass_core::plan::CommitFact;
 use windlass_core::text::{sanitize, sanitize_line};
@@ -145,12 +145,21 @@ pub fn policy(project: &Project, unit: &Unit) -> Result<Policy> {
         }
         None => None,
     };
+    let mut bump_rules: BTreeMap<String, Impact> =
+        version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect();
+    // A type with a heading is one, and asks for nothing but by a rule.
+    for kind in project.config.changelog.headings.keys().filter_map(|key| key.split('(').next()) {
+        let kind = kind.trim().to_lowercase();
+        if !Types::default().knows(&kind) {
+            bump_rules.entry(kind).or_insert(Impact::None);
+        }
+    }
     // The configuration was checked when it was read: every channel that has a label is one.
     let label = |(channel, word): (&String, &String)| Some((Channel::from_str(channel).ok()?, word.clone()));
     Ok(Policy {
         tag_format: unit.tag.clone(),
         initial_development: version.initial_development,
-        bump_rules: version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect(),
+        bump_rules,
         hotfix_suffix: version.hotfix_suffix,
         labels: version.labels.iter().filter_map(label).collect(),
         ordinals: version.ordinals,

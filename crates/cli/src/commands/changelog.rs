@@ -155,6 +155,13 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
                 Some(version) => GeneratedRelease { version: Some(version), ..GeneratedRelease::default() },
                 None => next(&project, &unit)?,
             };
+            if generated && unit.package.is_some() && release.commits.is_empty() {
+                session.report.progress(&report::text::nothing_to_tell(&path));
+                if session.report.is_json() || *dry_run {
+                    show(session, &path, &source, false);
+                }
+                return Ok(Exit::Done);
+            }
             let promoted = match (generated, &release.version) {
                 (true, Some(version)) => {
                     let section = section(&release, &generate_options(&project, false)?)

@@ -221,6 +221,7 @@ fn collect(
         site: site.as_ref(),
         section,
         commits: &commits,
+        types: Some(&releases::types(project)),
         ..NotesInput::default()
     };
     Notes::collect(&input).map_err(notes::refused)

@@ -189,6 +189,52 @@ fn notes_are_told_to_their_readers() {
 }
 
 #[test]
+fn a_package_tells_nothing_of_releases_that_others_called_for() {
+    let repo = RepoBuilder::new();
+    repo.file(
+        "windlass.toml",
+        "[packages.api]\npath = \"api\"\ndepends_on = [\"lib\"]\n[packages.lib]\npath = \"lib\"\n\
+         [changelog]\ngenerated = true\n",
+    );
+    repo.file("api/CHANGELOG.md", "# Changelog\n").file("lib/l", "1").commit("feat: begin");
+    repo.tag("api-v1.0.0").tag("lib-v1.0.0");
+    repo.file("lib/l", "2").commit("fix: a leak");
+    repo.tag("lib-v1.0.1").tag("api-v1.0.1");
+    repo.file("api/a", "2").commit("feat: doors");
+    repo.tag("api-v1.1.0");
+    let ran = windlass(&repo, &["changelog", "generate", "--package", "api"]);
+    let headings: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("## ")).collect();
+    assert!(
+        matches!(headings[..], [one, other] if one.starts_with("## 1.1.0 - ") && other.starts_with("## 1.0.0 - ")),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+    let promoted = windlass(&repo, &["changelog", "promote", "api-v1.1.1"]);
+    assert!(promoted.err.contains("so api/CHANGELOG.md stays as it is"), "{}{}", promoted.out, promoted.err);
+    assert_eq!((promoted.code, repo.read("api/CHANGELOG.md").as_str()), (0, "# Changelog\n"));
+}
+
+#[test]
+fn a_project_without_the_convention_is_told_by_its_subjects() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", unreleased("")).commit("first");
+    repo.tag("v1.0.0");
+    repo.file("a", "1").commit("daemon: fix a leak");
+    repo.file("a", "2").commit("gui: add a door");
+    let next = windlass(&repo, &["next", "--explain"]);
+    assert!(next.out.contains("since    2 commits: 2 other\n"), "{}", next.out);
+    assert!(next.err.contains("ask for no release (2 without a conventional type)"), "{}", next.err);
+    let generated = windlass(&repo, &["changelog", "generate", "--unreleased"]);
+    let expect = "## Unreleased\n\n### Changed\n\n- Daemon: fix a leak\n- Gui: add a door\n";
+    assert_eq!(generated.out, expect, "{}", generated.err);
+    repo.file("windlass.toml", "[changelog]\nheadings = { gui = \"Interface\" }\n");
+    let configured = windlass(&repo, &["changelog", "generate", "--unreleased"]);
+    assert_eq!(configured.out, "## Unreleased\n\n### Interface\n\n- Add a door\n", "{}", configured.err);
+    assert!(windlass(&repo, &["next", "--explain"]).out.contains("2 commits: 1 gui, 1 other\n"));
+}
+
+#[test]
 fn tags_in_another_format_are_refused_as_the_next_version_is() {
     let repo = RepoBuilder::new();
     repo.file("CHANGELOG.md", unreleased("")).commit("feat: first");

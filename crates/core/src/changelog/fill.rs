@@ -7,7 +7,7 @@ use super::group::{Headings, rank};
 use super::known::Known;
 use super::links::Site;
 use super::{Changelog, ChangelogError, Group, Section, entry, heading};
-use crate::commit::{Commit, Conventional, without_reverted};
+use crate::commit::{Commit, Conventional};
 
 /// How entries are made from commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -197,7 +197,7 @@ impl<'a> Told<'a> {
 
 /// The entries that `commits` (newest first) make, by heading.
 pub(super) fn grouped<'a>(commits: &'a [Commit], options: &EntryOptions) -> Vec<(String, Vec<Told<'a>>)> {
-    let told = without_reverted(commits);
+    let told = options.headings.types().told(commits);
     let mut found: Vec<(String, Told<'a>)> = Vec::new();
     let other = if options.hotfix { Group::Fixed } else { Group::Changed }.as_str();
     let site = options.site.as_ref();
@@ -221,12 +221,14 @@ pub(super) fn grouped<'a>(commits: &'a [Commit], options: &EntryOptions) -> Vec<
             found.push((entry::inline(&heading), Told { text, names, of: Some((commit, change.clone())) }));
         }
     }
-    if found.is_empty() && (!conventional || options.hotfix) {
+    if !conventional || (found.is_empty() && options.hotfix) {
         // A project without the convention still gets its subjects, for people to sort.
+        found.clear();
         let plain =
             told.iter().rev().filter(|(_, message)| !message.merge && !message.description.is_empty());
         found.extend(plain.map(|(commit, message)| {
-            let text = entry::text(message, &message.references, site);
+            let mark = if message.breaking.is_some() { "**Breaking:** " } else { "" };
+            let text = format!("{mark}{}", entry::text(message, &message.references, site));
             (other.to_owned(), Told { text, names: Vec::new(), of: Some((commit, message.clone())) })
         }));
     }

@@ -13,7 +13,7 @@ use self::worded::Beside;
 use super::fill::Told;
 use super::generate::{EntryContext, entry_context};
 use super::{ChangelogError, EntryOptions, Site, Template, TemplateError, entry};
-use crate::commit::{Commit, Conventional, Reference, without_reverted};
+use crate::commit::{Commit, Conventional, Reference, Types};
 use crate::text::{sanitize, sanitize_line};
 use crate::version::{Channel, Version, core};
 
@@ -42,6 +42,8 @@ pub struct NotesInput<'a> {
     pub section: Option<&'a str>,
     /// The release's commits, newest first. They tell what breaks and who contributed, and without a section all.
     pub commits: &'a [Commit],
+    /// The types of commits; the known ones without.
+    pub types: Option<&'a Types>,
 }
 
 /// The content of release notes; the context of their templates. Texts are Markdown.
@@ -118,7 +120,7 @@ impl Notes {
     /// # Errors
     /// When the changelog's section cannot be read.
     pub fn collect(input: &NotesInput<'_>) -> Result<Self, ChangelogError> {
-        let told = without_reverted(input.commits);
+        let told = input.types.unwrap_or(&Types::default()).told(input.commits);
         let changes: Vec<Change<'_>> = told
             .iter()
             .rev()

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::changelog::notes::{Notes, NotesInput, tag_message, variants};
+use crate::commit::Types;
 use crate::version::Channel;
 
 const HISTORY: [&str; 6] = [
@@ -137,6 +138,20 @@ fn those_who_built_it_see_every_commit_beside_the_changelogs_words() {
     let input = NotesInput { commits: &many, ..NotesInput::default() };
     let text = told(&input, "default");
     assert!(text.contains("- and 60 more\n") && !text.contains("Person 50"), "{text}");
+}
+
+#[test]
+fn a_part_of_the_project_is_no_type() {
+    let history = commits(&["gui: add a door", "ci: faster", "gate: repair it"]);
+    let input = NotesInput { commits: &history, ..NotesInput::default() };
+    let titles = |input: &NotesInput<'_>| -> Vec<String> {
+        let notes = Notes::collect(input).unwrap();
+        notes.sections.iter().map(|section| section.title.clone()).collect()
+    };
+    assert_eq!(titles(&input), ["Other Changes", "Maintenance"]);
+    assert!(told(&input, "default").contains("- Gate: repair it\n- Gui: add a door\n"));
+    let own = Types::with(["gui", "gate"]);
+    assert_eq!(titles(&NotesInput { types: Some(&own), ..input }), ["Maintenance"]);
 }
 
 #[test]
