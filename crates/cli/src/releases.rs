@@ -88,7 +88,7 @@ impl Releases {
     /// When what was withdrawn cannot be read.
     pub fn at(project: &Project, repository: Repository, unit: &Unit, head: Id) -> Result<Self> {
         let policy = versions::policy(project, unit)?;
-        let withdrawn = withdrawn::read(project, &repository, &policy)?;
+        let withdrawn = withdrawn::read(project, &repository, unit, &policy)?;
         let mut tagged: Vec<Tagged> = repository
             .tags
             .iter()

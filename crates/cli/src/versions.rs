@@ -335,7 +335,7 @@ fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<Vec<Vec<
 fn look(project: &Project, repository: &Repository, unit: Unit, request: &VersionRequest) -> Result<Weighed> {
     let head = repository.require_history()?;
     let policy = policy(project, &unit)?;
-    let withdrawn = withdrawn::read(project, repository, &policy)?;
+    let withdrawn = withdrawn::read(project, repository, &unit, &policy)?;
     let versions = withdrawn::versions(&withdrawn);
     let target = target(repository, &policy, request, head)?;
     let tags = tags(repository, request, target)?;
