@@ -94,13 +94,16 @@ impl Action for Promote {
         params.template.as_deref().map_or(Ok(()), files::check)?;
         version(params, facts.release.as_ref())?;
         date(params, facts.release.as_ref())?;
-        Ok(vec![effect(params)])
+        Ok(if tells_nothing(params, facts.release.as_ref()) { Vec::new() } else { vec![effect(params)] })
     }
 
     fn label(&self, params: &Params, facts: &Facts) -> String {
         let version =
             version(params, facts.release.as_ref()).map_or("?".into(), |version| version.to_string());
         match params.generated {
+            true if tells_nothing(params, facts.release.as_ref()) => {
+                format!("leave {} as it is: no commit of {version} is the package's own", params.path)
+            }
             true => format!("write the changes of {version} into {}", params.path),
             false => format!("promote the unreleased changes to {version} in {}", params.path),
         }
@@ -108,6 +111,9 @@ impl Action for Promote {
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let version = version(params, context.world.release.as_deref())?;
+        if tells_nothing(params, context.world.release.as_deref()) {
+            return Ok(Probe::Done(output(params, &version, None)));
+        }
         let Some(text) = files::read(&context.world.workspace, &params.path)? else {
             return Ok(Probe::Absent);
         };
@@ -167,6 +173,9 @@ impl Action for Promote {
         if changelog.release(&version).is_none() {
             return Ok(Undone::NothingToDo);
         }
+        if tells_nothing(params, context.world.release.as_deref()) {
+            return Ok(Undone::NothingToDo);
+        }
         if params.generated {
             let Some(inserted) = output.inserted.as_ref().filter(|it| text.matches(it.as_str()).count() == 1)
             else {
@@ -205,6 +214,11 @@ fn effect(params: &Params) -> Effect {
 
 fn output(params: &Params, version: &Version, unfilled: Option<String>) -> Output {
     Output { path: params.path.clone(), version: version.to_string(), unfilled, inserted: None }
+}
+
+/// Whether a section made from commits would have none: the package is released because of others.
+fn tells_nothing(params: &Params, release: Option<&ReleaseFact>) -> bool {
+    params.generated && release.is_some_and(|release| release.package.is_some() && release.commits.is_empty())
 }
 
 fn version(params: &Params, release: Option<&ReleaseFact>) -> Result<Version> {

@@ -165,7 +165,7 @@ pub fn no_version(project: &Project, weighed: &Weighed, error: &NextError) -> Re
     let mut error = versions::refused(error);
     if error.exit == Exit::NothingToRelease {
         let released = weighed.baseline.stable.as_ref().map(|stable| &stable.version);
-        error.hints.extend(half_done::advice(project, released)?);
+        error.hints.extend(half_done::advice(project, weighed.unit.package.as_deref(), released)?);
     }
     Ok(error)
 }
@@ -263,6 +263,7 @@ fn release_fact(
     let notes = notes::planned(project, repository, &weighed, &decision, changelog, &commits)?;
     commits.truncate(MOST_LISTED);
     Ok(ReleaseFact {
+        package: weighed.unit.package.clone(),
         version: decision.version.to_string(),
         tag: decision.tag,
         target: (!weighed.is_head).then(|| weighed.target.to_string()),

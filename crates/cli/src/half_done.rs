@@ -2,25 +2,30 @@
 
 use windlass_core::run::{RunState, RunStatus};
 use windlass_core::version::{Version, parse_version};
-use windlass_engine::journal::{Journal as _, SqliteJournal};
+use windlass_engine::journal::{Journal as _, RunRecord, SqliteJournal};
 
 use crate::error::Result;
 use crate::project::Project;
 use crate::report::words;
 use crate::runner::journal_error;
 
-/// Advice that names the last run of a release when that was left half-way and nothing newer than `released` is out.
+/// Advice that names the last run of a release of this package when that was left half-way and nothing newer than `released` is out.
 ///
 /// # Errors
 /// When there is a journal that cannot be read.
-pub fn advice(project: &Project, released: Option<&Version>) -> Result<Option<String>> {
+pub fn advice(
+    project: &Project,
+    package: Option<&str>,
+    released: Option<&Version>,
+) -> Result<Option<String>> {
     let place = project.state.join("journal.db");
     if !place.exists() {
         return Ok(None);
     }
     let journal = SqliteJournal::open(&place).map_err(journal_error)?;
     let runs = journal.runs().map_err(journal_error)?;
-    let Some(last) = runs.iter().find(|run| run.version.is_some()) else { return Ok(None) };
+    let is_own = |run: &&RunRecord| run.version.is_some() && run.package.as_deref() == package;
+    let Some(last) = runs.iter().find(is_own) else { return Ok(None) };
     let version = last.version.as_deref().and_then(|version| parse_version(version).ok());
     // Another release has gone out since, by whatever means.
     if version.as_ref().is_some_and(|version| released.is_some_and(|released| version < released)) {

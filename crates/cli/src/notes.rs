@@ -1,8 +1,8 @@
 //! Release notes: gathered from the changelog and the commits, rendered for those who read them.
 
 use jiff::civil::Date;
-use windlass_core::changelog::Changelog;
 use windlass_core::changelog::notes::{Notes, NotesInput, variants};
+use windlass_core::changelog::{Changelog, Section};
 use windlass_core::commit::Commit;
 use windlass_core::diagnostic::nearest;
 use windlass_core::text::sanitize_line;
@@ -28,10 +28,13 @@ pub fn planned(
     commits: &[Commit],
 ) -> Result<String> {
     let version = &decision.version;
+    let releases = Releases::at(project, repository.clone(), &weighed.unit, weighed.target)?;
+    // What is promoted has the changelog of its own commit: today's has what came since.
+    let then = if weighed.is_head { None } else { releases.changelog(weighed.target)? };
+    let changelog = if weighed.is_head { changelog } else { then.as_deref() };
     let read = changelog.map(Changelog::parse).transpose().map_err(refused)?;
     // Nobody writes it: its section will be made from the same commits.
     let read = read.filter(|_| !project.config.changelog.generated);
-    let releases = Releases::at(project, repository.clone(), &weighed.unit, weighed.target)?;
     let before = releases.before(version);
     let previous_tag = before.map(|before| before.tag.as_str());
     let since_stable;
@@ -46,23 +49,62 @@ pub fn planned(
     let name = releases::name(project, &weighed.unit)?;
     let input = NotesInput {
         version: Some(version),
+        channel: decision.channel,
         tag: Some(&decision.tag),
         previous_tag,
         date: Some(today(project)),
         project: name.as_deref(),
         site: site.as_ref(),
-        section: read.as_ref().and_then(|read| section(read, Some(version))),
+        section: read.as_ref().and_then(|read| coming(read, version)),
         commits,
+        types: Some(&releases::types(project)),
         ..NotesInput::default()
     };
     render(project, &Notes::collect(&input).map_err(refused)?, None)
 }
 
-/// The changelog's text for a version, for a candidate else that of its release, else what is not released yet;
-/// where one says anything.
-pub fn section<'a>(read: &Changelog<'a>, version: Option<&Version>) -> Option<&'a str> {
-    let released = |version: &Version| read.release(version).or_else(|| read.release(&core(version)));
-    let found = version.and_then(released).or_else(|| read.unreleased());
+/// The changelog's words for a version that is there, or for what is not released yet, where it has some.
+///
+/// A release without a section of its own is told as the changelog was when it was tagged: what stands under
+/// `Unreleased` today came later.
+///
+/// # Errors
+/// When the history cannot be read.
+pub fn words(
+    read: Option<&Changelog<'_>>,
+    version: Option<&Version>,
+    releases: Option<&Releases>,
+) -> Result<Option<String>> {
+    let body =
+        |read: &Changelog<'_>, section: &Section| section.has_content.then(|| read.body(section).to_owned());
+    let Some(version) = version else {
+        return Ok(read.and_then(|read| body(read, read.unreleased()?)));
+    };
+    if let Some((read, own)) = read.and_then(|read| Some((read, read.release(version)?))) {
+        return Ok(body(read, own));
+    }
+    let Some(releases) = releases else { return Ok(None) };
+    let is_candidate = !releases.is_released(version);
+    let Some(tagged) = releases.of(version) else {
+        // One that is about to be tried out is told as far as it is written down.
+        let comes = is_candidate && !releases.has_higher(version);
+        return Ok(read.filter(|_| comes).and_then(|read| coming(read, version)).map(str::to_owned));
+    };
+    let then = releases.changelog(tagged.commit)?;
+    // One that cannot be read any more cannot be mended either: the commits tell.
+    let Some(then) = then.as_deref().and_then(|text| Changelog::parse(text).ok()) else { return Ok(None) };
+    Ok(match then.release(version) {
+        Some(own) => body(&then, own),
+        None if is_candidate => coming(&then, version).map(str::to_owned),
+        None => None,
+    })
+}
+
+/// The changelog's text for a version that is being released: its own, for a candidate else that of its release, else
+/// what is not released yet; where it says anything.
+fn coming<'a>(read: &Changelog<'a>, version: &Version) -> Option<&'a str> {
+    let own = read.release(version).or_else(|| read.release(&core(version)));
+    let found = own.or_else(|| read.unreleased());
     found.filter(|section| section.has_content).map(|section| read.body(section))
 }
 

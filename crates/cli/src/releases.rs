@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use windlass_core::changelog::{EntryOptions, GeneratedRelease, Headings, Site, Template};
-use windlass_core::commit::Commit;
+use windlass_core::commit::{Commit, Types};
 use windlass_core::config::Unit;
 use windlass_core::version::holder::{json_package_name, python_project};
-use windlass_core::version::{Version, next, order};
+use windlass_core::version::next::Baseline;
+use windlass_core::version::{Policy, Version, next, order};
 use windlass_history::{HistoryError, Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
@@ -23,7 +24,8 @@ pub struct Tagged {
     pub version: Version,
     /// Its tag.
     pub tag: String,
-    commit: Id,
+    /// Its commit.
+    pub commit: Id,
 }
 
 /// The releases that HEAD follows.
@@ -40,6 +42,7 @@ pub struct Released<'a> {
 pub struct Releases {
     repository: Repository,
     unit: Unit,
+    policy: Policy,
     head: Id,
     filter: PathFilter,
     /// The lowest version first; what was withdrawn is not among them.
@@ -52,10 +55,31 @@ impl Releases {
     /// # Errors
     /// When the repository cannot be read, has no commit, or is not all there.
     pub fn open(project: &Project, unit: &Unit) -> Result<Self> {
+        Self::here(project, unit)?.whole()
+    }
+
+    /// As [`Self::open`], also in a clone that is not all there: what stands at the tagged commits themselves can be
+    /// asked all the same.
+    ///
+    /// # Errors
+    /// When the repository cannot be read, or has no commit.
+    pub fn here(project: &Project, unit: &Unit) -> Result<Self> {
         let repository = Repository::read_history(project)?;
-        let head = Id::from_str(repository.require_history()?)
-            .map_err(|_| CommandError::failed("HEAD names no commit"))?;
+        let head = match &repository.head {
+            Some(head) => head.as_str(),
+            None => repository.require_history()?,
+        };
+        let head = Id::from_str(head).map_err(|_| CommandError::failed("HEAD names no commit"))?;
         Self::at(project, repository, unit, head)
+    }
+
+    /// These, when the history is all there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn whole(self) -> Result<Self> {
+        self.repository.require_history()?;
+        Ok(self)
     }
 
     /// As [`Self::open`], of a repository that was read already, and with `head` standing for HEAD.
@@ -64,7 +88,7 @@ impl Releases {
     /// When what was withdrawn cannot be read.
     pub fn at(project: &Project, repository: Repository, unit: &Unit, head: Id) -> Result<Self> {
         let policy = versions::policy(project, unit)?;
-        let withdrawn = withdrawn::read(project, &repository, &policy)?;
+        let withdrawn = withdrawn::read(project, &repository, unit, &policy)?;
         let mut tagged: Vec<Tagged> = repository
             .tags
             .iter()
@@ -74,7 +98,8 @@ impl Releases {
             })
             .collect();
         tagged.sort_by(|a, b| order(&a.version, &b.version));
-        Ok(Self { repository, unit: unit.clone(), head, filter: PathFilter::new(&unit.paths), tagged })
+        let filter = PathFilter::new(&unit.paths);
+        Ok(Self { repository, unit: unit.clone(), policy, head, filter, tagged })
     }
 
     /// The release of this version.
@@ -82,14 +107,34 @@ impl Releases {
         self.tagged.iter().find(|tagged| tagged.version == *version)
     }
 
-    /// The stable release that the notes of `version` count from.
+    /// The release for production that the notes of `version` count from.
     pub fn before(&self, version: &Version) -> Option<&Tagged> {
-        self.tagged.iter().rev().find(|tagged| tagged.version < *version && tagged.version.pre.is_empty())
+        let is_lower = |tagged: &&Tagged| order(&tagged.version, version).is_lt();
+        self.tagged.iter().rev().filter(is_lower).find(|tagged| self.is_released(&tagged.version))
+    }
+
+    /// The tag that this version has, or would have.
+    pub fn tag(&self, version: &Version) -> String {
+        self.policy.tag(version)
+    }
+
+    /// Whether this version is for production: one without suffix, or a hotfix.
+    pub fn is_released(&self, version: &Version) -> bool {
+        self.policy.channel(version).is_released()
+    }
+
+    /// The changelog as it was at a release; nothing where there was none, or none that can be read as text.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn changelog(&self, commit: Id) -> Result<Option<String>> {
+        let file = self.repository.history.file(commit, &self.unit.changelog).map_err(unreadable)?;
+        Ok(file.and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 
     /// Whether a higher version than this has been released.
     pub fn has_higher(&self, version: &Version) -> bool {
-        self.tagged.last().is_some_and(|last| last.version > *version)
+        self.tagged.last().is_some_and(|last| order(&last.version, version).is_gt())
     }
 
     /// Whether `commit` did nothing but make the release: it is tagged, and says so. Notes made before it was there
@@ -115,13 +160,27 @@ impl Releases {
     /// What has been released, as the next version is decided from it.
     ///
     /// # Errors
-    /// When the history cannot be read.
+    /// When the history cannot be read, and where the next version would be refused because it is not clear which
+    /// release HEAD follows.
     pub fn released(&self, project: &Project) -> Result<Released<'_>> {
         let baseline = versions::released(project, &self.repository, self.unit.clone())?;
+        baseline.require_known().map_err(|error| versions::refused(&error))?;
+        Ok(self.following(&baseline))
+    }
+
+    /// As [`Self::released`], for a release whose version somebody gave: nothing is refused.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub fn released_so_far(&self, project: &Project) -> Result<Released<'_>> {
+        Ok(self.following(&versions::released(project, &self.repository, self.unit.clone())?))
+    }
+
+    fn following(&self, baseline: &Baseline) -> Released<'_> {
         let find = |release: Option<&next::Tagged>| {
             release.and_then(|release| self.tagged.iter().find(|tagged| tagged.tag == release.tag))
         };
-        Ok(Released { last: find(baseline.current.as_ref()), stable: find(baseline.stable.as_ref()) })
+        Released { last: find(baseline.current.as_ref()), stable: find(baseline.stable.as_ref()) }
     }
 
     /// The unit's commits after `from` up to `to`, HEAD when not given; newest first.
@@ -137,11 +196,14 @@ impl Releases {
         self.repository.history.commits(&range, Some(&self.filter)).map_err(unreadable)
     }
 
-    /// Every release that HEAD contains with its commits, newest first; what is not released yet before them.
+    /// Every release that HEAD contains with its commits, newest first; what is not released yet before them. A
+    /// package's releases without commits of its own, which others called for, tell nothing and are left out.
     ///
     /// # Errors
-    /// When the history cannot be read; so may each release.
-    pub fn all(&self) -> Result<impl Iterator<Item = Result<GeneratedRelease>> + '_> {
+    /// When the history cannot be read, so may each release; and where tags look like releases in another format.
+    pub fn all(&self, project: &Project) -> Result<impl Iterator<Item = Result<GeneratedRelease>> + '_> {
+        let baseline = versions::released(project, &self.repository, self.unit.clone())?;
+        baseline.require_format().map_err(|error| versions::refused(&error))?;
         let tags: Vec<(String, Id)> =
             self.tagged.iter().map(|tagged| (tagged.tag.clone(), tagged.commit)).collect();
         let sections =
@@ -149,7 +211,10 @@ impl Releases {
         let versions: BTreeMap<&str, &Version> =
             self.tagged.iter().map(|tagged| (tagged.tag.as_str(), &tagged.version)).collect();
         let names: Vec<Option<String>> = sections.iter().map(|section| section.tag.clone()).collect();
-        Ok(sections.into_iter().enumerate().map(move |(at, section)| {
+        let all = self.unit.package.is_none();
+        let told =
+            sections.into_iter().enumerate().filter(move |(_, section)| all || !section.ids.is_empty());
+        Ok(told.map(move |(at, section)| {
             let date = section.tag.as_ref().and_then(|_| day(section.committed_at));
             let tag = section.tag.clone();
             let version = tag.as_deref().and_then(|tag| versions.get(tag).map(|version| (*version).clone()));
@@ -175,6 +240,12 @@ pub fn entry_options(project: &Project) -> EntryOptions {
         site: project.config.notes.url.as_deref().and_then(Site::new),
         hotfix: false,
     }
+}
+
+/// The types of commits: the known ones, and those that the configuration names.
+pub fn types(project: &Project) -> Types {
+    let (headings, rules) = (&project.config.changelog.headings, &project.config.version.rules);
+    Types::with(headings.keys().chain(rules.keys()).map(String::as_str))
 }
 
 /// The project's page: the configured one, else that of its remote.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr as _;
 
 use windlass_core::changelog::Changelog;
-use windlass_core::commit::Commit;
+use windlass_core::commit::{Commit, Types};
 use windlass_core::config::Unit;
 use windlass_core::plan::CommitFact;
 use windlass_core::text::{sanitize, sanitize_line};
@@ -54,6 +54,31 @@ impl VersionRequest {
             CommandError::invalid(format!("there is no package `{}`", error.name)).hint(error.help)
         })
     }
+}
+
+/// The unit of this package; the whole repository without one.
+///
+/// # Errors
+/// When no package has the name.
+pub fn unit(project: &Project, package: Option<&str>) -> Result<Unit> {
+    project.config.unit(package).map_err(|error| CommandError::invalid(error.to_string()))
+}
+
+/// The unit and the version that somebody means by a tag or a version. A package's tag names its package, too.
+///
+/// # Errors
+/// When no package has the name, and when the text is no version.
+pub fn meant(project: &Project, package: Option<&str>, text: &str) -> Result<(Unit, Version)> {
+    let named = project.config.packages.keys().filter(|_| package.is_none());
+    for name in named {
+        let unit = unit(project, Some(name))?;
+        if let Some(version) = policy(project, &unit)?.version_of(text.trim()) {
+            return Ok((unit, version));
+        }
+    }
+    let unit = unit(project, package)?;
+    let meant = policy(project, &unit)?.version_meant(text);
+    Ok((unit, meant.map_err(|error| CommandError::invalid(error.to_string()))?))
 }
 
 /// Refuses the first release of a version that the changelog lists as released: then the tags were not fetched.
@@ -120,12 +145,21 @@ pub fn policy(project: &Project, unit: &Unit) -> Result<Policy> {
         }
         None => None,
     };
+    let mut bump_rules: BTreeMap<String, Impact> =
+        version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect();
+    // A type with a heading is one, and asks for nothing but by a rule.
+    for kind in project.config.changelog.headings.keys().filter_map(|key| key.split('(').next()) {
+        let kind = kind.trim().to_lowercase();
+        if !Types::default().knows(&kind) {
+            bump_rules.entry(kind).or_insert(Impact::None);
+        }
+    }
     // The configuration was checked when it was read: every channel that has a label is one.
     let label = |(channel, word): (&String, &String)| Some((Channel::from_str(channel).ok()?, word.clone()));
     Ok(Policy {
         tag_format: unit.tag.clone(),
         initial_development: version.initial_development,
-        bump_rules: version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect(),
+        bump_rules,
         hotfix_suffix: version.hotfix_suffix,
         labels: version.labels.iter().filter_map(label).collect(),
         ordinals: version.ordinals,
@@ -301,7 +335,7 @@ fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<Vec<Vec<
 fn look(project: &Project, repository: &Repository, unit: Unit, request: &VersionRequest) -> Result<Weighed> {
     let head = repository.require_history()?;
     let policy = policy(project, &unit)?;
-    let withdrawn = withdrawn::read(project, repository, &policy)?;
+    let withdrawn = withdrawn::read(project, repository, &unit, &policy)?;
     let versions = withdrawn::versions(&withdrawn);
     let target = target(repository, &policy, request, head)?;
     let tags = tags(repository, request, target)?;

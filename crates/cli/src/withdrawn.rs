@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use windlass_core::config::Unit;
 use windlass_core::run::RunStatus;
 use windlass_core::version::next::Decision;
 use windlass_core::version::{Policy, Version, parse_version};
-use windlass_engine::journal::{Journal as _, SqliteJournal};
+use windlass_engine::journal::{Journal as _, RunRecord, SqliteJournal};
 
 use crate::error::Result;
 use crate::facts::Repository;
@@ -21,11 +22,16 @@ pub enum Why {
     Configured,
 }
 
-/// The versions withdrawn, by the configuration and by the journal of this repository.
+/// The versions of a unit that were withdrawn, by the configuration and by the journal of this repository.
 ///
 /// # Errors
 /// When there is a journal that cannot be read: nobody knows then which numbers are spent.
-pub fn read(project: &Project, repository: &Repository, policy: &Policy) -> Result<BTreeMap<Version, Why>> {
+pub fn read(
+    project: &Project,
+    repository: &Repository,
+    unit: &Unit,
+    policy: &Policy,
+) -> Result<BTreeMap<Version, Why>> {
     let configured = project.config.version.withdrawn.iter().filter_map(|text| parse_version(text).ok());
     let mut withdrawn: BTreeMap<Version, Why> =
         configured.map(|version| (version, Why::Configured)).collect();
@@ -34,7 +40,9 @@ pub fn read(project: &Project, repository: &Repository, policy: &Policy) -> Resu
         return Ok(withdrawn);
     }
     let runs = SqliteJournal::open(&place).and_then(|journal| journal.runs()).map_err(journal_error)?;
-    let rolled_back = runs.iter().filter(|run| run.status == RunStatus::RolledBack);
+    // Another package's number says nothing of this one's. Old journals name no package.
+    let is_own = |run: &&RunRecord| run.package.is_none() || run.package == unit.package;
+    let rolled_back = runs.iter().filter(|run| run.status == RunStatus::RolledBack).filter(is_own);
     // Without its tag it was never out, or is not any more: its number is free.
     let is_tagged = |version: &Version| repository.tags.contains_key(&policy.tag(version));
     withdrawn.extend(

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use windlass_core::changelog::{LintOptions, lint};
+use jiff::civil::date;
+use windlass_core::changelog::{EntryOptions, LintOptions, PromoteOptions, append_unreleased, lint, promote};
 use windlass_core::commit::{Commit, parse, without_reverted};
 
 /// Well above what a loaded machine needs without optimisation, well below what a quadratic reading takes.
@@ -54,4 +55,28 @@ fn changelogs() {
         assert!(lint(&source, &LintOptions::default()).len() <= 500);
         assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
     }
+}
+
+/// So many that comparing each with each would take minutes.
+const MANY: usize = 60_000;
+
+#[test]
+fn entries_beyond_number_are_promoted_and_appended() {
+    let entries: String = (0..MANY).map(|at| format!("- Entry {at} (#{at})\n")).collect();
+    let source = format!("## [Unreleased]\n\n### Added\n\n{entries}\n## [1.0.0] - 2025-01-01\n\n- A\n");
+    let version = "2.0.0".parse().unwrap();
+    let start = Instant::now();
+    let promoted = promote(&source, &version, date(2026, 1, 1), &PromoteOptions::default()).unwrap();
+    assert!(promoted.contains(&format!("## [2.0.0] - 2026-01-01\n\n### Added\n\n{entries}")));
+    assert!(start.elapsed() < LONGEST, "promoted in {:?}", start.elapsed());
+
+    // Half of them are there by their issue.
+    let commits: Vec<Commit> = (MANY / 2..MANY + MANY / 2)
+        .rev()
+        .map(|at| Commit { message: format!("feat: thing {at} (#{at})"), ..Commit::default() })
+        .collect();
+    let start = Instant::now();
+    let appended = append_unreleased(&source, &commits, &EntryOptions::default()).unwrap();
+    assert_eq!(appended.matches("\n- Thing ").count(), MANY / 2);
+    assert!(start.elapsed() < LONGEST, "appended in {:?}", start.elapsed());
 }

@@ -28,7 +28,7 @@ pub enum HistoryError {
         "this clone is partial and has not the {kind} {id}; run `git fetch --refetch --no-filter`, or clone without --filter=tree:0"
     )]
     Partial {
-        /// `commit`, `tree` or `object`.
+        /// `commit`, `tree`, `file` or `object`.
         kind: &'static str,
         /// The object.
         id: Id,
@@ -38,7 +38,7 @@ pub enum HistoryError {
         "the {kind} {id} is missing: this repository is damaged; run `git fsck`, then clone it again or `git fetch --refetch`"
     )]
     Missing {
-        /// `commit`, `tree` or `object`.
+        /// `commit`, `tree`, `file` or `object`.
         kind: &'static str,
         /// The object.
         id: Id,

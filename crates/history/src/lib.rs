@@ -6,6 +6,7 @@
 mod ancestry;
 mod bloom;
 mod error;
+mod file;
 mod id;
 mod message;
 mod nodes;

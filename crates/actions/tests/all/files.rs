@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use windlass_core::plan::ReleaseFact;
 use windlass_engine::action::{Probe, Undone};
 use windlass_testkit::repo::RepoBuilder;
 
@@ -157,6 +158,23 @@ async fn a_generated_section_is_put_in_and_taken_out() {
             setting.final_refusal("changelog.promote", &missing).await.contains("no template nowhere.j2")
         );
     }
+}
+
+#[tokio::test]
+async fn a_package_without_commits_of_its_own_gets_no_generated_section() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", "# Changelog\n\n## 0.1.0 - 2026-01-01\n\n- Begin\n").commit("feat: begin");
+    let mut setting = Setting::releasing(repo);
+    let release = (**setting.world.release.as_ref().unwrap()).clone();
+    let called_for = ReleaseFact { package: Some("api".into()), commits: Vec::new(), ..release };
+    setting.world.release = Some(Arc::new(called_for));
+    let before = setting.snapshot();
+    let params = json!({ "generated": true });
+    assert_eq!(setting.effects("changelog.promote", &params).unwrap(), []);
+    let output = setting.run("changelog.promote", &params).await.unwrap();
+    assert_eq!(setting.snapshot(), before);
+    let undone = setting.undo("changelog.promote", &params, &output).await;
+    assert!(matches!(undone, Ok(Undone::NothingToDo)), "{undone:?}");
 }
 
 #[tokio::test]

@@ -154,6 +154,7 @@ pub fn release() -> ReleaseFact {
         author_name: "Ada Author".into(),
     };
     ReleaseFact {
+        package: None,
         version: "0.2.0".into(),
         tag: "v0.2.0".into(),
         target: None,

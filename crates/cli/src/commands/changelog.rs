@@ -13,7 +13,7 @@ use windlass_core::changelog::{
 };
 use windlass_core::config::Unit;
 use windlass_core::diagnostic::Severity;
-use windlass_core::version::{Version, parse_version};
+use windlass_core::version::Version;
 
 use crate::error::{CommandError, Located, Result};
 use crate::exit::Exit;
@@ -98,10 +98,14 @@ const MOST_OF_A_KIND: usize = 5;
 /// When there is no changelog, or it cannot be read or changed.
 pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
-    let unit = project
-        .config
-        .unit(arguments.package.as_deref())
-        .map_err(|error| CommandError::invalid(error.to_string()))?;
+    let package = arguments.package.as_deref();
+    let (unit, asked) = match &arguments.command {
+        Some(Verb::Promote { version: Some(text), .. }) => {
+            let (unit, version) = versions::meant(&project, package, text)?;
+            (unit, Some(version))
+        }
+        _ => (versions::unit(&project, package)?, None),
+    };
     let generated = project.config.changelog.generated;
     match &arguments.command {
         Some(Verb::Generate { unreleased, output }) => {
@@ -140,19 +144,24 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
             };
             write(session, &project, &path, &source, &filled.map_err(refused)?, *dry_run)?;
         }
-        Verb::Promote { version, allow_empty, dry_run } => {
+        Verb::Promote { allow_empty, dry_run, .. } => {
             let options = PromoteOptions {
                 tag_format: unit.tag.clone(),
                 site: project.config.notes.url.as_deref().and_then(windlass_core::changelog::Site::new),
                 allow_empty: *allow_empty,
             };
-            let asked = version.as_deref().map(parse_version).transpose();
-            let asked = asked.map_err(|error| CommandError::invalid(error.to_string()))?;
             let release = match asked {
                 Some(version) if generated => since_last(&project, &unit, version)?,
                 Some(version) => GeneratedRelease { version: Some(version), ..GeneratedRelease::default() },
                 None => next(&project, &unit)?,
             };
+            if generated && unit.package.is_some() && release.commits.is_empty() {
+                session.report.progress(&report::text::nothing_to_tell(&path));
+                if session.report.is_json() || *dry_run {
+                    show(session, &path, &source, false);
+                }
+                return Ok(Exit::Done);
+            }
             let promoted = match (generated, &release.version) {
                 (true, Some(version)) => {
                     let section = section(&release, &generate_options(&project, false)?)
@@ -209,10 +218,10 @@ fn next(project: &Project, unit: &Unit) -> Result<GeneratedRelease> {
 /// The release of this version, with everything since the one before.
 fn since_last(project: &Project, unit: &Unit, version: Version) -> Result<GeneratedRelease> {
     let releases = Releases::open(project, unit)?;
-    let released = releases.released(project)?;
-    let last = if version.pre.is_empty() { released.stable } else { released.last };
+    let released = releases.released_so_far(project)?;
+    let last = if releases.is_released(&version) { released.stable } else { released.last };
     Ok(GeneratedRelease {
-        tag: Some(unit.tag.render(&version)),
+        tag: Some(releases.tag(&version)),
         previous_tag: last.map(|last| last.tag.clone()),
         date: Some(facts::today(project)),
         commits: releases.commits(last, None)?,
@@ -260,7 +269,7 @@ fn whole(
     }
     if session.report.is_json() {
         let mut text = String::new();
-        generate(releases.all()?, &options, &mut text).map_err(|error| told(&error))?;
+        generate(releases.all(project)?, &options, &mut text).map_err(|error| told(&error))?;
         return finish(session, &unit.changelog, output, &text);
     }
     match output {
@@ -270,7 +279,7 @@ fn whole(
             let shown = path.as_path();
             let cannot = |error: std::io::Error| files::not_written(shown, &error);
             let mut sink = FileSink { file: files::Output::create(&place).map_err(cannot)?, error: None };
-            let done = generate(releases.all()?, &options, &mut sink);
+            let done = generate(releases.all(project)?, &options, &mut sink);
             if let Some(error) = sink.error.take() {
                 return Err(cannot(error));
             }
@@ -280,7 +289,7 @@ fn whole(
         }
         None => {
             let mut sink = ReportSink { session, held: String::new() };
-            generate(releases.all()?, &options, &mut sink).map_err(|error| told(&error))?;
+            generate(releases.all(project)?, &options, &mut sink).map_err(|error| told(&error))?;
             let rest = std::mem::take(&mut sink.held);
             if !rest.is_empty() {
                 session.report.line(&rest);

@@ -8,7 +8,7 @@ use windlass_core::changelog::Changelog;
 use windlass_core::changelog::notes::{Notes, NotesInput};
 use windlass_core::config::Unit;
 use windlass_core::diagnostic::Diagnostic;
-use windlass_core::version::{Version, parse_version};
+use windlass_core::version::{Channel, Version};
 
 use crate::error::{CommandError, Located, Result};
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ use crate::planning::Warnings;
 use crate::project::Project;
 use crate::releases::{self, Releases};
 use crate::session::Session;
-use crate::{files, notes, report};
+use crate::{files, notes, report, versions};
 
 /// Print the release notes of a version
 #[derive(Debug, Args)]
@@ -63,34 +63,40 @@ struct Output<'a> {
 /// When neither the changelog nor the tags know the version.
 pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
-    let unit = project
-        .config
-        .unit(arguments.package.as_deref())
-        .map_err(|error| CommandError::invalid(error.to_string()))?;
+    let (unit, named) = match &arguments.version {
+        Some(text) => {
+            let (unit, version) = versions::meant(&project, arguments.package.as_deref(), text)?;
+            (unit, Some(version))
+        }
+        None => (versions::unit(&project, arguments.package.as_deref())?, None),
+    };
     let path = &unit.changelog;
     let source = files::read_if_there(&project.root.join(path), path, files::LARGEST_FILE)?;
     let read = source.as_deref().map(Changelog::parse).transpose().map_err(notes::refused)?;
     let from = arguments.from.as_deref();
-    let version = match (&arguments.version, arguments.unreleased) {
-        (Some(text), _) => {
-            Some(parse_version(text).map_err(|error| CommandError::invalid(error.to_string()))?)
-        }
+    let version = match (named, arguments.unreleased) {
+        (Some(version), _) => Some(version),
         (None, true) => None,
         (None, false) => Some(latest(&project, &unit, read.as_ref(), from == Some("commits"))?),
     };
     if let (Some(read), Some(version)) = (&read, &version) {
         read.require_one(Some(version)).map_err(notes::refused)?;
     }
-    let releases = Releases::open(&project, &unit);
+    let here = Releases::here(&project, &unit);
+    // Where nobody writes it, the words are those of whoever released it.
+    let words = notes::words(read.as_ref(), version.as_ref(), here.as_ref().ok());
+    let channel = match &version {
+        Some(version) => versions::policy(&project, &unit)?.channel(version),
+        None => Channel::Stable,
+    };
+    let releases = here.and_then(Releases::whole);
     // What nobody writes is told from the commits, as it was when it was released.
     let known = |version: &Version| releases.as_ref().is_ok_and(|releases| releases.of(version).is_some());
     let made = project.config.changelog.generated && version.as_ref().is_none_or(known);
     let from_commits = from == Some("commits") || (made && from.is_none());
-    let section = read.as_ref().filter(|_| !from_commits).and_then(|read| match &version {
-        Some(version) if read.release(version).is_none() && version.pre.is_empty() => None,
-        version => notes::section(read, version.as_ref()),
-    });
-    let subject = Subject { version: version.as_ref(), section, read: read.as_ref(), from_commits };
+    let words = if from_commits { None } else { words? };
+    let section = words.as_deref();
+    let subject = Subject { version: version.as_ref(), channel, section, read: read.as_ref(), from_commits };
     let plain = arguments.audience.is_none()
         && arguments.template.is_none()
         && project.config.notes.template.is_none();
@@ -99,7 +105,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         // The words are there all the same, such as in the shallow clone of a pipeline.
         Err(error) if section.is_some() && plain && !arguments.check => {
             session.report.progress(&report::text::notes_without_commits(&error.message));
-            let input = NotesInput { version: version.as_ref(), section, ..NotesInput::default() };
+            let input = NotesInput { version: version.as_ref(), channel, section, ..NotesInput::default() };
             Notes::collect(&input).map_err(notes::refused)?
         }
         Err(error) => return Err(error),
@@ -154,6 +160,7 @@ fn latest(
 /// Whose notes are told, and what the changelog says of it.
 struct Subject<'a> {
     version: Option<&'a Version>,
+    channel: Channel,
     section: Option<&'a str>,
     read: Option<&'a Changelog<'a>>,
     from_commits: bool,
@@ -167,12 +174,12 @@ fn collect(
     subject: &Subject<'_>,
     arguments: &Arguments,
 ) -> Result<Notes> {
-    let Subject { version, section, read, .. } = *subject;
+    let Subject { version, channel, section, read, .. } = *subject;
     let tagged = version.and_then(|version| releases.of(version));
-    if let Some(version) = version.filter(|version| {
-        tagged.is_none() && section.is_none() && (version.pre.is_empty() || arguments.version.is_some())
+    if let Some(version) = version.filter(|_| {
+        tagged.is_none() && section.is_none() && (channel.is_released() || arguments.version.is_some())
     }) {
-        return Err(unknown(unit, version, subject));
+        return Err(unknown(unit, releases, version, subject));
     }
     let mut before = match version {
         Some(version) => releases.before(version),
@@ -184,14 +191,12 @@ fn collect(
     };
     let mut commits = match (version, tagged) {
         // Written down already, but not tagged: which commits are its own cannot be told before it is.
-        (Some(version), None) if version.pre.is_empty() && (before.is_none() || higher(version)) => {
-            Vec::new()
-        }
+        (Some(version), None) if channel.is_released() && (before.is_none() || higher(version)) => Vec::new(),
         _ => releases.commits(before, tagged)?,
     };
     if version.is_none()
         && commits.is_empty()
-        && let Some(tried) = before.filter(|before| !before.version.pre.is_empty())
+        && let Some(tried) = before.filter(|before| !releases.is_released(&before.version))
     {
         session.report.progress(&report::text::nothing_since(&tried.tag));
         before = releases.released(project)?.stable;
@@ -208,6 +213,7 @@ fn collect(
     let name = releases::name(project, unit)?;
     let input = NotesInput {
         version,
+        channel,
         tag: tagged.map(|tagged| tagged.tag.as_str()),
         previous_tag: before.map(|before| before.tag.as_str()),
         date,
@@ -215,15 +221,16 @@ fn collect(
         site: site.as_ref(),
         section,
         commits: &commits,
+        types: Some(&releases::types(project)),
         ..NotesInput::default()
     };
     Notes::collect(&input).map_err(notes::refused)
 }
 
 /// Neither the changelog nor a tag knows the version.
-fn unknown(unit: &Unit, version: &Version, subject: &Subject<'_>) -> CommandError {
+fn unknown(unit: &Unit, releases: &Releases, version: &Version, subject: &Subject<'_>) -> CommandError {
     let path = &unit.changelog;
-    let tag = unit.tag.render(version);
+    let tag = releases.tag(version);
     if subject.from_commits {
         let message = format!("there is no tag {tag}, so nothing tells which commits {version} holds");
         return CommandError::invalid(message).hint(

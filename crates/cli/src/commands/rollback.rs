@@ -79,8 +79,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
 /// Whether a release that went well is to be taken back: nobody named it, so it may be a slip.
 fn is_meant(told: &Told, session: &mut Session) -> Result<bool> {
     let run = told.run();
-    let version = told.record.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let what = format!("{}{version}", sanitize_line(&told.record.runbook));
+    let what = words::what(&told.record);
     session.confirm(&format!("take back {what} (run {run})?")).ok_or_else(|| {
         CommandError::invalid(format!("{what} has succeeded, and nobody named it: nothing was taken back"))
             .hint(format!("to take it back: `windlass rollback {run}`"))

@@ -120,18 +120,28 @@ fn planned(arguments: &Arguments, session: &mut Session, project: &Project) -> R
         Err(error) => {
             // A release that is half-done may leave nothing to plan; what is needed then is to finish it.
             let stem = Path::new(&wanted).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            refuse_unfinished(session, |run| run.runbook == wanted || Some(&run.runbook) == stem.as_ref())?;
+            let package = arguments.options.version.request().package;
+            refuse_unfinished(session, |run| {
+                let is_wanted = run.runbook == wanted || Some(&run.runbook) == stem.as_ref();
+                is_wanted && (run.package.is_none() || run.package == package)
+            })?;
             Err(error)
         }
     }
 }
 
 fn same(run: &RunRecord, plan: &Plan) -> bool {
-    run.runbook == plan.runbook.name && run.version.as_ref() == version(plan)
+    let is_same = run.runbook == plan.runbook.name && run.version.as_ref() == version(plan);
+    // Old journals name no package.
+    is_same && (run.package.is_none() || run.package.as_ref() == package(plan))
 }
 
 fn version(plan: &Plan) -> Option<&String> {
     plan.release.as_ref().map(|release| &release.version)
+}
+
+fn package(plan: &Plan) -> Option<&String> {
+    plan.release.as_ref().and_then(|release| release.package.as_ref())
 }
 
 /// Never starts a second run beside one that is half-done.
@@ -145,8 +155,7 @@ fn refuse_unfinished(session: &Session, is_same: impl Fn(&RunRecord) -> bool) ->
 }
 
 fn unfinished(run: &RunRecord) -> CommandError {
-    let version = run.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let what = format!("{}{version}", sanitize_line(&run.runbook));
+    let what = words::what(run);
     let error = CommandError::new(
         Exit::Resumable,
         format!("{what} is under way already and not finished: {} is {}", run.id, words::status(run.status)),
@@ -252,14 +261,15 @@ fn create(
     // Between looking for an unfinished run and creating this one no other process may do the same.
     let _only = only_one(runner)?;
     refuse_unfinished(session, |run| same(run, plan))?;
-    let version = version(plan).cloned();
+    let (package, version) = (package(plan).cloned(), version(plan).cloned());
     let nonce: String =
         std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(NONCE).collect();
-    let id = RunId::compose(&plan.runbook.name, version.as_deref(), &nonce);
+    let id = RunId::compose(&plan.runbook.name, package.as_deref(), version.as_deref(), &nonce);
     let new = NewRun {
         id: id.clone(),
         plan: text,
         runbook: plan.runbook.name.clone(),
+        package,
         version,
         started: RunEvent::Started { plan: digest, by: by.to_owned(), despite },
     };

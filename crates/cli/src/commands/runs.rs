@@ -74,6 +74,7 @@ fn data(run: &RunRecord) -> Value {
     json!({
         "run": run.id,
         "runbook": run.runbook,
+        "package": run.package,
         "version": run.version,
         "status": run.status,
         "interrupted": is_interrupted(run),

@@ -6,7 +6,6 @@ use windlass_core::run::{GateKind, RunEvent, RunStatus};
 use windlass_core::runbook::OnFailure;
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::Seen;
-use windlass_core::version::TagFormat;
 use windlass_engine::interpreter::Direction;
 use windlass_engine::logs::LogFolder;
 
@@ -28,11 +27,8 @@ pub fn lines(told: &Told, logs: &LogFolder, paint: Paint) -> Vec<String> {
         _ => String::new(),
     };
     // A version alone does not say which package it is of; its tag does.
-    let tag = told.plan.release.as_ref().and_then(|release| TagFormat::guess(&release.tag));
-    let package = tag.as_ref().and_then(TagFormat::package).map(|name| format!(" {}", sanitize_line(name)));
-    let what = sanitize_line(&told.plan.runbook.name) + &package.unwrap_or_default();
-    let version = told.record.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-    let head = format!("{what}{version} {}{took}  ({run})", words::painted(state.status, paint));
+    let what = words::what(&told.record);
+    let head = format!("{what} {}{took}  ({run})", words::painted(state.status, paint));
     lines.push(head);
     match state.status {
         RunStatus::Failed => failed(told, logs, paint, &mut lines),

@@ -101,7 +101,7 @@ fn toned(tone: Tone, text: &str, paint: Paint) -> String {
 
 /// What runs, for how long.
 pub fn head(told: &Told, now: Timestamp) -> Line {
-    let version = told.record.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    let version = words::released(&told.record);
     let title = sanitize_line(&told.plan.runbook.title);
     let began = told.state.started.unwrap_or(now);
     let back = if told.direction() == Direction::Rollback { " · rolling back" } else { "" };

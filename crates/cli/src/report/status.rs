@@ -223,7 +223,7 @@ fn until(told: &Told, path: &StepPath) -> Option<Timestamp> {
 pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
     let state = &told.state;
     let title = sanitize_line(&told.plan.runbook.title);
-    let version = told.record.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    let version = words::released(&told.record);
     let mut lines = vec![format!(
         "{}{version}  {}  {}",
         paint.bold(&title),

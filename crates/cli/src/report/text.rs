@@ -185,6 +185,11 @@ pub fn notes_without_commits(why: &str) -> String {
     format!("these are the changelog's words alone, without what the commits know: {}", sanitize_line(why))
 }
 
+/// A package is released because of others.
+pub fn nothing_to_tell(path: &str) -> String {
+    format!("no commit of this release is the package's own, so {} stays as it is", sanitize_line(path))
+}
+
 /// HEAD is a pre-release, and nothing came after it.
 pub fn nothing_since(tag: &str) -> String {
     format!("nothing came since {}: this is what the next stable release would hold", sanitize_line(tag))

@@ -7,6 +7,7 @@ use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepStat
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::words::Unit;
 use windlass_core::verdict::{Judgement, Sample, Seen};
+use windlass_engine::journal::RunRecord;
 
 use super::Paint;
 use crate::exit::Exit;
@@ -52,6 +53,17 @@ pub fn judged(judgement: &Judgement, node: Option<&WatchNode>) -> String {
     let verdict = judgement.verdict.name();
     let is_charted = node.is_some_and(|node| node.metrics.is_some() && node.probes.is_empty());
     if is_charted { verdict.to_owned() } else { format!("{verdict}: {}", sanitize_line(&judgement.why)) }
+}
+
+/// A run's runbook and what it releases: `release api 1.2.0`.
+pub fn what(run: &RunRecord) -> String {
+    format!("{}{}", sanitize_line(&run.runbook), released(run))
+}
+
+/// What a run releases, after a blank: ` api 1.2.0`. Nothing where it releases nothing.
+pub fn released(run: &RunRecord) -> String {
+    let parts = [&run.package, &run.version].into_iter().flatten();
+    parts.map(|part| format!(" {}", sanitize_line(part))).collect()
 }
 
 /// How a run stands, in a word.

@@ -2,7 +2,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{package, windlass};
+use crate::support::{package, windlass, windlass_in};
 
 /// Two releases and something since, in two packages.
 fn history() -> RepoBuilder {
@@ -186,6 +186,207 @@ fn notes_are_told_to_their_readers() {
     assert!(!last.out.contains("Draft") && last.out.contains("- Late"), "{}", last.out);
     let json = windlass(&repo, &["notes", "3.0.0", "--json"]).json();
     assert_eq!(json["content"]["breaking"][0]["guide"], "find the key");
+}
+
+#[test]
+fn a_package_tells_nothing_of_releases_that_others_called_for() {
+    let repo = RepoBuilder::new();
+    repo.file(
+        "windlass.toml",
+        "[packages.api]\npath = \"api\"\ndepends_on = [\"lib\"]\n[packages.lib]\npath = \"lib\"\n\
+         [changelog]\ngenerated = true\n",
+    );
+    repo.file("api/CHANGELOG.md", "# Changelog\n").file("lib/l", "1").commit("feat: begin");
+    repo.tag("api-v1.0.0").tag("lib-v1.0.0");
+    repo.file("lib/l", "2").commit("fix: a leak");
+    repo.tag("lib-v1.0.1").tag("api-v1.0.1");
+    repo.file("api/a", "2").commit("feat: doors");
+    repo.tag("api-v1.1.0");
+    let ran = windlass(&repo, &["changelog", "generate", "--package", "api"]);
+    let headings: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("## ")).collect();
+    assert!(
+        matches!(headings[..], [one, other] if one.starts_with("## 1.1.0 - ") && other.starts_with("## 1.0.0 - ")),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+    let promoted = windlass(&repo, &["changelog", "promote", "api-v1.1.1"]);
+    assert!(promoted.err.contains("so api/CHANGELOG.md stays as it is"), "{}{}", promoted.out, promoted.err);
+    assert_eq!((promoted.code, repo.read("api/CHANGELOG.md").as_str()), (0, "# Changelog\n"));
+}
+
+#[test]
+fn a_project_without_the_convention_is_told_by_its_subjects() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", unreleased("")).commit("first");
+    repo.tag("v1.0.0");
+    repo.file("a", "1").commit("daemon: fix a leak");
+    repo.file("a", "2").commit("gui: add a door");
+    let next = windlass(&repo, &["next", "--explain"]);
+    assert!(next.out.contains("since    2 commits: 2 other\n"), "{}", next.out);
+    assert!(next.err.contains("ask for no release (2 without a conventional type)"), "{}", next.err);
+    let generated = windlass(&repo, &["changelog", "generate", "--unreleased"]);
+    let expect = "## Unreleased\n\n### Changed\n\n- Daemon: fix a leak\n- Gui: add a door\n";
+    assert_eq!(generated.out, expect, "{}", generated.err);
+    repo.file("windlass.toml", "[changelog]\nheadings = { gui = \"Interface\" }\n");
+    let configured = windlass(&repo, &["changelog", "generate", "--unreleased"]);
+    assert_eq!(configured.out, "## Unreleased\n\n### Interface\n\n- Add a door\n", "{}", configured.err);
+    assert!(windlass(&repo, &["next", "--explain"]).out.contains("2 commits: 1 gui, 1 other\n"));
+}
+
+#[test]
+fn tags_in_another_format_are_refused_as_the_next_version_is() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", unreleased("")).commit("feat: first");
+    repo.tag("rel_1.0.0");
+    repo.file("a", "1").commit("feat: doors");
+    for args in [
+        &["next"][..],
+        &["changelog", "generate"],
+        &["changelog", "generate", "--unreleased"],
+        &["changelog", "fill"],
+        &["notes", "--unreleased"],
+    ] {
+        let ran = windlass(&repo, args);
+        let says = "no tag follows the format `v{version}`, but `rel_1.0.0` looks like a release";
+        assert!(ran.code == 2 && ran.err.contains(says), "{args:?} {}: {}{}", ran.code, ran.out, ran.err);
+        assert!(ran.err.contains("set `tag = \"rel_{version}\"` under [version]"), "{args:?}: {}", ran.err);
+    }
+    repo.git(&["tag", "--delete", "rel_1.0.0"]);
+    repo.git(&["tag", "v1.0.0", "HEAD~1"]);
+    repo.git(&["tag", "1.1.0"]);
+    let ran = windlass(&repo, &["changelog", "generate"]);
+    assert!(ran.code == 2 && ran.err.contains("`1.1.0` is above `v1.0.0`"), "{}{}", ran.out, ran.err);
+    // Releases beside the branch: nothing is guessed of what comes next, and the whole is told as it is.
+    repo.git(&["tag", "--delete", "1.1.0", "v1.0.0"]);
+    repo.git(&["checkout", "--quiet", "-b", "side", "HEAD~1"]);
+    repo.file("b", "1").commit("feat: aside");
+    repo.tag("v1.0.0");
+    repo.git(&["checkout", "--quiet", "main"]);
+    for (args, code) in [
+        (&["notes", "--unreleased"][..], 2),
+        (&["changelog", "generate", "--unreleased"], 2),
+        (&["changelog", "generate"], 0),
+    ] {
+        let ran = windlass(&repo, args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+    }
+}
+
+/// A changelog whose unreleased part has these entries.
+fn unreleased(entries: &str) -> String {
+    format!("# Changelog\n\n## [Unreleased]\n\n{entries}## [1.0.0] - 2026-01-01\n\n- First\n")
+}
+
+#[test]
+fn notes_of_a_tag_tell_what_the_tag_had() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", unreleased("")).commit("feat: first");
+    repo.tag("v1.0.0");
+    repo.file("CHANGELOG.md", unreleased("- Doors\n\n")).commit("feat: doors");
+    repo.tag("v1.1.0-rc.1");
+    repo.file("CHANGELOG.md", unreleased("- Doors\n- Windows\n\n")).commit("feat: windows");
+    repo.tag("v1.1.0-rc.2");
+    repo.file("CHANGELOG.md", "<<<<<<< HEAD\n").commit("feat: roofs");
+    repo.tag("v1.1.0-rc.3");
+    repo.file("CHANGELOG.md", unreleased("- Doors\n- Windows\n- Cellars\n\n")).commit("feat: cellars");
+    let draft = |version: &str| format!("> **Draft** of the notes of 1.1.0, as of {version}.\n\n");
+    let check = |version: &str, expect: &str| {
+        let ran = windlass(&repo, &["notes", version]);
+        assert_eq!(ran.out, expect, "{version} {}", ran.err);
+    };
+    check("1.1.0-rc.1", &format!("{}- Doors\n", draft("1.1.0-rc.1")));
+    check("v1.1.0-rc.2", &format!("{}- Doors\n- Windows\n", draft("1.1.0-rc.2")));
+    // Where the changelog of then says nothing that can be read, the commits tell.
+    let broken = windlass(&repo, &["notes", "1.1.0-rc.3"]);
+    assert!(broken.out.contains("- Roofs") && !broken.out.contains("ellars"), "{}{}", broken.out, broken.err);
+    // The next one is told as far as it is written down; one that never was has nothing.
+    check("1.1.0-rc.4", &format!("{}- Doors\n- Windows\n- Cellars\n", draft("1.1.0-rc.4")));
+    assert_eq!(windlass(&repo, &["notes", "1.1.0-beta.1"]).code, 2);
+
+    repo.file("CHANGELOG.md", unreleased("## [1.1.0] - 2026-02-01\n\n- All\n\n"))
+        .commit("chore: release 1.1.0");
+    repo.tag("v1.1.0");
+    repo.file("CHANGELOG.md", unreleased("- Later\n\n")).commit("docs: an accident");
+    check("1.1.0-rc.1", &format!("{}- Doors\n", draft("1.1.0-rc.1")));
+    check("1.1.0", "- All\n");
+    // In the shallow clone of a pipeline, too.
+    let shallow = repo.outside().join("shallow");
+    let from = format!("file://{}", repo.path().display());
+    repo.git(&["clone", "-q", "--depth", "1", "--branch", "v1.1.0-rc.1", &from, &shallow.to_string_lossy()]);
+    let there =
+        repo.command("git").current_dir(&shallow).args(["rev-parse", "--is-shallow-repository"]).output();
+    assert_eq!(String::from_utf8(there.unwrap().stdout).unwrap(), "true\n");
+    let ran = windlass_in(&repo, &shallow, &["notes", "v1.1.0-rc.1"]);
+    assert_eq!(ran.out, format!("{}- Doors\n", draft("1.1.0-rc.1")), "{}", ran.err);
+}
+
+#[test]
+fn a_promotion_is_planned_with_the_changelog_of_its_commit() {
+    let repo = RepoBuilder::new();
+    repo.file("CHANGELOG.md", unreleased("")).commit("feat: first");
+    repo.tag("v1.0.0");
+    let steps = "### Tag\n\n```yaml\nuses: git.tag\n```\n";
+    repo.file("runbooks/release.md", format!("---\nname: release\n---\n# Release\n\n## Steps\n\n{steps}"));
+    repo.file("CHANGELOG.md", unreleased("- Doors\n\n")).commit("feat: doors");
+    repo.tag("v1.1.0-rc.1");
+    repo.file("CHANGELOG.md", unreleased("- Doors\n- Windows\n\n")).commit("feat: windows");
+    let plan = windlass(&repo, &["plan", "release", "--promote", "v1.1.0-rc.1", "--json"]);
+    assert_eq!(plan.code, 0, "{}", plan.err);
+    assert_eq!(plan.json()["plan"]["release"]["notes"], "- Doors\n", "{}", plan.err);
+}
+
+#[test]
+fn a_hotfix_with_a_suffix_is_for_production() {
+    let repo = RepoBuilder::new();
+    repo.file("windlass.toml", "[version]\nhotfix_suffix = true\n").commit("feat: first");
+    repo.tag("v1.2.2");
+    repo.file("a", "1").commit("fix: a leak");
+    repo.tag("v1.2.3-hotfix.1");
+    repo.file("a", "2").commit("feat: doors");
+    repo.tag("v1.3.0");
+    let hotfix = windlass(&repo, &["notes", "1.2.3-hotfix.1"]);
+    assert!(hotfix.out.starts_with("Version 1.2.3-hotfix.1: 1 bug fix since v1.2.2."), "{}", hotfix.out);
+    // What follows it counts from it, as the next version does.
+    let next = windlass(&repo, &["notes", "1.3.0"]);
+    assert!(next.out.contains("since v1.2.3-hotfix.1.") && !next.out.contains("leak"), "{}", next.out);
+    // Tested under that word before it is out, it is a candidate.
+    repo.file("windlass.toml", "[version]\nlabels = { rc = \"hotfix\" }\n");
+    let tried = windlass(&repo, &["notes", "1.2.3-hotfix.1"]);
+    assert!(
+        tried.out.starts_with("> **Draft** of the notes of 1.2.3, as of 1.2.3-hotfix.1."),
+        "{}",
+        tried.out
+    );
+}
+
+#[test]
+fn a_version_is_named_by_its_tag() {
+    let repo = history();
+    repo.file("windlass.toml", "[packages.api]\npath = \"api\"\n[packages.lib]\npath = \"lib\"\n");
+    for (args, expect) in [
+        (&["notes", "api-v1.0.0"][..], "Version 1.0.0: 1 new feature.\n"),
+        (&["notes", "api-v1.0.0", "--package", "api"], "Version 1.0.0: 1 new feature.\n"),
+        (&["notes", "v1.0.0", "--package", "api"], "Version 1.0.0: 1 new feature.\n"),
+        (&["notes", "v2.0.0"], "Version 2.0.0: "),
+        (&["notes", "api-v1.0.0", "--package", "lib"], "`api-v1.0.0` is not a version"),
+        (&["notes", "api-v9.0.0"], "there is no tag api-v9.0.0"),
+    ] {
+        let ran = windlass(&repo, args);
+        assert!(format!("{}{}", ran.out, ran.err).contains(expect), "{args:?}: {}{}", ran.out, ran.err);
+    }
+    let dated = RepoBuilder::new();
+    dated.file("windlass.toml", "[version]\ncalendar = \"YYYY.0M.MICRO\"\n").commit("feat: first");
+    dated.tag("v2026.09.3");
+    for name in ["v2026.09.3", "2026.09.3", "2026.9.3"] {
+        let ran = windlass(&dated, &["notes", name]);
+        assert!(ran.out.starts_with("Version 2026.9.3: 1 new feature."), "{name}: {}{}", ran.out, ran.err);
+    }
+    let none = windlass(&dated, &["notes", "2026.10.1"]);
+    assert!(none.err.contains("there is no tag v2026.10.1"), "{}", none.err);
+    dated.file("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n\n- A\n");
+    let promoted = windlass(&dated, &["changelog", "promote", "v2026.09.4", "--dry-run"]);
+    assert!(promoted.out.contains("## [2026.9.4] - "), "{}{}", promoted.out, promoted.err);
 }
 
 /// Releases with what the changelog says, and asks for the notes of it again.

@@ -47,22 +47,33 @@ pub fn windlass(repo: &RepoBuilder, args: &[&str]) -> Ran {
 
 /// As [`windlass`], with more environment.
 pub fn windlass_with(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)]) -> Ran {
-    started(repo, args, more, None)
+    started(repo, repo.path(), args, more, None)
 }
 
 /// As [`windlass`] on a terminal, where somebody types `answer`.
 pub fn windlass_answering(repo: &RepoBuilder, args: &[&str], answer: &str) -> Ran {
-    started(repo, args, &[("NO_COLOR", "1")], Some(answer))
+    started(repo, repo.path(), args, &[("NO_COLOR", "1")], Some(answer))
 }
 
-fn started(repo: &RepoBuilder, args: &[&str], more: &[(&str, &str)], answer: Option<&str>) -> Ran {
+/// As [`windlass`], in another folder.
+pub fn windlass_in(repo: &RepoBuilder, directory: &std::path::Path, args: &[&str]) -> Ran {
+    started(repo, directory, args, &[], None)
+}
+
+fn started(
+    repo: &RepoBuilder,
+    directory: &std::path::Path,
+    args: &[&str],
+    more: &[(&str, &str)],
+    answer: Option<&str>,
+) -> Ran {
     let (out, err) = (Kept::default(), Kept::default());
     let mut environment = repo.environment();
     environment.insert("PATH".into(), std::env::var("PATH").unwrap());
     environment.insert("SOURCE_DATE_EPOCH".into(), "1767225600".into());
     environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let world = World {
-        directory: repo.path().to_owned(),
+        directory: directory.to_owned(),
         environment,
         stdout: Box::new(out.clone()),
         stderr: Box::new(err.clone()),

@@ -272,6 +272,40 @@ fn a_package_is_released_with_its_own_files() {
 }
 
 #[test]
+fn packages_at_one_version_are_released_beside_each_other() {
+    let repo = two_packages();
+    repo.git(&["tag", "--delete", "retired-0.1.0"]);
+    repo.file("api/x.js", "1").commit("feat: y");
+    repo.git(&["tag", "api-v0.4.2", "web-v0.4.2"]);
+    runbook(&repo, "ship", "### Tag\n\n```yaml\nuses: git.tag\n```\n\n### Wait\n\n- [ ] It is there\n");
+    let web = windlass(&repo, &["run", "ship", "--package", "web", "--no-wait", "--despite-preflight"]);
+    assert!(web.code == 4 && web.err.contains("run ship-web-0.5.0-"), "{} {}{}", web.code, web.out, web.err);
+    // Neither the other package nor its number is in the way; the same one is.
+    let api = windlass(&repo, &["run", "ship", "--package", "api", "--no-wait", "--despite-preflight"]);
+    assert!(api.code == 4 && api.err.contains("run ship-api-0.5.0-"), "{} {}{}", api.code, api.out, api.err);
+    let again =
+        windlass(&repo, &["run", "ship", "--package", "web", "--version", "0.5.0", "--despite-preflight"]);
+    assert!(again.code == 7 && again.err.contains("ship web 0.5.0 is under way already"), "{}", again.err);
+    let runs = windlass(&repo, &["runs", "--json"]).json();
+    let listed: Vec<&str> =
+        runs["runs"].as_array().unwrap().iter().map(|run| run["package"].as_str().unwrap()).collect();
+    assert_eq!(listed, ["api", "web"]);
+    // What is taken back of one spends no number of the other.
+    let back = windlass(&repo, &["rollback", "ship-web", "--yes"]);
+    assert_eq!(back.code, 6, "{}{}", back.out, back.err);
+    repo.git(&["tag", "web-v0.5.0"]);
+    let next = windlass(&repo, &["next", "--package", "api", "--explain"]);
+    assert!(!next.out.contains("rolled back"), "{}", next.out);
+    let spent = windlass(&repo, &["next", "--package", "web", "--explain"]);
+    assert!(
+        spent.out.contains("0.5.0 was rolled back, so its number is spent"),
+        "{}{}",
+        spent.out,
+        spent.err
+    );
+}
+
+#[test]
 fn tags_of_others_do_not_keep_a_package_from_its_first_release() {
     let repo = two_packages();
     let ran = windlass(&repo, &["next", "--package", "api", "--explain"]);

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::edit::{Edit, apply};
 use super::group::{Headings, rank};
+use super::known::Known;
 use super::links::Site;
 use super::{Changelog, ChangelogError, Group, Section, entry, heading};
-use crate::commit::{Commit, Conventional, without_reverted};
+use crate::commit::{Commit, Conventional};
 
 /// How entries are made from commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,11 +91,8 @@ pub fn append_unreleased(
         return fill_unreleased(source, commits, options);
     }
     let newline = &source[unreleased.heading.end..unreleased.body.start];
-    let here: Vec<String> = unreleased.entries.iter().map(|entry| plain(&entry.text)).collect();
-    let is_new = |told: &Told<'_>| {
-        let words = plain(&told.text);
-        !here.iter().any(|text| *text == words || told.names.iter().any(|name| entry::mentions(text, name)))
-    };
+    let known = Known::of(unreleased.entries.iter().map(|entry| entry.text.as_str()));
+    let is_new = |told: &Told<'_>| !known.tells(&told.text, &told.names);
     let mut edits = Vec::new();
     let mut expected: Vec<String> = unreleased.entries.iter().map(|entry| entry.text.clone()).collect();
     for (title, entries) in grouped(commits, options) {
@@ -110,9 +108,10 @@ pub fn append_unreleased(
     let has: Vec<&str> = again
         .unreleased()
         .map_or_else(Vec::new, |section| section.entries.iter().map(|entry| entry.text.as_str()).collect());
-    let is_there = |wanted: &String| {
-        has.iter().any(|text| text == wanted || text.trim_start().get(2..) == Some(wanted.as_str()))
-    };
+    // With a list's mark, or as they stand.
+    let told: HashSet<&str> =
+        has.iter().flat_map(|text| [Some(*text), text.trim_start().get(2..)]).flatten().collect();
+    let is_there = |wanted: &String| told.contains(wanted.as_str());
     // Strange text around could swallow an entry, or be swallowed by one.
     if again.sections().len() != changelog.sections().len()
         || has.len() != expected.len()
@@ -179,19 +178,6 @@ fn apart<'a>(rest: &str, newline: &'a str) -> &'a str {
     if below.is_empty() || below.starts_with(['\r', '\n', '#']) { "" } else { newline }
 }
 
-/// An entry's words, without its mark, its links' addresses and its case.
-fn plain(text: &str) -> String {
-    let mut words = String::with_capacity(text.len());
-    let mut rest = text.trim_start().trim_start_matches(['-', '*', '+']);
-    while let Some((before, after)) = rest.split_once("](") {
-        words.push_str(before);
-        rest = after.split_once(')').map_or("", |(_, rest)| rest);
-    }
-    words.push_str(rest);
-    let kept = words.replace(['[', ']', '\\', '*'], "").to_lowercase();
-    kept.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
-}
-
 /// An entry made from a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Told<'a> {
@@ -211,7 +197,7 @@ impl<'a> Told<'a> {
 
 /// The entries that `commits` (newest first) make, by heading.
 pub(super) fn grouped<'a>(commits: &'a [Commit], options: &EntryOptions) -> Vec<(String, Vec<Told<'a>>)> {
-    let told = without_reverted(commits);
+    let told = options.headings.types().told(commits);
     let mut found: Vec<(String, Told<'a>)> = Vec::new();
     let other = if options.hotfix { Group::Fixed } else { Group::Changed }.as_str();
     let site = options.site.as_ref();
@@ -235,12 +221,14 @@ pub(super) fn grouped<'a>(commits: &'a [Commit], options: &EntryOptions) -> Vec<
             found.push((entry::inline(&heading), Told { text, names, of: Some((commit, change.clone())) }));
         }
     }
-    if found.is_empty() && (!conventional || options.hotfix) {
+    if !conventional || (found.is_empty() && options.hotfix) {
         // A project without the convention still gets its subjects, for people to sort.
+        found.clear();
         let plain =
             told.iter().rev().filter(|(_, message)| !message.merge && !message.description.is_empty());
         found.extend(plain.map(|(commit, message)| {
-            let text = entry::text(message, &message.references, site);
+            let mark = if message.breaking.is_some() { "**Breaking:** " } else { "" };
+            let text = format!("{mark}{}", entry::text(message, &message.references, site));
             (other.to_owned(), Told { text, names: Vec::new(), of: Some((commit, message.clone())) })
         }));
     }

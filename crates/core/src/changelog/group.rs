@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::commit::Conventional;
+use crate::commit::{Conventional, Types};
 
 /// The groups of Keep a Changelog, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +66,7 @@ impl Group {
     /// Where a change belongs; `None` when its users would not notice it.
     fn of(change: &Conventional<'_>) -> Option<Self> {
         let scope = change.scope.as_deref().unwrap_or("");
-        match change.kind.as_deref()? {
+        match change.kind.as_deref().unwrap_or_default() {
             "security" => Some(Self::Security),
             "fix" if scope.eq_ignore_ascii_case("security") => Some(Self::Security),
             "feat" | "feature" => Some(Self::Added),
@@ -92,9 +92,16 @@ impl Headings {
         Self { own: lower.collect() }
     }
 
+    /// The known types of commits, and those that have a heading of their own.
+    pub fn types(&self) -> Types {
+        Types::with(self.own.keys().map(String::as_str))
+    }
+
     /// The heading of a change; `None` when it is left out.
     pub fn of(&self, change: &Conventional<'_>) -> Option<Cow<'_, str>> {
-        let kind = change.kind.as_deref()?;
+        let Some(kind) = change.kind.as_deref() else {
+            return Group::of(change).map(|group| group.as_str().into());
+        };
         if !self.own.is_empty() {
             let scoped = change.scope.as_deref().map(|scope| format!("{kind}({})", scope.to_lowercase()));
             let own = scoped.and_then(|scoped| self.own.get(&scoped)).or_else(|| self.own.get(kind));

@@ -7,6 +7,7 @@ mod fill;
 mod generate;
 mod group;
 mod heading;
+mod known;
 mod links;
 mod lint;
 pub mod notes;

@@ -1,5 +1,7 @@
 //! Promotion: what was unreleased becomes a release, and back. Only insertions, so that it inverts exactly.
 
+use std::collections::HashSet;
+
 use jiff::civil::Date;
 
 use super::edit::{Edit, apply};
@@ -198,7 +200,8 @@ fn verify(
         section.entries.iter().map(|entry| (entry.group.clone(), entry.text.clone())).collect::<Vec<_>>()
     };
     let (had, has) = (texts(unreleased), texts(section));
-    if let Some((_, missing)) = had.iter().find(|entry| !has.contains(entry)) {
+    let arrived: HashSet<_> = has.iter().collect();
+    if let Some((_, missing)) = had.iter().find(|entry| !arrived.contains(entry)) {
         return Err(incomplete(format!("the entry `{}` did not arrive", sanitize_line(missing))));
     }
     // The links of a first release may have brought a blank line.

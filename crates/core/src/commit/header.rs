@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Conventional;
 
 /// Types believed where prose could look alike: behind decorations and in squashed lists.
-const KNOWN: [&str; 20] = [
+pub(super) const KNOWN: [&str; 20] = [
     "feat",
     "feature",
     "fix",

@@ -6,6 +6,7 @@ mod reverts;
 #[cfg(test)]
 mod tests;
 mod trailer;
+mod types;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use reference::{Reference, mentions};
 pub use reverts::without_reverted;
+pub use types::Types;
 
 /// Past this a message says nothing more about the release, and hostile ones stop costing time.
 const LONGEST: usize = 64 * 1024;

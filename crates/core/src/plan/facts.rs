@@ -62,6 +62,9 @@ pub struct EntryFact {
 /// What is released.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseFact {
+    /// The package, where the repository has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// The version, without prefix.
     pub version: String,
     /// Its tag.

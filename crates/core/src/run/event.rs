@@ -18,9 +18,9 @@ pub struct RunId(pub String);
 
 impl RunId {
     /// A run's name from a runbook, what it releases and a few random letters.
-    pub fn compose(runbook: &str, version: Option<&str>, nonce: &str) -> Self {
-        let joined =
-            [Some(runbook), version, Some(nonce)].into_iter().flatten().collect::<Vec<_>>().join("-");
+    pub fn compose(runbook: &str, package: Option<&str>, version: Option<&str>, nonce: &str) -> Self {
+        let parts = [Some(runbook), package, version, Some(nonce)];
+        let joined = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
         Self(
             joined
                 .chars()
@@ -362,6 +362,12 @@ mod tests {
 
     #[test]
     fn run_names_are_safe_in_paths() {
-        assert_eq!(RunId::compose("re/le ase", Some("1.0.0-rc.1"), "ab").0, "re-le-ase-1.0.0-rc.1-ab");
+        for (runbook, package, version, expect) in [
+            ("re/le ase", None, Some("1.0.0-rc.1"), "re-le-ase-1.0.0-rc.1-ab"),
+            ("release", Some("@acme/api"), Some("1.0.0"), "release--acme-api-1.0.0-ab"),
+            ("check", None, None, "check-ab"),
+        ] {
+            assert_eq!(RunId::compose(runbook, package, version, "ab").0, expect);
+        }
     }
 }

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::{Bump, Calendar, Channel, Suffix, TagFormat, UnknownChannel, Version, shown};
+use super::{
+    Bump, Calendar, Channel, Suffix, TagFormat, UnknownChannel, Version, VersionError, parse_version, shown,
+};
 use crate::config::Ordinals;
 
 /// How a project numbers its releases.
@@ -102,6 +104,17 @@ impl Policy {
         }
     }
 
+    /// The version that somebody means by `text`: its tag, or the version with or without `v`; of a calendar with or
+    /// without the zeros before its numbers.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn version_meant(&self, text: &str) -> Result<Version, VersionError> {
+        let text = text.trim();
+        let dated = || self.calendar.as_ref()?.read(text.strip_prefix(['v', 'V']).unwrap_or(text));
+        self.version_of(text).or_else(dated).map_or_else(|| parse_version(text), Ok)
+    }
+
     /// The channel of `version`, by its suffix and the project's own words.
     pub fn channel(&self, version: &Version) -> Channel {
         let own = Suffix::of(version).and_then(|suffix| self.labelled(suffix.label));
@@ -172,6 +185,27 @@ mod tests {
             assert_eq!(policy.bump_for(kind, breaking), expect, "{kind:?} {breaking}");
         }
         assert!(serde_json::from_str::<Policy>(r#"{"tagformat": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn a_version_is_meant_by_its_tag_or_by_itself() {
+        let api = Policy { tag_format: "api-v{version}".parse().unwrap(), ..Policy::default() };
+        let dated = Policy { calendar: Some(Calendar::parse("YYYY.0M.MICRO").unwrap()), ..Policy::default() };
+        for (policy, text, expect) in [
+            (&api, "api-v1.0.0", Some("1.0.0")),
+            (&api, " v1.0.0-rc.1", Some("1.0.0-rc.1")),
+            (&api, "1.0.0", Some("1.0.0")),
+            (&api, "lib-v1.0.0", None),
+            (&api, "2026.09.3", None),
+            (&dated, "v2026.09.3", Some("2026.9.3")),
+            (&dated, "2026.09.3", Some("2026.9.3")),
+            (&dated, "2026.9.3-rc.1", Some("2026.9.3-rc.1")),
+            (&dated, "api-v2026.09.3", None),
+            (&dated, "", None),
+        ] {
+            let meant = policy.version_meant(text).ok().map(|version| version.to_string());
+            assert_eq!(meant.as_deref(), expect, "{text}");
+        }
     }
 
     #[test]

@@ -166,7 +166,8 @@ impl Scene {
             id: self.run.clone(),
             plan: windlass_core::plan::canonical(&self.plan).unwrap_or_default(),
             runbook: "test".into(),
-            version: None,
+            package: Some("part".into()),
+            version: Some("1.0.0".into()),
             started: RunEvent::Started {
                 plan: self.digest.clone(),
                 by: "starter".into(),

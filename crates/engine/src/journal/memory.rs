@@ -86,6 +86,7 @@ impl Journal for MemoryJournal {
             record: RunRecord {
                 id: run.id.clone(),
                 runbook: run.runbook.clone(),
+                package: run.package.clone(),
                 version: run.version.clone(),
                 status: RunStatus::Suspended,
                 owner: None,

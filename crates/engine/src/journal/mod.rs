@@ -27,7 +27,9 @@ pub struct NewRun {
     pub plan: String,
     /// The runbook's name.
     pub runbook: String,
-    /// What it releases.
+    /// The package that it releases, where the repository has several.
+    pub package: Option<String>,
+    /// The version that it releases.
     pub version: Option<String>,
     /// Its first event.
     pub started: RunEvent,
@@ -40,7 +42,9 @@ pub struct RunRecord {
     pub id: RunId,
     /// The runbook's name.
     pub runbook: String,
-    /// What it releases.
+    /// The package that it releases, where the repository has several.
+    pub package: Option<String>,
+    /// The version that it releases.
     pub version: Option<String>,
     /// How it stands.
     pub status: RunStatus,

@@ -19,11 +19,11 @@ use crate::durable::Signal;
 use crate::owner::Owner;
 
 /// The format this program writes, kept in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE runs (
-    id TEXT PRIMARY KEY, runbook TEXT NOT NULL, version TEXT, plan TEXT NOT NULL, status TEXT NOT NULL,
+    id TEXT PRIMARY KEY, runbook TEXT NOT NULL, package TEXT, version TEXT, plan TEXT NOT NULL, status TEXT NOT NULL,
     owner TEXT, lease TEXT, epoch INTEGER NOT NULL, created TEXT NOT NULL
 ) STRICT;
 CREATE TABLE entries (
@@ -41,6 +41,9 @@ CREATE TABLE signals (
 CREATE INDEX signals_by_key ON signals (run, key, sequence);
 CREATE TABLE locks (name TEXT PRIMARY KEY, run TEXT, token INTEGER NOT NULL, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
+
+/// From the first format to the second, which knows packages.
+const TO_SECOND: &str = "ALTER TABLE runs ADD COLUMN package TEXT;";
 
 /// A journal in an SQLite file.
 #[derive(Debug)]
@@ -91,11 +94,14 @@ impl SqliteJournal {
             let found: i64 = transaction
                 .query_row("PRAGMA user_version", [], |row| row.get(0))
                 .map_err(|error| self.cannot("read", &error))?;
-            if found == 0 {
-                transaction
-                    .execute_batch(&format!("{SCHEMA} PRAGMA user_version = {FORMAT};"))
-                    .map_err(|error| self.cannot("written", &error))?;
-            }
+            let changes = match found {
+                0 => SCHEMA,
+                1 => TO_SECOND,
+                _ => "",
+            };
+            transaction
+                .execute_batch(&format!("{changes} PRAGMA user_version = {FORMAT};"))
+                .map_err(|error| self.cannot("written", &error))?;
             transaction.commit().map_err(|error| self.cannot("written", &error))?;
         }
         Ok(())
@@ -137,11 +143,12 @@ impl Journal for SqliteJournal {
     fn create(&self, run: &NewRun, at: Timestamp) -> Result<(), JournalError> {
         self.write(|transaction| {
             let added = transaction.execute(
-                "INSERT INTO runs (id, runbook, version, plan, status, epoch, created)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6) ON CONFLICT DO NOTHING",
+                "INSERT INTO runs (id, runbook, package, version, plan, status, epoch, created)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7) ON CONFLICT DO NOTHING",
                 params![
                     run.id.0,
                     run.runbook,
+                    run.package,
                     run.version,
                     run.plan,
                     json(&RunStatus::Suspended)?,
@@ -419,9 +426,10 @@ fn broken(path: &Path, doing: &'static str, why: &dyn std::fmt::Display) -> Jour
     JournalError::Store { place: path.display().to_string(), doing, why: why.to_string() }
 }
 
-const RUN: &str = "SELECT id, runbook, version, status, owner, lease, epoch, created FROM runs";
+const RUN: &str = "SELECT id, runbook, package, version, status, owner, lease, epoch, created FROM runs";
 
-type RawRecord = (String, String, Option<String>, String, Option<String>, Option<String>, i64, String);
+type RawRecord =
+    (String, String, Option<String>, Option<String>, String, Option<String>, Option<String>, i64, String);
 
 fn raw_record(row: &Row<'_>) -> rusqlite::Result<RawRecord> {
     Ok((
@@ -433,14 +441,16 @@ fn raw_record(row: &Row<'_>) -> rusqlite::Result<RawRecord> {
         row.get(5)?,
         row.get(6)?,
         row.get(7)?,
+        row.get(8)?,
     ))
 }
 
 fn told_record(raw: RawRecord) -> Result<RunRecord, Trouble> {
-    let (id, runbook, version, status, owner, lease, epoch, created) = raw;
+    let (id, runbook, package, version, status, owner, lease, epoch, created) = raw;
     Ok(RunRecord {
         id: RunId(id),
         runbook,
+        package,
         version,
         status: from_json(&status)?,
         owner: owner.map(|owner| from_json(&owner)).transpose()?,
@@ -552,6 +562,24 @@ mod tests {
         assert_eq!(error, JournalError::Newer { found: 99, known: FORMAT });
         assert!(error.to_string().contains("upgrade Windlass"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_journal_of_the_first_format_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let first = SCHEMA.replace(" package TEXT,", "");
+        let run = "INSERT INTO runs (id, runbook, version, plan, status, epoch, created) VALUES \
+                   ('release-1.0.0-ab', 'release', '1.0.0', '{}', '\"succeeded\"', 0, '2026-01-01T00:00:00Z');";
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch(&format!("{first} {run} PRAGMA user_version = 1;")).unwrap();
+        drop(made);
+        for _ in 0..2 {
+            let runs = SqliteJournal::open(&path).unwrap().runs().unwrap();
+            let told: Vec<_> =
+                runs.iter().map(|run| (&*run.id.0, &run.package, run.version.as_deref())).collect();
+            assert_eq!(told, [("release-1.0.0-ab", &None, Some("1.0.0"))]);
+        }
     }
 
     #[test]

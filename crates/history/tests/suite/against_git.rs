@@ -285,3 +285,34 @@ fn a_repository_can_be_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<History>();
 }
+
+#[test]
+fn a_file_is_read_as_it_was_at_a_commit() {
+    let repo = RepoBuilder::new();
+    let before = repo.commit("nothing");
+    let first = repo.file("docs/CHANGES.md", "one\n").file("a", "1").commit("one");
+    let second = repo.file("docs/CHANGES.md", "two\n").commit("two");
+    std::os::unix::fs::symlink("a", repo.path().join("link")).unwrap();
+    let linked = repo.commit("a link");
+    let read = History::open(repo.path()).unwrap();
+    for (commit, path, expect) in [
+        (&before, "docs/CHANGES.md", None),
+        (&first, "docs/CHANGES.md", Some("one\n")),
+        (&second, "./docs//CHANGES.md", Some("two\n")),
+        (&second, "docs", None),
+        (&second, "docs/CHANGES.md/x", None),
+        (&second, "nothing", None),
+        (&linked, "link", None),
+    ] {
+        let found = read.file(id(commit), path).unwrap();
+        assert_eq!(found.as_deref(), expect.map(str::as_bytes), "{commit} {path}");
+    }
+    // A partial clone says what it has not.
+    repo.remote();
+    repo.remote_git(&["config", "uploadpack.allowFilter", "true"]);
+    let folder = repo.outside().join("partial");
+    let from = format!("file://{}", repo.remote_path().display());
+    repo.git(&["clone", "-q", "--bare", "--filter", "blob:none", &from, &folder.to_string_lossy()]);
+    let error = History::open(&folder).unwrap().file(id(&first), "docs/CHANGES.md").unwrap_err();
+    assert!(error.to_string().contains("this clone is partial and has not the file"), "{error}");
+}

@@ -13,15 +13,17 @@ use self::worded::Beside;
 use super::fill::Told;
 use super::generate::{EntryContext, entry_context};
 use super::{ChangelogError, EntryOptions, Site, Template, TemplateError, entry};
-use crate::commit::{Commit, Conventional, Reference, without_reverted};
+use crate::commit::{Commit, Conventional, Reference, Types};
 use crate::text::{sanitize, sanitize_line};
-use crate::version::{Version, core};
+use crate::version::{Channel, Version, core};
 
 /// What notes are made from.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NotesInput<'a> {
     /// The version; `None` for what is not released yet.
     pub version: Option<&'a Version>,
+    /// Its channel, as the project's rules have it: what is not for production gets a draft.
+    pub channel: Channel,
     /// Its tag.
     pub tag: Option<&'a str>,
     /// The tag of the release before, when there is one.
@@ -40,6 +42,8 @@ pub struct NotesInput<'a> {
     pub section: Option<&'a str>,
     /// The release's commits, newest first. They tell what breaks and who contributed, and without a section all.
     pub commits: &'a [Commit],
+    /// The types of commits; the known ones without.
+    pub types: Option<&'a Types>,
 }
 
 /// The content of release notes; the context of their templates. Texts are Markdown.
@@ -116,7 +120,7 @@ impl Notes {
     /// # Errors
     /// When the changelog's section cannot be read.
     pub fn collect(input: &NotesInput<'_>) -> Result<Self, ChangelogError> {
-        let told = without_reverted(input.commits);
+        let told = input.types.unwrap_or(&Types::default()).told(input.commits);
         let changes: Vec<Change<'_>> = told
             .iter()
             .rev()
@@ -148,7 +152,7 @@ impl Notes {
         }
         upgrade.extend(beside.upgrade.iter().cloned());
         known_issues.extend(beside.known_issues.iter().cloned());
-        let pre_release = input.version.filter(|version| !version.pre.is_empty());
+        let pre_release = input.version.filter(|_| input.channel.is_prerelease());
         let history = sections(&changes, &options);
         let worded = section.map(|section| {
             let text = worded::around(section, written.summary.as_deref(), &beside);

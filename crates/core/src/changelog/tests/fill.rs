@@ -41,6 +41,26 @@ fn headings_placeholder_and_links_are_configured() {
             EntryOptions { hotfix: true, ..EntryOptions::default() },
             "### Fixed\n\n- A\n- Patch the hull\n",
         ),
+        // A part of the project before the colon is no type: such a project's subjects are told as they stand.
+        (
+            vec!["gui: add a door (#3)", "daemon: fix a leak"],
+            EntryOptions::default(),
+            "### Changed\n\n- Daemon: fix a leak\n- Gui: add a door (#3)\n",
+        ),
+        (vec!["gui: add a door", "feat: b"], EntryOptions::default(), "### Added\n\n- B\n"),
+        (vec!["gui: add a door", "b"], options(&[("gui", "Interface")]), "### Interface\n\n- Add a door\n"),
+        (
+            vec!["b", "gui: drop it\n\nBREAKING CHANGE: it is gone"],
+            EntryOptions::default(),
+            "### Changed\n\n- **Breaking:** Gui: drop it\n- B\n",
+        ),
+        // What breaks is told in any case.
+        (
+            vec!["fix: b", "Drop it\n\nBREAKING CHANGE: it is gone", "c"],
+            EntryOptions::default(),
+            "### Changed\n\n- **Breaking:** Drop it\n\n### Fixed\n\n- B\n",
+        ),
+        (vec!["gui!: drop it"], EntryOptions::default(), "### Changed\n\n- **Breaking:** Gui!: drop it\n"),
         (vec!["hotfix: patch the hull"], EntryOptions::default(), "### Fixed\n\n- Patch the hull\n"),
         (
             vec!["fix: a leak (#7)\n\nCloses #5, o/p#6, see #8. Not #9: that is\nmore #10"],

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::changelog::notes::{Notes, NotesInput, tag_message, variants};
+use crate::commit::Types;
+use crate::version::Channel;
 
 const HISTORY: [&str; 6] = [
     "fix: b (#3)",
@@ -40,9 +42,14 @@ fn every_variant_tells_what_its_readers_need() {
     // In one paragraph.
     assert_eq!(told(&input, "short").trim().lines().count(), 1);
     let candidate = v("1.2.0-rc.1");
-    let draft = NotesInput { version: Some(&candidate), ..input };
+    let draft = NotesInput { version: Some(&candidate), channel: Channel::Rc, ..input };
     assert!(told(&draft, "default").starts_with("> **Draft** of the notes of 1.2.0, as of 1.2.0-rc.1.\n\n"));
     assert!(!told(&input, "default").contains("Draft"));
+    // With a suffix, and for production all the same.
+    let hotfix = v("1.2.1-hotfix.1");
+    let repaired = NotesInput { version: Some(&hotfix), channel: Channel::Hotfix, ..input };
+    assert!(told(&repaired, "default").starts_with("Version 1.2.1-hotfix.1: "));
+    assert_eq!(Notes::collect(&repaired).unwrap().draft_of, None);
 }
 
 #[test]
@@ -101,6 +108,7 @@ fn the_changelogs_words_stand_with_what_only_the_commits_know() {
         let history = commits(&history);
         let input = NotesInput {
             version: Some(version),
+            channel: Channel::of(version),
             section: Some(section),
             commits: &history,
             ..NotesInput::default()
@@ -130,6 +138,20 @@ fn those_who_built_it_see_every_commit_beside_the_changelogs_words() {
     let input = NotesInput { commits: &many, ..NotesInput::default() };
     let text = told(&input, "default");
     assert!(text.contains("- and 60 more\n") && !text.contains("Person 50"), "{text}");
+}
+
+#[test]
+fn a_part_of_the_project_is_no_type() {
+    let history = commits(&["gui: add a door", "ci: faster", "gate: repair it"]);
+    let input = NotesInput { commits: &history, ..NotesInput::default() };
+    let titles = |input: &NotesInput<'_>| -> Vec<String> {
+        let notes = Notes::collect(input).unwrap();
+        notes.sections.iter().map(|section| section.title.clone()).collect()
+    };
+    assert_eq!(titles(&input), ["Other Changes", "Maintenance"]);
+    assert!(told(&input, "default").contains("- Gate: repair it\n- Gui: add a door\n"));
+    let own = Types::with(["gui", "gate"]);
+    assert_eq!(titles(&NotesInput { types: Some(&own), ..input }), ["Maintenance"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The baseline: the release that the next one is counted from, and why that one.
 
 use super::super::{Policy, TagFormat, Version, core, order};
+use super::NextError;
 use super::foreign::Foreign;
 use crate::text::sanitize_line;
 
@@ -69,6 +70,44 @@ pub struct Baseline {
     pub(super) higher: Option<(String, TagFormat)>,
     /// The format in force.
     pub(super) format: TagFormat,
+}
+
+impl Baseline {
+    /// Refuses to count where history or format is in doubt: without a release to count from, only an exact version is
+    /// safe.
+    ///
+    /// # Errors
+    /// Where releases are there, and which of them HEAD follows is not clear.
+    pub fn require_known(&self) -> Result<(), NextError> {
+        self.require_format()?;
+        let Some(highest) = self.all.first().filter(|_| self.current.is_none()) else { return Ok(()) };
+        // What was withdrawn is no release any more; when nothing else is there, the project starts anew.
+        if self.runner_up.as_ref().is_some_and(|runner_up| runner_up.why == WhyNot::Withdrawn) {
+            return Ok(());
+        }
+        Err(NextError::NoReachableTag { count: self.all.len(), highest: sanitize_line(&highest.tag) })
+    }
+
+    /// Refuses tags that look like releases and do not follow the format.
+    ///
+    /// # Errors
+    /// Where there are some, and what they are is not clear.
+    pub fn require_format(&self) -> Result<(), NextError> {
+        match (&self.current, &self.higher, &self.foreign) {
+            (Some(current), Some((example, suggestion)), _) => Err(NextError::HigherForeign {
+                format: self.format.to_string(),
+                current: sanitize_line(&current.tag),
+                example: sanitize_line(example),
+                suggestion: suggestion.to_string(),
+            }),
+            (None, _, Some(foreign)) => Err(NextError::TagFormatMismatch {
+                format: self.format.clone(),
+                example: sanitize_line(&foreign.example),
+                help: foreign.help(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A release that was nearly the baseline.

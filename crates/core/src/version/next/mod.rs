@@ -123,7 +123,7 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
             (version, level)
         }
         Request::Auto | Request::Bump(_) | Request::Hotfix => {
-            require_known_history(baseline)?;
+            baseline.require_known()?;
             let asked = if input.is_automatic() { release_as::asked(input)? } else { None };
             match asked {
                 Some((version, commit)) => {
@@ -158,39 +158,6 @@ pub fn decide(baseline: &Baseline, input: &NextInput<'_>) -> Result<Decision, Ne
         commits: input.commits.len(),
         version,
     })
-}
-
-/// Without a release to count from, only an exact version is safe where history or format is in doubt.
-fn require_known_history(baseline: &Baseline) -> Result<(), NextError> {
-    if let Some(current) = &baseline.current {
-        return match &baseline.higher {
-            None => Ok(()),
-            Some((example, suggestion)) => Err(NextError::HigherForeign {
-                format: baseline.format.to_string(),
-                current: sanitize_line(&current.tag),
-                example: sanitize_line(example),
-                suggestion: suggestion.to_string(),
-            }),
-        };
-    }
-    if let Some(highest) = baseline.all.first() {
-        // What was withdrawn is no release any more; when nothing else is there, the project starts anew.
-        if baseline.runner_up.as_ref().is_some_and(|runner_up| runner_up.why == WhyNot::Withdrawn) {
-            return Ok(());
-        }
-        return Err(NextError::NoReachableTag {
-            count: baseline.all.len(),
-            highest: sanitize_line(&highest.tag),
-        });
-    }
-    match &baseline.foreign {
-        Some(foreign) => Err(NextError::TagFormatMismatch {
-            format: baseline.format.clone(),
-            example: sanitize_line(&foreign.example),
-            help: foreign.help(),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// The number of the pre-release that is promoted, with the suffix of the channel asked for.

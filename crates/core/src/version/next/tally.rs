@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Bump, Policy};
-use crate::commit::{Commit, without_reverted};
+use crate::commit::{Commit, Types};
 use crate::text::sanitize_line;
 
 /// More types than this are not told apart: their names come from commit messages.
@@ -28,7 +28,8 @@ impl Tally {
     /// Counts the commits that still stand.
     pub fn of(commits: &[Commit], policy: &Policy) -> Self {
         let mut tally = Self { total: commits.len(), ..Self::default() };
-        for (_, told) in without_reverted(commits) {
+        let types = Types::with(policy.bump_rules.keys().map(String::as_str));
+        for (_, told) in types.told(commits) {
             if told.merge {
                 continue;
             }
