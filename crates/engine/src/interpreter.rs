@@ -21,6 +21,7 @@ use windlass_core::runbook::{OnFailure, Owner};
 use crate::context::Fence;
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, WaitFor};
 
+mod pages;
 mod watch;
 
 /// Which way a run goes.

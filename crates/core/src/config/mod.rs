@@ -9,11 +9,13 @@ use crate::diagnostic::Diagnostic;
 
 mod environment;
 mod metrics;
+mod notify;
 mod read;
 mod unit;
 
 pub use environment::{Batch, Environment, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
+pub use notify::{Notify, PageChannel};
 pub use unit::{Unit, UnknownPackage};
 
 /// A whole `windlass.toml`.
@@ -36,6 +38,8 @@ pub struct Config {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where versions live, by name.
     pub environments: BTreeMap<String, Environment>,
+    /// How people are told what they must know at once.
+    pub notify: Notify,
     /// Where each secret is read from, by name. Never the secret itself.
     pub secrets: BTreeMap<String, Secret>,
 }

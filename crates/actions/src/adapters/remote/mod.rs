@@ -19,11 +19,13 @@ use super::ssh::{SshError, Target, Trouble};
 
 mod lease;
 mod record;
+mod service;
 #[cfg(test)]
 mod tests;
 
 pub use lease::{LEASE, Lease};
 pub use record::{Container, Kept, Lock, Record, SCHEMA, State};
+pub use service::{Lines, Restarted};
 
 const PROGRAM: &str = include_str!("program.sh");
 

@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Span};
 mod environment;
 mod metrics;
 mod notes;
+mod notify;
 mod version;
 
 /// A source longer than this many bytes is refused whole.
@@ -77,6 +78,7 @@ impl Reader {
             "packages",
             "roles",
             "environments",
+            "notify",
             "secrets",
         ];
         for entry in entries(table, "") {
@@ -106,6 +108,7 @@ impl Reader {
                     }
                     self.environments(&entry, &config.environments);
                 }
+                "notify" => self.notify(&entry, &mut config.notify),
                 "secrets" => {
                     for entry in self.table(&entry) {
                         let secret = self.secret(&entry);
