@@ -16,6 +16,7 @@ pub mod http_check;
 pub mod http_traffic;
 pub mod metrics_query;
 pub mod notes_write;
+pub mod notify_page;
 pub mod script;
 pub mod version_write;
 
@@ -42,6 +43,8 @@ pub fn all() -> ActionSet {
         .with(deploy_compose::DeployCompose)
         // Brings a version to an environment with a script.
         .with(deploy_script::DeployScript)
+        // Calls the people on call.
+        .with(notify_page::Page)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

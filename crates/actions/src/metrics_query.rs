@@ -1,4 +1,4 @@
-//! `metrics.query`: asks Prometheus, a script or a command what was measured at each of some moments.
+//! `metrics.query`: asks Prometheus, a script, a command or hosts what was measured at each of some moments.
 //!
 //! What is not one finite number, a share or a histogram is nothing, with the reason: an empty answer, several series
 //! where one is meant, NaN. A source that does not answer at all is an error of its own.
@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_core::config::QueryTable;
+use windlass_core::config::{Environment, QueryTable};
 use windlass_core::duration::Duration;
 use windlass_core::plan::{Effect, Facts};
 use windlass_core::text::sanitize_line;
@@ -25,6 +25,8 @@ use crate::adapters::http::HttpError;
 use crate::adapters::prometheus::{Prometheus, Range, Series};
 use crate::script::{self, Language};
 
+mod hosts;
+
 /// More moments than this are asked for by mistake.
 const MOMENTS: usize = 20_000;
 /// How many moments one request asks for: what fits an answer that is read whole.
@@ -34,11 +36,12 @@ const PART_OF_BUCKETS: usize = 400;
 /// How much a command may print.
 const PRINTED: usize = 8 << 20;
 
-/// Asks Prometheus, a script or a command for numbers.
+/// Asks Prometheus, a script, a command or hosts for numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryMetrics;
 
-/// Parameters of `metrics.query`: one of `query`, `total` with `good` or `bad`, `buckets`, `script` and `command`.
+/// Parameters of `metrics.query`: one of `query`, `total` with `good` or `bad`, `buckets`, `script`, `command`, `logs` and
+/// `restarts`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
@@ -63,7 +66,18 @@ pub struct Params {
     /// A program and its arguments. It prints what a script would; with `pattern`, lines. `$since` and `$until` stand
     /// for the interval, `$side` for `side`.
     pub command: Vec<String>,
-    /// A regular expression: the number is how many lines of the command match it.
+    /// A service of the environment's compose project (`*` for all of them): with `pattern`, the number is how many lines
+    /// its containers logged, on all hosts.
+    pub logs: Option<String>,
+    /// A service of the environment's compose project (`*` for all of them): how often its containers were restarted
+    /// since the watch began, on all hosts.
+    pub restarts: Option<String>,
+    /// The environment whose hosts are asked for `logs` and `restarts`.
+    pub environment: Option<String>,
+    /// How long a host may take to answer; 8s when not given.
+    #[schemars(with = "Option<String>")]
+    pub patience: Option<Duration>,
+    /// A regular expression: the number is how many lines of the command or of the logs match it.
     pub pattern: Option<String>,
     /// With `pattern`: the share of the lines that match.
     pub share: bool,
@@ -78,16 +92,26 @@ pub struct Params {
     /// The length of an interval.
     #[schemars(with = "Option<String>")]
     pub step: Option<Duration>,
+    /// What `restarts` answered last, which it is counted from.
+    #[schemars(skip)]
+    pub memory: Option<Value>,
+    /// The environment's configuration, as it was when this was planned.
+    #[schemars(skip)]
+    pub target: Environment,
 }
 
 impl Action for QueryMetrics {
     const NAME: &'static str = "metrics.query";
-    const SUMMARY: &'static str = "Asks Prometheus, a script or a command what was measured.";
+    const SUMMARY: &'static str = "Asks Prometheus, a script, a command or hosts what was measured.";
     type Params = Params;
     type Output = Answer;
 
-    fn effects(&self, params: &Params, _: &Facts) -> Result<Vec<Effect>> {
-        params.check().map(|()| Vec::new())
+    fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
+        params.check()?;
+        if params.table().service().is_some() {
+            hosts::check(params, facts)?;
+        }
+        Ok(Vec::new())
     }
 
     fn label(&self, params: &Params, _: &Facts) -> String {
@@ -111,17 +135,20 @@ impl Action for QueryMetrics {
         }
         let work = async {
             if params.table().is_promql() {
-                params.ask_prometheus(range, context).await
+                params.ask_prometheus(range, context).await.map(measured)
+            } else if let Some(service) = &params.logs {
+                hosts::logs(params, service, range, context).await.map(measured)
+            } else if let Some(service) = &params.restarts {
+                hosts::restarts(params, service, range.to, context).await
             } else {
-                params.ask_process(range, context).await
+                params.ask_process(range, context).await.map(measured)
             }
         };
-        let points = tokio::select! {
+        tokio::select! {
             biased;
-            () = context.cancel.cancelled() => return Err(ActionError::Cancelled),
-            points = work => points?,
-        };
-        Ok(Answer { points })
+            () = context.cancel.cancelled() => Err(ActionError::Cancelled),
+            answer = work => answer,
+        }
     }
 
     async fn undo(&self, _: &Params, _: &Answer, _: &Context) -> Result<Undone> {
@@ -140,6 +167,8 @@ impl Params {
             script: self.script.clone(),
             language: self.language.clone(),
             command: self.command.clone(),
+            logs: self.logs.clone(),
+            restarts: self.restarts.clone(),
             pattern: self.pattern.clone(),
             share: self.share,
         }
@@ -328,6 +357,10 @@ impl Params {
         let (bad, total) = (matching as f64, total as f64);
         Ok(if self.share { Reading::Rate { bad, total } } else { Reading::Number(bad) })
     }
+}
+
+fn measured(points: Vec<Point>) -> Answer {
+    Answer { points, memory: None }
 }
 
 fn language_of(name: &str) -> Option<Language> {

@@ -62,6 +62,10 @@ impl Catalogue for Actions {
         self.0.get(action).map_or_else(|| action.to_owned(), |known| known.label(params, facts))
     }
 
+    fn is_message(&self, action: &str) -> bool {
+        action.starts_with("notify.")
+    }
+
     fn retries(&self, action: &str) -> u32 {
         self.0.get(action).map_or(0, |known| known.retries())
     }

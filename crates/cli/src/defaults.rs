@@ -47,6 +47,8 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
             set("url", entries.url.as_ref().map(|url| json!(url)));
         }
+        "notify.page" => set("channels", Some(json!(facts.pages))),
+        "metrics.query" => set("target", named.map(|environment| json!(needed(&environment)))),
         _ if action.starts_with("deploy.") => {
             if let Some(environment) = named {
                 let after: BTreeMap<&String, Environment> = environment

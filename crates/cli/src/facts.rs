@@ -228,6 +228,7 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         .into(),
         main_branch: main_branch(project, repository),
         environments: project.config.environments.clone(),
+        pages: project.config.notify.page.clone(),
     })
 }
 

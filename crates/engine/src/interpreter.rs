@@ -23,6 +23,7 @@ use windlass_core::text::sanitize_line;
 use crate::context::Fence;
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, WaitFor};
 
+mod pages;
 mod watch;
 
 /// Which way a run goes.

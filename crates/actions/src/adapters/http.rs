@@ -54,8 +54,24 @@ pub enum HttpError {
 /// # Errors
 /// When there is no answer. A status of 404 or 500 is one.
 pub async fn send(request: &Request) -> Result<Answer, HttpError> {
-    let client = client(request)?;
-    let sent = client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+    exchange(request, None).await
+}
+
+/// Sends `request` with a body, once. A redirect is an answer: following it would lose the body.
+///
+/// # Errors
+/// As [`send`].
+pub async fn post(request: &Request, body: Vec<u8>) -> Result<Answer, HttpError> {
+    exchange(request, Some(body)).await
+}
+
+async fn exchange(request: &Request, body: Option<Vec<u8>>) -> Result<Answer, HttpError> {
+    let client = client(request, body.is_none())?;
+    let mut sent =
+        client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+    if let Some(body) = body {
+        sent = sent.body(body);
+    }
     let mut response = sent.send().await.map_err(|error| no_answer(&error, request))?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
@@ -71,7 +87,7 @@ pub async fn send(request: &Request) -> Result<Answer, HttpError> {
     Ok(Answer { status, body, truncated })
 }
 
-fn client(request: &Request) -> Result<Client, HttpError> {
+fn client(request: &Request, follow: bool) -> Result<Client, HttpError> {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Already set by somebody else is as good.
@@ -95,7 +111,7 @@ fn client(request: &Request) -> Result<Client, HttpError> {
         .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
         .timeout(request.timeout)
         .connect_timeout(request.timeout)
-        .redirect(redirects);
+        .redirect(if follow { redirects } else { Policy::none() });
     if is_loopback(&request.url) {
         // A proxy's localhost is another machine's.
         builder = builder.no_proxy();

@@ -78,6 +78,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             blind = true;
             json!({ "requests": 3, "http": { "url": server.url("/ok") } })
         }
+        "notify.page" => json!({ "message": "x", "channels": [{ "command": ["true"] }] }),
         "metrics.query" => {
             blind = true;
             json!({ "script": "echo 1" })

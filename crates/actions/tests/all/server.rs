@@ -61,6 +61,12 @@ async fn answer(mut stream: TcpStream, state: Arc<State>) {
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
+    let head = head + &String::from_utf8_lossy(&body);
     let asked = state.asked.fetch_add(1, Ordering::SeqCst) + 1;
     let path = head.split(' ').nth(1).unwrap().to_owned();
     state.heads.lock().unwrap().push(head);

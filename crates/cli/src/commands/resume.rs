@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let told = runner.told(&found.id)?;
     let waived = waived_since(&told);
     if told.state.status.is_final() || (told.state.status == RunStatus::Failed && waived.is_none()) {
-        let exit = words::exit(&told.state);
+        let exit = words::exit(&told);
         session.report.run_ended(&told, &runner.logs(told.run()), exit);
         return Ok(exit);
     }

@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let told = runner.told(&found.id)?;
     let run = told.run();
     if told.state.status == RunStatus::RolledBack {
-        let exit = words::exit(&told.state);
+        let exit = words::exit(&told);
         session.report.run_ended(&told, &runner.logs(run), exit);
         return Ok(exit);
     }

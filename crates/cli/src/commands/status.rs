@@ -25,10 +25,11 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let runner = Runner::require(session)?;
     let found = runner.find(arguments.run.as_deref(), Several::Newest)?;
     let told = runner.told(&found.id)?;
+    let logs = runner.logs(told.run());
     if session.report.is_json() {
-        session.report.object("status", &status::data(&told));
+        session.report.object("status", &status::data(&told, &logs));
     } else {
-        for line in status::lines(&told, Timestamp::now(), session.report.out_paint) {
+        for line in status::lines(&told, &logs, Timestamp::now(), session.report.out_paint) {
             session.report.line(&line);
         }
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use windlass_core::plan::{Found, Node};
 use windlass_core::run::{GateKind, RunEvent, RunStatus};
-use windlass_core::runbook::OnFailure;
+use windlass_core::runbook::{CommonError, OnFailure};
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::Seen;
 use windlass_engine::interpreter::Direction;
@@ -142,7 +142,6 @@ fn did_something(told: &Told) -> bool {
 
 fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) {
     let why = words::why(told.state.why.as_deref().unwrap_or("it failed"));
-    let mut seen = why.clone();
     if let Some(path) = &told.state.stopped_at {
         lines.push(format!("  {} {}", paint.bad("✗"), place(&told.plan, &told.state, path)));
         lines.push(format!("    {why}"));
@@ -153,8 +152,6 @@ fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) 
         }
         let tail = logs.tail(path, LINES).unwrap_or_default();
         for line in &tail {
-            seen.push('\n');
-            seen.push_str(&line.text);
             lines.push(format!("    {} {}", paint.dim("│"), sanitize_line(&line.text)));
         }
         if !tail.is_empty() {
@@ -163,17 +160,7 @@ fn failed(told: &Told, logs: &LogFolder, paint: Paint, lines: &mut Vec<String>) 
     } else {
         lines.push(format!("  {why}"));
     }
-    for known in known_errors(told, &seen) {
-        let [error, cause, solution] =
-            [&known.error, &known.cause, &known.solution].map(|text| sanitize_line(text));
-        lines.push(format!("  known error: {error}"));
-        if !cause.is_empty() {
-            lines.push(format!("    cause:    {cause}"));
-        }
-        if !solution.is_empty() {
-            lines.push(format!("    solution: {solution}"));
-        }
-    }
+    lines.extend(known_lines(told, logs).into_iter().map(|line| format!("  {line}")));
     for escalation in told.plan.escalations.iter().take(LINES) {
         let within = escalation.within.map(|within| format!(", within {within}")).unwrap_or_default();
         let note = if escalation.note.is_empty() { String::new() } else { format!(" ({})", escalation.note) };
@@ -218,10 +205,33 @@ fn refused(told: &Told, lines: &mut Vec<String>) {
     }
 }
 
-/// Rows of the runbook's table of common errors that fit what was seen, best first.
-fn known_errors<'a>(told: &'a Told, seen: &str) -> Vec<&'a windlass_core::runbook::CommonError> {
-    let seen: Vec<String> = significant(seen).collect();
-    let mut fitting: Vec<(usize, &windlass_core::runbook::CommonError)> = told
+/// What the runbook's table of common errors says of what was seen, as lines.
+pub fn known_lines(told: &Told, logs: &LogFolder) -> Vec<String> {
+    let mut lines = Vec::new();
+    for known in known_errors(told, logs) {
+        let [error, cause, solution] =
+            [&known.error, &known.cause, &known.solution].map(|text| sanitize_line(text));
+        lines.push(format!("known error: {error}"));
+        if !cause.is_empty() {
+            lines.push(format!("  cause:    {cause}"));
+        }
+        if !solution.is_empty() {
+            lines.push(format!("  solution: {solution}"));
+        }
+    }
+    lines
+}
+
+/// Rows of the runbook's table of common errors that fit what stopped the run, best first.
+pub fn known_errors<'a>(told: &'a Told, logs: &LogFolder) -> Vec<&'a CommonError> {
+    let state = &told.state;
+    if !matches!(state.status, RunStatus::Failed | RunStatus::RolledBack) {
+        return Vec::new();
+    }
+    let tail = state.stopped_at.as_ref().map(|path| logs.tail(path, LINES).unwrap_or_default());
+    let mut seen: Vec<String> = significant(state.why.as_deref().unwrap_or_default()).collect();
+    seen.extend(tail.iter().flatten().flat_map(|line| significant(&line.text)));
+    let mut fitting: Vec<(usize, &CommonError)> = told
         .plan
         .errors
         .iter()

@@ -207,6 +207,9 @@ impl Plain {
                 }
                 format!("    {} sample {}: {}", self.title(path), round + 1, seen.join(", "))
             }
+            RunEvent::Paged { message, by, why, .. } => {
+                words::page(message, by.as_deref(), why.as_deref(), paint)
+            }
             RunEvent::Judged { path, judgement } => {
                 let node = match self.plan.find(path) {
                     Some(Found::Node(_, Node::Watch(node))) => Some(node),

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use windlass_core::plan::{Found, Node, StepPath};
-use windlass_core::run::{Gate, Outcome, RunEvent, RunStatus, StepState, StepStatus};
+use windlass_core::run::{Gate, Outcome, Page, RunEvent, RunStatus, StepState, StepStatus};
+use windlass_core::runbook::CommonError;
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::{Judgement, Reading, Sample, Seen};
+use windlass_engine::logs::LogFolder;
 
 use super::{Paint, ending, words};
 use crate::runner::items::{Item, items, place};
@@ -35,6 +37,10 @@ pub struct Status {
     watches: Vec<Watch>,
     waivers: Vec<Waiver>,
     undone: Vec<Taken>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pages: Vec<Page>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    known_errors: Vec<CommonError>,
     locks: Vec<String>,
     next: Vec<String>,
 }
@@ -92,7 +98,7 @@ struct Taken {
 }
 
 /// The run as data.
-pub fn data(told: &Told) -> Status {
+pub fn data(told: &Told, logs: &LogFolder) -> Status {
     let state = &told.state;
     let rollback = told.direction() == windlass_engine::interpreter::Direction::Rollback;
     Status {
@@ -100,7 +106,7 @@ pub fn data(told: &Told) -> Status {
         runbook: told.plan.runbook.name.clone(),
         version: told.record.version.clone(),
         status: state.status,
-        exit: words::exit(state).code(),
+        exit: words::exit(told).code(),
         why: state.why.clone(),
         stopped_at: state.stopped_at.as_ref().map(ToString::to_string),
         plan: told.digest.to_string(),
@@ -131,6 +137,8 @@ pub fn data(told: &Told) -> Status {
                 needs_human: *needs_human,
             })
             .collect(),
+        pages: state.pages.clone(),
+        known_errors: ending::known_errors(told, logs).into_iter().cloned().collect(),
         locks: state.locks.clone(),
         next: ending::next(told).into_iter().map(|(command, _)| command).collect(),
     }
@@ -220,7 +228,7 @@ fn until(told: &Told, path: &StepPath) -> Option<Timestamp> {
 }
 
 /// The run as lines.
-pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
+pub fn lines(told: &Told, logs: &LogFolder, now: Timestamp, paint: Paint) -> Vec<String> {
     let state = &told.state;
     let title = sanitize_line(&told.plan.runbook.title);
     let version = words::released(&told.record);
@@ -280,6 +288,11 @@ pub fn lines(told: &Told, now: Timestamp, paint: Paint) -> Vec<String> {
             node.into_iter()
                 .flat_map(|node| super::chart::lines(node, samples, watch.verdict.as_ref(), paint)),
         );
+    }
+    lines.extend(ending::known_lines(told, logs));
+    for page in &state.pages {
+        let line = words::page(&page.message, page.by.as_deref(), page.why.as_deref(), paint);
+        lines.push(format!("{}, {}", line.trim_start(), words::moment(page.at, now)));
     }
     lines.extend(
         ending::waiting(told, now).iter().map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned()),

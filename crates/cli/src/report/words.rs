@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use windlass_core::plan::{StepPath, WatchNode};
-use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepStatus};
+use windlass_core::plan::{Found, Node, StepPath, WatchNode};
+use windlass_core::run::{GateKind, Outcome, RunId, RunState, RunStatus, StepState, StepStatus};
 use windlass_core::text::sanitize_line;
 use windlass_core::verdict::words::Unit;
 use windlass_core::verdict::{Judgement, Sample, Seen};
@@ -11,6 +11,7 @@ use windlass_engine::journal::RunRecord;
 
 use super::Paint;
 use crate::exit::Exit;
+use crate::runner::Told;
 
 /// The time from `from` to `to`, such as `1m05s`; never negative.
 pub fn span(from: Timestamp, to: Timestamp) -> String {
@@ -66,6 +67,20 @@ pub fn released(run: &RunRecord) -> String {
     parts.map(|part| format!(" {}", sanitize_line(part))).collect()
 }
 
+/// What people were paged for, and which way took the message.
+pub fn page(message: &str, by: Option<&str>, why: Option<&str>, paint: Paint) -> String {
+    let message = sanitize_line(message);
+    let why = why.map(sanitize_line);
+    match (by, why) {
+        (Some(by), None) => format!("  ✉ paged through {}: {message}", sanitize_line(by)),
+        (Some(by), Some(why)) => format!("  ✉ paged through {} ({why}): {message}", sanitize_line(by)),
+        (None, why) => {
+            let why = why.unwrap_or_else(|| "no way took it".into());
+            format!("  {} nobody could be paged ({why}): {message}", paint.bad("!"))
+        }
+    }
+}
+
 /// How a run stands, in a word.
 pub fn status(status: RunStatus) -> &'static str {
     match status {
@@ -91,9 +106,11 @@ pub fn painted(state: RunStatus, paint: Paint) -> String {
     }
 }
 
-/// The exit code that a run in this state leads to.
-pub fn exit(state: &RunState) -> Exit {
+/// The exit code that the run leads to as it stands.
+pub fn exit(told: &Told) -> Exit {
+    let state = &told.state;
     match state.status {
+        RunStatus::Succeeded if is_unheard(told) => Exit::MessageFailed,
         RunStatus::Succeeded => Exit::Done,
         RunStatus::Failed | RunStatus::Cancelled => Exit::Failed,
         RunStatus::Waiting | RunStatus::Refused => Exit::Waiting,
@@ -102,6 +119,18 @@ pub fn exit(state: &RunState) -> Exit {
         RunStatus::Suspended if !state.gates.is_empty() => Exit::Waiting,
         RunStatus::Suspended | RunStatus::Running => Exit::Resumable,
     }
+}
+
+/// Whether people were to be told something, and were not.
+fn is_unheard(told: &Told) -> bool {
+    let unsent = |(path, step): (&StepPath, &StepState)| {
+        let is_message = matches!(
+            told.plan.find(path),
+            Some(Found::Node(_, Node::Action(node))) if node.call.action.starts_with("notify.")
+        );
+        is_message && matches!(step.status, StepStatus::Ended(Outcome::FailedOptional(_)))
+    };
+    told.state.pages.iter().any(|page| page.by.is_none()) || told.state.steps.iter().any(unsent)
 }
 
 /// The mark of a step or item; nothing has begun when `None`. Never colour alone.

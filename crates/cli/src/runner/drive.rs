@@ -325,7 +325,7 @@ fn conclude(session: &mut Session, runner: &Runner, told: &Told, ending: &Ending
         }
         _ => {}
     }
-    let exit = words::exit(&told.state);
+    let exit = words::exit(&told);
     session.report.run_ended(&told, &runner.logs(told.run()), exit);
     Ok(exit)
 }

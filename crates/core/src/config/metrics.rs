@@ -23,11 +23,12 @@ pub struct Metrics {
 pub enum Query {
     /// PromQL that gives one number. `$window` stands for the time between two looks.
     Text(String),
-    /// Counts, a histogram, a script or a command.
+    /// Counts, a histogram, a script, a command, or what the environment's hosts tell.
     Table(Box<QueryTable>),
 }
 
-/// What is asked for one metric: one of `query`, `total` with `good` or `bad`, `buckets`, `script` and `command`.
+/// What is asked for one metric: one of `query`, `total` with `good` or `bad`, `buckets`, `script`, `command`, `logs` and
+/// `restarts`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueryTable {
@@ -57,7 +58,15 @@ pub struct QueryTable {
     /// for the interval.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// A regular expression: the number is how many lines of the command match it.
+    /// A service of the environment's compose project (`*` for all of them): with `pattern`, the number is how many lines
+    /// its containers logged, on all hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<String>,
+    /// A service of the environment's compose project (`*` for all of them): how often its containers were restarted
+    /// since the watch began, on all hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<String>,
+    /// A regular expression: the number is how many lines of the command or of the logs match it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// With `pattern`: the share of the lines that match.
@@ -87,10 +96,14 @@ impl QueryTable {
             self.buckets.is_some(),
             self.script.is_some(),
             !self.command.is_empty(),
+            self.logs.is_some(),
+            self.restarts.is_some(),
         ];
         let wrong = |why: &str| Err(why.to_owned());
         if forms.iter().filter(|form| **form).count() != 1 {
-            return wrong("needs exactly one of `query`, `total`, `buckets`, `script` and `command`");
+            return wrong(
+                "needs exactly one of `query`, `total`, `buckets`, `script`, `command`, `logs` and `restarts`",
+            );
         }
         if self.total.is_some() == (self.good.is_some() == self.bad.is_some()) {
             return wrong("needs `total` together with one of `good` and `bad`");
@@ -98,8 +111,18 @@ impl QueryTable {
         if self.total.is_none() && (self.good.is_some() || self.bad.is_some()) {
             return wrong("needs `total` together with one of `good` and `bad`");
         }
-        if self.pattern.is_some() && self.command.is_empty() {
-            return wrong("has a `pattern`, which counts the lines of a `command`");
+        if self.pattern.is_some() && self.command.is_empty() && self.logs.is_none() {
+            return wrong("has a `pattern`, which counts the lines of a `command` or of `logs`");
+        }
+        if self.logs.is_some() && self.pattern.is_none() {
+            return wrong("needs a `pattern` beside `logs`: which of their lines count");
+        }
+        if let Some(service) = self.service()
+            && !is_service(service)
+        {
+            return wrong(
+                "names no service: a service of a compose file has letters, digits, `.`, `_` and `-`; `*` is all",
+            );
         }
         if self.share && self.pattern.is_none() {
             return wrong("has `share`, which is the share of the lines that match a `pattern`");
@@ -115,6 +138,11 @@ impl QueryTable {
         self.query.is_some() || self.total.is_some() || self.buckets.is_some()
     }
 
+    /// The service whose containers it asks the environment's hosts about; `*` for all of them.
+    pub fn service(&self) -> Option<&str> {
+        self.logs.as_deref().or(self.restarts.as_deref())
+    }
+
     /// Whether it counts a share of requests or lines.
     pub fn is_share(&self) -> bool {
         self.total.is_some() || self.share
@@ -126,12 +154,28 @@ impl QueryTable {
         match (&self.total, &self.good, &self.bad) {
             (Some(total), Some(good), _) => format!("1 - ({good}) / ({total})"),
             (Some(total), _, Some(bad)) => format!("({bad}) / ({total})"),
-            _ => match texts.into_iter().flatten().next() {
-                Some(text) => text.clone(),
-                None => self.command.join(" "),
+            _ => match (texts.into_iter().flatten().next(), &self.pattern) {
+                (Some(text), _) => text.clone(),
+                (None, Some(pattern)) if self.logs.is_some() => {
+                    format!(
+                        "lines that match {pattern} in the logs of {}",
+                        self.service().unwrap_or_default()
+                    )
+                }
+                (None, _) if self.restarts.is_some() => {
+                    format!("restarts of {} since the watch began", self.service().unwrap_or_default())
+                }
+                (None, _) => self.command.join(" "),
             },
         }
     }
+}
+
+/// Whether docker compose takes it as the name of a service, or it stands for all of them.
+fn is_service(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    name == "*"
+        || (!name.is_empty() && name.len() <= 100 && !name.starts_with('-') && name.bytes().all(plain))
 }
 
 #[cfg(test)]
@@ -147,6 +191,14 @@ mod tests {
             (r#"{"buckets": "a"}"#, ""),
             (r#"{"script": "echo 1", "language": "sh"}"#, ""),
             (r#"{"command": ["docker", "logs", "web"], "pattern": "ERROR", "share": true}"#, ""),
+            (r#"{"logs": "web", "pattern": "ERROR", "share": true}"#, ""),
+            (r#"{"restarts": "*"}"#, ""),
+            (r#"{"logs": "web"}"#, "needs a `pattern`"),
+            (r#"{"logs": "web", "restarts": "web", "pattern": "x"}"#, "exactly one of"),
+            (r#"{"restarts": "web", "pattern": "x"}"#, "lines of a `command` or of `logs`"),
+            (r#"{"restarts": "$(id)"}"#, "names no service"),
+            (r#"{"restarts": "--all"}"#, "names no service"),
+            (r#"{"restarts": ""}"#, "names no service"),
             (r"{}", "exactly one of"),
             (r#"{"query": "up", "buckets": "a"}"#, "exactly one of"),
             (r#"{"total": "a"}"#, "one of `good` and `bad`"),

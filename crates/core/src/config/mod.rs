@@ -9,12 +9,14 @@ use crate::diagnostic::Diagnostic;
 
 mod environment;
 mod metrics;
+mod notify;
 mod proxy;
 mod read;
 mod unit;
 
 pub use environment::{Batch, Environment, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
+pub use notify::{Notify, PageChannel};
 pub use proxy::{Colour, Ports, Proxy, ProxyKind};
 pub use unit::{Unit, UnknownPackage};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where versions live, by name.
     pub environments: BTreeMap<String, Environment>,
+    /// How people are told what they must know at once.
+    pub notify: Notify,
     /// Where each secret is read from, by name. Never the secret itself.
     pub secrets: BTreeMap<String, Secret>,
 }

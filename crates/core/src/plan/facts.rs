@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Environment, Holder, HolderTable};
+use crate::config::{Environment, Holder, HolderTable, PageChannel};
 use crate::version::holder::{self, HolderError, HolderKind};
 
 /// The world as planning found it.
@@ -42,6 +42,9 @@ pub struct Facts {
     pub main_branch: String,
     /// Where versions live, by name, as configured.
     pub environments: BTreeMap<String, Environment>,
+    /// `[notify]` of the configuration: how people are paged, in the order it is tried.
+    #[serde(default)]
+    pub pages: Vec<PageChannel>,
 }
 
 /// How entries and sections of the changelog are made: `[changelog]`, and the page of `[notes]`.

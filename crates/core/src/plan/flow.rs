@@ -160,6 +160,10 @@ pub struct WatchParams {
     /// Kayenta does.
     #[serde(default)]
     pub judge: Judge,
+    /// After how many looks one after another at which a metric's source gave nothing people are paged, where `[notify]`
+    /// says how.
+    #[serde(default = "three")]
+    pub outage: u32,
     /// How much longer to watch when there is too little to tell.
     pub extend: Option<Duration>,
     /// Requests of our own at each look while there are too few: the parameters of `http.traffic`.
@@ -211,6 +215,10 @@ fn one() -> u32 {
 
 fn two() -> u32 {
     2
+}
+
+fn three() -> u32 {
+    3
 }
 
 fn hundred() -> u64 {

@@ -366,6 +366,9 @@ pub struct WatchNode {
     /// What is measured, and when that is bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Box<MetricWatch>>,
+    /// How people are called when sources are silent and when the verdict is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<WatchPage>,
 }
 
 /// What a watch measures.
@@ -394,6 +397,18 @@ pub struct MetricSource {
     pub query: String,
     /// It has no past, so only its newest moment can be asked for.
     pub is_present_only: bool,
+    /// It counts from the watch's beginning: it is asked then too, and told each time what it answered last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remembers: bool,
+}
+
+/// How people are called while a watch goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WatchPage {
+    /// What calls them. While running it gets `message`, `occasion` and `resolved`.
+    pub call: ActionCall,
+    /// After so many looks one after another at which a source gave nothing.
+    pub outage: u32,
 }
 
 /// One thing a watch looks at.

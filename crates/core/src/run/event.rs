@@ -157,6 +157,19 @@ pub enum RunEvent {
         /// What was seen.
         samples: Vec<Sample>,
     },
+    /// People were paged, or it was tried.
+    Paged {
+        /// The page's item, under what it is about.
+        path: StepPath,
+        /// What they were told.
+        message: String,
+        /// That what they were paged for before is over.
+        resolved: bool,
+        /// The way that took the message; nothing when none did.
+        by: Option<String>,
+        /// Why those that were tried did not take it.
+        why: Option<String>,
+    },
     /// A watch was judged.
     Judged {
         /// Which item.
@@ -253,6 +266,7 @@ impl RunEvent {
             Self::GateClosed { path, .. } => Some(format!("gate-closed {path}")),
             Self::WaitStarted { path, .. } => Some(format!("wait-started {path}")),
             Self::Sampled { path, round, .. } => Some(format!("sampled {path} {round}")),
+            Self::Paged { path, .. } => Some(format!("paged {path}")),
             Self::Judged { path, .. } => Some(format!("judged {path}")),
             Self::LockAwaited { lock, holder } => Some(format!("lock-awaited {lock} {holder}")),
             Self::Locked { lock, token } => Some(format!("locked {lock} {token}")),

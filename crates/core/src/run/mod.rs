@@ -4,4 +4,4 @@ mod event;
 mod state;
 
 pub use event::{Link, Outcome, Recorded, RunEvent, RunId, chain, verify_chain};
-pub use state::{Gate, GateKind, RunState, RunStatus, StepState, StepStatus};
+pub use state::{Gate, GateKind, Page, RunState, RunStatus, StepState, StepStatus};

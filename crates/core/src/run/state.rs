@@ -93,6 +93,21 @@ pub struct Gate {
     pub opened: Timestamp,
 }
 
+/// People were paged, or it was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Page {
+    /// The page's item.
+    pub path: StepPath,
+    /// When.
+    pub at: Timestamp,
+    /// What they were told.
+    pub message: String,
+    /// The way that took the message; nothing when none did.
+    pub by: Option<String>,
+    /// Why those that were tried did not take it.
+    pub why: Option<String>,
+}
+
 /// The state of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunState {
@@ -120,6 +135,9 @@ pub struct RunState {
     pub samples: BTreeMap<StepPath, Vec<Sample>>,
     /// Verdicts of watches, by path.
     pub verdicts: BTreeMap<StepPath, Judgement>,
+    /// What people were paged for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
     /// What was taken back: path, result, whether a person must finish it.
     pub undone: Vec<(StepPath, String, bool)>,
     /// The locks it holds.
@@ -143,6 +161,7 @@ impl Default for RunState {
             waivers: Vec::new(),
             samples: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            pages: Vec::new(),
             undone: Vec::new(),
             locks: Vec::new(),
             cancel_requested: false,
@@ -205,6 +224,13 @@ impl RunState {
                 }
                 self.samples.entry(path.clone()).or_default().extend(samples.iter().cloned());
             }
+            RunEvent::Paged { path, message, by, why, .. } => self.pages.push(Page {
+                path: path.clone(),
+                at,
+                message: message.clone(),
+                by: by.clone(),
+                why: why.clone(),
+            }),
             RunEvent::Judged { path, judgement } => {
                 self.verdicts.insert(path.clone(), judgement.clone());
             }

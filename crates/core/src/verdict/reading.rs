@@ -51,6 +51,9 @@ pub struct Point {
 pub struct Answer {
     /// The points, by time.
     pub points: Vec<Point>,
+    /// What the source is told when it is asked the next time: what a count since the watch's beginning is held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Value>,
 }
 
 /// Why a value is no reading.

@@ -21,15 +21,19 @@ use crate::context::Context;
 use crate::durable::{Stop, Suspension};
 
 /// A store of metrics that knows what was measured at every moment.
-struct Measure;
+pub(super) struct Measure;
 
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
     /// How many of a thousand requests fail.
     bad: f64,
     /// The store is away.
     down: bool,
+    /// It knows nothing of these seconds, counted from the clock's beginning.
+    gaps: Vec<(i64, i64)>,
+    /// How often it was asked before.
+    memory: Option<u64>,
     /// The version before, when its side is asked for.
     previous: f64,
     from: Option<Timestamp>,
@@ -65,14 +69,16 @@ impl Action for Measure {
         let mut at = from.as_millisecond();
         while at <= to.as_millisecond() {
             let at_instant = Timestamp::from_millisecond(at).unwrap_or(to);
+            let second = at / 1000 - 1_000_000_000;
+            let is_known = !params.gaps.iter().any(|(from, to)| (*from..*to).contains(&second));
             points.push(Point {
                 at: at_instant,
-                reading: Some(Reading::Rate { bad, total: 1000.0 }),
-                why: None,
+                reading: is_known.then_some(Reading::Rate { bad, total: 1000.0 }),
+                why: (!is_known).then(|| format!("asked {} times before", params.memory.unwrap_or_default())),
             });
             at += step.max(1);
         }
-        Ok(Answer { points })
+        Ok(Answer { points, memory: Some(json!(params.memory.unwrap_or_default() + 1)) })
     }
 
     async fn undo(&self, _: &Asked, _: &Answer, _: &Context) -> Result<Undone> {
@@ -81,7 +87,7 @@ impl Action for Measure {
 }
 
 /// A watch of ten seconds that measures every second.
-fn measured(params: serde_json::Value, criterion: &str, baseline: Baseline) -> Plan {
+pub(super) fn measured(params: serde_json::Value, criterion: &str, baseline: Baseline) -> Plan {
     let Node::Watch(mut node) = make::watch("watch", "first", 0) else { return make::plan(Vec::new()) };
     let criteria: Vec<Criterion> = Criterion::parse("error_rate", criterion).into_iter().collect();
     node.probes.clear();
@@ -102,6 +108,7 @@ fn measured(params: serde_json::Value, criterion: &str, baseline: Baseline) -> P
             timeout: windlass_core::duration::Duration::from_secs(1),
             query: "errors / requests".into(),
             is_present_only: false,
+            remembers: false,
         }],
         traffic: None,
     }));

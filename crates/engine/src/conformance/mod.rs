@@ -19,6 +19,7 @@ use crate::journal::{Batch, Committed, EntryState, Journal, JournalError};
 
 mod faults;
 mod metrics;
+mod pages;
 pub mod plans;
 pub mod planted;
 mod scene;
@@ -48,6 +49,7 @@ pub async fn all(journals: Journals<'_>) {
     attempts_are_limited(journals).await;
     watches_judge(journals).await;
     metrics::watches_measure(journals).await;
+    pages::watches_page(journals).await;
     waivers_and_retries(journals).await;
     questions_tell_what_was_found(journals).await;
     locks_exclude(journals).await;

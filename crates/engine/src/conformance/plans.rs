@@ -81,6 +81,7 @@ pub fn call(action: &str, params: serde_json::Value) -> ActionCall {
 /// A watch that looks for `name` in the ledger every second for ten.
 pub fn watch(step: &str, name: &str, tolerate: u32) -> Node {
     Node::Watch(WatchNode {
+        page: None,
         path: StepPath::new(step).child("watch"),
         label: "watch".into(),
         rule: WatchRule {

@@ -3,6 +3,8 @@
 //! The window is wall-clock and begins once. A moment that passed while no process was there is gone for probes; for
 //! metrics the source is asked for all that was missed, as its store remembers.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,6 +18,7 @@ use windlass_core::verdict::{
     self, Answer, Baseline, Judgement, Moment, Sample, Seen, Verdict, combine, failed_early, judge, metrics,
 };
 
+use super::pages::Silence as Outage;
 use super::{Interpreter, Scope, later};
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
 
@@ -32,6 +35,10 @@ struct Watching<'a> {
     measured: Timestamp,
     samples: Vec<Sample>,
     seed: u64,
+    /// What sources that count from the watch's beginning are told, by name.
+    memories: BTreeMap<String, Value>,
+    /// Sources that are silent, and what people were told of it.
+    outage: Outage,
 }
 
 impl<D: Durable> Interpreter<'_, D> {
@@ -48,7 +55,17 @@ impl<D: Durable> Interpreter<'_, D> {
         let until = later(began, node.rule.window);
         self.engine.record(RunEvent::WaitStarted { path: path.clone(), until }).await?;
         let seed = verdict::seed(&path.0);
-        let mut watching = Watching { node, path, scope, began, measured: began, samples: Vec::new(), seed };
+        let mut watching = Watching {
+            node,
+            path,
+            scope,
+            began,
+            measured: began,
+            samples: Vec::new(),
+            seed,
+            memories: BTreeMap::new(),
+            outage: Outage::default(),
+        };
         let planned = node.rule.planned();
         let mut judgement = match self.rounds(&mut watching, 0, planned).await? {
             Some(judgement) => judgement,
@@ -124,6 +141,7 @@ impl<D: Durable> Interpreter<'_, D> {
         }
         let event = RunEvent::Sampled { path: watching.path.clone(), round, samples: samples.clone() };
         self.engine.record(event).await?;
+        self.outage(node, watching.path, watching.scope, &mut watching.outage, &samples).await?;
         watching.samples.extend(samples);
         Ok(())
     }
@@ -153,6 +171,13 @@ impl<D: Durable> Interpreter<'_, D> {
     ) -> Result<Vec<Sample>, Stop> {
         let every = watching.node.rule.every;
         if round == 0 {
+            let sources = metrics.sources.iter().filter(|source| source.remembers).enumerate();
+            let begun = join_all(sources.map(|(index, source)| {
+                let key = key.child(format_args!("begin-{index}"));
+                let interval = Interval { from: due, to: due, every, side: None, baseline: false };
+                self.asked(watching, key, source, interval)
+            }));
+            watching.remember(begun.await.into_iter().collect::<Result<Vec<_>, Stop>>()?);
             // The release has no interval yet; what it is compared with has its whole window.
             if !compares_with_before_run(metrics) {
                 return Ok(Vec::new());
@@ -171,13 +196,7 @@ impl<D: Durable> Interpreter<'_, D> {
                     Interval { from, to: begun, every, side: None, baseline: true },
                 )
             }));
-            return Ok(taken
-                .await
-                .into_iter()
-                .collect::<Result<Vec<_>, Stop>>()?
-                .into_iter()
-                .flatten()
-                .collect());
+            return Ok(watching.remember(taken.await.into_iter().collect::<Result<Vec<_>, Stop>>()?));
         }
         let from = later(watching.measured, every);
         watching.measured = due;
@@ -199,13 +218,8 @@ impl<D: Durable> Interpreter<'_, D> {
                 asked.push(self.asked(watching, key, source, interval));
             }
         }
-        Ok(join_all(asked)
-            .await
-            .into_iter()
-            .collect::<Result<Vec<_>, Stop>>()?
-            .into_iter()
-            .flatten()
-            .collect())
+        let taken = join_all(asked).await.into_iter().collect::<Result<Vec<_>, Stop>>()?;
+        Ok(watching.remember(taken))
     }
 
     /// One source's points of an interval. A source that does not answer says nothing about the release.
@@ -215,7 +229,7 @@ impl<D: Durable> Interpreter<'_, D> {
         key: StepPath,
         source: &MetricSource,
         interval: Interval<'_>,
-    ) -> Result<Vec<Sample>, Stop> {
+    ) -> Result<Told, Stop> {
         let Interval { from, to, every, side, baseline } = interval;
         let mut call = source.call.clone();
         if let Value::Object(params) = &mut call.params {
@@ -226,21 +240,27 @@ impl<D: Durable> Interpreter<'_, D> {
             if let Some(side) = side {
                 params.insert("side".into(), json!(side));
             }
+            if let Some(memory) = watching.memories.get(&source.name) {
+                params.insert("memory".into(), memory.clone());
+            }
         }
-        let nothing = |why: String| Sample {
-            at: Some(to),
-            baseline,
-            ..Sample::of_probe(&source.name, Seen::Nothing, why)
+        let nothing = |why: String| Told {
+            samples: vec![Sample {
+                at: Some(to),
+                baseline,
+                ..Sample::of_probe(&source.name, Seen::Nothing, why)
+            }],
+            memory: None,
         };
         let output = match self.look(watching, &key, &call, source.timeout).await? {
             Ok(output) => output,
-            Err(Silence::Waived(why) | Silence::Failed(why)) => return Ok(vec![nothing(why)]),
+            Err(Silence::Waived(why) | Silence::Failed(why)) => return Ok(nothing(why)),
         };
         let Ok(answer) = serde_json::from_value::<Answer>(output) else {
-            return Ok(vec![nothing("its answer is no list of points".into())]);
+            return Ok(nothing("its answer is no list of points".into()));
         };
         if answer.points.is_empty() {
-            return Ok(vec![nothing("it answered with nothing".into())]);
+            return Ok(nothing("it answered with nothing".into()));
         }
         let points = answer.points.into_iter().map(|point| {
             let seen = if point.reading.is_some() { Seen::Measured } else { Seen::Nothing };
@@ -248,7 +268,8 @@ impl<D: Durable> Interpreter<'_, D> {
             let why = point.why.unwrap_or_default();
             Sample { reading, at: Some(point.at), baseline, ..Sample::of_probe(&source.name, seen, why) }
         });
-        Ok(points.collect())
+        let memory = answer.memory.map(|memory| (source.name.clone(), memory));
+        Ok(Told { samples: points.collect(), memory })
     }
 
     /// Requests of our own while the customers make too few, in the hope that the next look sees enough.
@@ -331,6 +352,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 Err(Stop::Failed { path: path.clone(), why })
             }
             Verdict::Inconclusive | Verdict::NoData => {
+                self.page_verdict(node, path, scope, &judgement).await?;
                 // Not knowing is neither good nor bad: it is for a person to say.
                 let question = format!("the watch cannot tell ({}): go on?", judgement.why);
                 let asked = ConfirmNode {
@@ -352,6 +374,13 @@ enum Silence {
     Failed(String),
 }
 
+/// What a source told.
+struct Told {
+    samples: Vec<Sample>,
+    /// What it is told the next time, by its name.
+    memory: Option<(String, Value)>,
+}
+
 /// What a source is asked for.
 struct Interval<'a> {
     /// The end of the first interval.
@@ -364,6 +393,16 @@ struct Interval<'a> {
 }
 
 impl Watching<'_> {
+    /// Keeps what sources must be told the next time; gives what they measured.
+    fn remember(&mut self, told: Vec<Told>) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for told in told {
+            self.memories.extend(told.memory);
+            samples.extend(told.samples);
+        }
+        samples
+    }
+
     fn failed_early(&self) -> Option<Judgement> {
         let rule = &self.node.rule;
         let probes = failed_early(rule, &self.samples).then(|| self.probes()).flatten();

@@ -20,12 +20,14 @@ use super::ssh::{SshError, Target, Trouble};
 mod edge;
 mod lease;
 mod record;
+mod service;
 #[cfg(test)]
 mod tests;
 
 pub use edge::Around;
 pub use lease::{LEASE, Lease};
 pub use record::{Container, Kept, Lock, Record, SCHEMA, State};
+pub use service::{Lines, Restarted};
 
 const PROGRAM: &str = include_str!("program.sh");
 

@@ -18,9 +18,10 @@ fn shells(place: &Path) -> [(&'static str, Option<PathBuf>); 2] {
     };
     let busybox = find("busybox");
     let _there = std::os::unix::fs::symlink(find("flock"), folder.join("flock"));
-    for applet in
-        ["sh", "cat", "mv", "rm", "mkdir", "sync", "date", "sed", "tail", "sleep", "df", "awk", "printf"]
-    {
+    for applet in [
+        "sh", "cat", "mv", "rm", "mkdir", "sync", "date", "sed", "tail", "sleep", "df", "awk", "printf",
+        "head",
+    ] {
         let _there = std::os::unix::fs::symlink(&busybox, folder.join(applet));
     }
     [("sh", None), ("busybox", Some(folder))]
@@ -255,4 +256,42 @@ async fn the_types_say_what_the_program_does() {
     let refused = host.write(&context, &record, false).await.unwrap_err();
     assert!(matches!(refused, RemoteError::Fenced { given: 5, highest: 6, .. }), "{refused}");
     assert!(matches!(ActionError::from(refused), ActionError::Final(_)));
+}
+
+#[test]
+fn lines_of_a_service_end_where_all_was_told() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, path) in shells(place.path()) {
+        let tools = place.path().join(format!("docker-{name}"));
+        std::fs::create_dir_all(&tools).unwrap();
+        let docker = tools.join("docker");
+        let say = |logs: &str| {
+            let text = format!(
+                "#!/bin/sh\ncase $1 in\nps) echo one; echo two ;;\ninspect) echo made ;;\nlogs) {logs} ;;\nesac\n"
+            );
+            std::fs::write(&docker, text).unwrap();
+            std::fs::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        let rest = path.map_or_else(|| std::env::var_os("PATH").unwrap(), Into::into);
+        let mut all = vec![tools.clone()];
+        all.extend(std::env::split_paths(&rest));
+        let path = Some(PathBuf::from(std::env::join_paths(all).unwrap()));
+        let place = Place { folder: tempfile::tempdir().unwrap(), path };
+        let lines = |bytes: &str| {
+            let output = place.call(&["lines", "shop", "web", "60", bytes], "");
+            assert!(output.status.success(), "{name}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        say("echo \"$5 $4\"; echo to the other stream >&2");
+        let whole = lines("1000");
+        let rest = whole.split_once('\n').unwrap().1;
+        assert_eq!(
+            rest, "made\none 60s\nto the other stream\ntwo 60s\nto the other stream\n\nend\n",
+            "{name}"
+        );
+        assert!(whole.starts_with("now 1") && !whole.contains('N'), "{name}: {whole}");
+        assert!(!lines("20").contains("end"), "{name}");
+        say("echo first; [ \"$5\" = one ] || exit 1");
+        assert!(!lines("1000").contains("end"), "{name}: one of them could not be asked");
+    }
 }

@@ -38,7 +38,8 @@ impl Reader {
 
     fn query(&mut self, entry: &Entry<'_>) -> Option<Query> {
         const KEYS: &[&str] = &[
-            "query", "total", "good", "bad", "buckets", "script", "language", "command", "pattern", "share",
+            "query", "total", "good", "bad", "buckets", "script", "language", "command", "logs", "restarts",
+            "pattern", "share",
         ];
         if entry.item.as_table_like().is_none() {
             return self.text(entry).map(Query::Text);
@@ -55,6 +56,8 @@ impl Reader {
                 "script" => table.script = self.text(&entry),
                 "language" => table.language = self.choice(&entry, &["bash", "sh", "python"]),
                 "command" => table.command = self.texts(&entry),
+                "logs" => table.logs = self.text(&entry),
+                "restarts" => table.restarts = self.text(&entry),
                 "pattern" => table.pattern = self.text(&entry),
                 "share" => self.boolean(&entry, &mut table.share),
                 _ => self.unknown(&entry, KEYS),

@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Span};
 mod environment;
 mod metrics;
 mod notes;
+mod notify;
 mod proxy;
 mod version;
 
@@ -78,6 +79,7 @@ impl Reader {
             "packages",
             "roles",
             "environments",
+            "notify",
             "secrets",
         ];
         for entry in entries(table, "") {
@@ -107,6 +109,7 @@ impl Reader {
                     }
                     self.environments(&entry, &config.environments);
                 }
+                "notify" => self.notify(&entry, &mut config.notify),
                 "secrets" => {
                     for entry in self.table(&entry) {
                         let secret = self.secret(&entry);

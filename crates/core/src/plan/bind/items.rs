@@ -199,6 +199,7 @@ impl Binder<'_> {
         }
         let params = self.catalogue.complete(name, params, self.input.facts);
         let mut policy = policy(&action.attributes, InDoubt::Probe);
+        policy.optional = policy.optional || self.catalogue.is_message(name);
         policy.retry = policy.retry.max(self.catalogue.retries(&action.uses.value));
         self.call(frame, path, name, params, action.span, policy, None)
     }

@@ -49,6 +49,12 @@ pub trait Catalogue {
     /// A few words on what the action will do.
     fn label(&self, action: &str, params: &Value, facts: &Facts) -> String;
 
+    /// Whether the action only tells people something: then its failure is told, and is no failure of the release.
+    fn is_message(&self, action: &str) -> bool {
+        let _ = action;
+        false
+    }
+
     /// How many further attempts a failure of the action gets when the runbook does not ask for more.
     fn retries(&self, action: &str) -> u32 {
         let _ = action;

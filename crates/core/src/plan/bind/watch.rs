@@ -8,8 +8,9 @@ use super::items::script_params;
 use super::{Binder, Frame, find};
 use crate::config::{Metrics, Query, QueryTable};
 use crate::diagnostic::{Diagnostic, Span};
+use crate::duration::Duration;
 use crate::plan::flow::{BaselineParams, ProbeParams, WatchParams};
-use crate::plan::{ActionCall, MetricSource, MetricWatch, Node, StepPath, WatchNode, WatchProbe};
+use crate::plan::{ActionCall, MetricSource, MetricWatch, Node, StepPath, WatchNode, WatchPage, WatchProbe};
 use crate::runbook::Owner;
 use crate::verdict::{Baseline, Criterion, Limit, MetricRule, WatchRule};
 
@@ -48,6 +49,8 @@ impl Binder<'_> {
             Some(format!("this watch takes {samples} samples; {most} are the most"))
         } else if rule.coverage > 100 {
             Some("`coverage` is a percentage of at most 100".to_owned())
+        } else if params.outage == 0 {
+            Some("`outage` is a number of looks, one at least".to_owned())
         } else if !params.criteria.is_empty() && rule.planned() < 2 {
             Some("metrics are measured after each `every`, so `for` must be at least as long".to_owned())
         } else {
@@ -73,6 +76,13 @@ impl Binder<'_> {
             let message = format!("a probe and a metric of this watch are both named `{}`", source.name);
             self.report(document, Diagnostic::error("wrong-parameters", message, place));
         }
+        let page = if self.input.facts.pages.is_empty() {
+            None
+        } else {
+            // What is said stands in the plan only once it is known.
+            let call = self.checked(frame, "notify.page", json!({ "message": "" }), place);
+            call.map(|call| WatchPage { call, outage: params.outage })
+        };
         if self.findings.len() > before {
             return None;
         }
@@ -84,6 +94,7 @@ impl Binder<'_> {
             probes,
             owner: owner.cloned(),
             metrics: metrics.map(Box::new),
+            page,
         }))
     }
 
@@ -240,12 +251,29 @@ impl Binder<'_> {
             if !known.headers.is_empty() {
                 call["headers"] = json!(known.headers);
             }
+        } else if table.service().is_some() {
+            let Some(environment) = &params.environment else {
+                let message =
+                    format!("the query `{name}` asks the hosts of an environment, and nobody says of which");
+                let diagnostic = Diagnostic::error("no-metrics-source", message, place);
+                self.report(frame.document, diagnostic.help("write environment: NAME beside `criteria`"));
+                return None;
+            };
+            call["environment"] = json!(environment);
+            // A host that does not answer is named, before the look as a whole is given up.
+            call["patience"] = json!(Duration::from_millis(params.timeout.as_millis() / 5 * 4));
         } else if !frame.environment.is_empty() {
             call["env"] = json!(frame.environment);
         }
         let call = self.checked(frame, "metrics.query", call, place)?;
-        let (query, is_present_only) = (table.shown(), !table.is_promql());
-        Some(MetricSource { name: name.to_owned(), call, timeout: params.timeout, query, is_present_only })
+        Some(MetricSource {
+            name: name.to_owned(),
+            call,
+            timeout: params.timeout,
+            query: table.shown(),
+            is_present_only: !table.is_promql() && table.logs.is_none(),
+            remembers: table.restarts.is_some(),
+        })
     }
 
     fn checked(&mut self, frame: &Frame<'_>, action: &str, params: Value, place: Span) -> Option<ActionCall> {
@@ -265,7 +293,7 @@ impl Binder<'_> {
         &mut self,
         frame: &Frame<'_>,
         probe: ProbeParams,
-        timeout: &crate::duration::Duration,
+        timeout: &Duration,
         taken: &[WatchProbe],
         place: Span,
     ) -> Option<WatchProbe> {
@@ -329,6 +357,9 @@ fn misfit(criterion: &Criterion, table: &QueryTable, baseline: &Baseline) -> Opt
     let texts = [&table.query, &table.total, &table.good, &table.bad, &table.buckets];
     let has_side = texts.into_iter().flatten().any(|text| text.contains("$side"));
     match criterion.limit {
+        Limit::Times(_) if table.service().is_some() => Some(format!(
+            "`{criterion}` compares, and logs and restarts are of one version only: write a limit such as `> 5` or `> 1%`"
+        )),
         Limit::Times(_) if is_before && !table.is_promql() => Some(format!(
             "`{criterion}` compares with the time before the run, which a script or a command does not know: \
              write baseline: {{ release: TEXT, previous: TEXT }}"

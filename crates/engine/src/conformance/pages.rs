@@ -1,0 +1,151 @@
+//! Pages of a watch: once for each outage of the metrics and once when it is over, also across deaths; and for a verdict
+//! that only people can give.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use windlass_core::plan::{Effect, Facts, Node, Plan, WatchPage};
+use windlass_core::run::RunStatus;
+use windlass_core::verdict::Baseline;
+
+use super::Journals;
+use super::metrics::{Measure, measured};
+use super::plans as make;
+use super::scene::Scene;
+use crate::action::{Action, ActionError, ActionSet, Probe, Result, Undone};
+use crate::context::Context;
+
+/// Who was told what, by run: what is on a pager and not in a journal.
+static TOLD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+static SCENES: AtomicUsize = AtomicUsize::new(0);
+
+struct Page;
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    message: String,
+    #[serde(default)]
+    occasion: String,
+    #[serde(default)]
+    resolved: bool,
+    /// Nobody takes it.
+    #[serde(default)]
+    deaf: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Heard {
+    by: String,
+}
+
+impl Action for Page {
+    const NAME: &'static str = "test.page";
+    const SUMMARY: &'static str = "Tells people something.";
+    type Params = Said;
+    type Output = Heard;
+
+    fn effects(&self, _: &Said, _: &Facts) -> Result<Vec<Effect>> {
+        Ok(Vec::new())
+    }
+
+    async fn probe(&self, _: &Said, _: &Context) -> Result<Probe<Heard>> {
+        Ok(Probe::Unknown)
+    }
+
+    async fn run(&self, params: &Said, context: &Context) -> Result<Heard> {
+        if params.deaf {
+            return Err(ActionError::Failed("nobody listens".into()));
+        }
+        let over = if params.resolved { " is over" } else { "" };
+        let told = (context.run.to_string(), format!("{}{over}", params.occasion));
+        TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        Ok(Heard { by: "pager".into() })
+    }
+
+    async fn undo(&self, _: &Said, _: &Heard, _: &Context) -> Result<Undone> {
+        Ok(Undone::NothingToDo)
+    }
+}
+
+fn paging(params: serde_json::Value, deaf: bool) -> Plan {
+    let mut plan = measured(params, "> 1%", Baseline::Before);
+    for node in plan.steps.iter_mut().flat_map(|step| &mut step.nodes) {
+        if let Node::Watch(node) = node {
+            let call = make::call("test.page", json!({ "message": "", "deaf": deaf }));
+            node.page = Some(WatchPage { call, outage: 3 });
+            for source in node.metrics.iter_mut().flat_map(|metrics| &mut metrics.sources) {
+                source.remembers = true;
+            }
+        }
+    }
+    plan
+}
+
+fn scene(journals: Journals<'_>, plan: Plan) -> Scene {
+    let name = format!("page-{}", SCENES.fetch_add(1, Ordering::SeqCst));
+    let mut scene = Scene::named(&name, journals(), plan);
+    scene.wrap = |actions: &ActionSet| actions.clone().with(Measure).with(Page);
+    scene.settings.leave_for_people = true;
+    scene
+}
+
+fn told(scene: &Scene) -> Vec<String> {
+    let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = told.iter().filter(|(run, _)| *run == scene.run.0);
+    own.map(|(_, what)| what.trim_start_matches("watch/watch/").to_owned()).collect()
+}
+
+/// What people are told of outages and open verdicts.
+pub async fn watches_page(journals: Journals<'_>) {
+    let once = ["outage-1", "outage-1 is over"];
+    for (gaps, status, expect) in [
+        (json!([[4, 6]]), RunStatus::Succeeded, &[][..]),
+        (json!([[4, 7]]), RunStatus::Succeeded, &once),
+        (
+            json!([[1, 4], [6, 9]]),
+            RunStatus::Succeeded,
+            &["outage-1", "outage-1 is over", "outage-2", "outage-2 is over"],
+        ),
+        (json!([[1, 99]]), RunStatus::Waiting, &["outage-1", "page"]),
+    ] {
+        let scene = scene(journals, paging(json!({ "bad": 1.0, "gaps": gaps }), false));
+        assert_eq!(scene.drive().await.status, status, "{gaps}");
+        assert_eq!(told(&scene), expect, "{gaps}");
+        let pages = scene.state().pages;
+        assert!(
+            pages.len() == expect.len() && pages.iter().all(|page| page.by.as_deref() == Some("pager")),
+            "{pages:?}"
+        );
+        scene.drive().await;
+        assert_eq!(told(&scene), expect, "{gaps}: nobody is told again");
+        if let Some(page) = pages.first().filter(|_| expect.len() > 1) {
+            // A source that remembers is asked at the beginning too, and told what it said last.
+            assert!(page.message.contains("gave nothing at 3 looks: asked "), "{}", page.message);
+            assert!(!page.message.contains("asked 0 times"), "{}", page.message);
+        }
+    }
+    // Gone at every moment of it, and back.
+    for leave_after in (500..10_000).step_by(1000) {
+        let mut scene = scene(journals, paging(json!({ "bad": 1.0, "gaps": [[4, 7]] }), false));
+        let leave = async {
+            tokio::time::sleep(Duration::from_millis(leave_after)).await;
+            scene.detach.cancel();
+        };
+        tokio::join!(scene.drive(), leave);
+        scene.detach = CancellationToken::new();
+        assert_eq!(scene.drive().await.status, RunStatus::Succeeded, "left after {leave_after} ms");
+        assert_eq!(told(&scene), once, "left after {leave_after} ms");
+    }
+    // Nobody listens: that is told, and is no failure of the release.
+    let scene = scene(journals, paging(json!({ "bad": 1.0, "gaps": [[4, 7]] }), true));
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    let pages = scene.state().pages;
+    assert!(pages.len() == 2 && pages.iter().all(|page| page.by.is_none()), "{pages:?}");
+    assert!(pages[0].why.as_deref().is_some_and(|why| why.contains("nobody listens")), "{pages:?}");
+}

@@ -1,0 +1,137 @@
+//! Pages of a watch: people are called when its sources are silent, when they speak again, and when only people can say
+//! how the run goes on.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use windlass_core::plan::{ActionCall, Policy, StepPath, WatchNode};
+use windlass_core::run::RunEvent;
+use windlass_core::verdict::{Judgement, Sample, Seen};
+
+use super::{Interpreter, Scope};
+use crate::durable::{Completion, Durable, EffectRequest, Stop};
+
+/// What is known of a watch's sources, and what people were told about them.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    /// At how many looks one after another a source gave nothing, and why at the last.
+    looks: BTreeMap<String, (u32, String)>,
+    /// The outage that people were paged for and that is not over.
+    open: Option<StepPath>,
+    /// How many outages there were.
+    count: u32,
+}
+
+/// What people are told.
+struct Message<'a> {
+    /// The page's item.
+    path: StepPath,
+    /// What it is about: the same for the page and for the message that it is over.
+    occasion: &'a StepPath,
+    text: String,
+    resolved: bool,
+}
+
+impl<D: Durable> Interpreter<'_, D> {
+    /// Pages people once when a source gave nothing at so many looks one after another, and once more when all speak
+    /// again. Nothing is rolled back for an outage: it says nothing about the release.
+    pub(super) async fn outage(
+        &self,
+        node: &WatchNode,
+        path: &StepPath,
+        scope: &Scope,
+        silence: &mut Silence,
+        samples: &[Sample],
+    ) -> Result<(), Stop> {
+        let Some(page) = &node.page else { return Ok(()) };
+        let is_source = |name: &str| {
+            node.metrics.iter().flat_map(|metrics| &metrics.sources).any(|source| source.name == name)
+        };
+        for sample in samples.iter().filter(|sample| !sample.baseline && is_source(&sample.probe)) {
+            let looks = silence.looks.entry(sample.probe.clone()).or_default();
+            *looks = match sample.seen {
+                Seen::Nothing => (looks.0.saturating_add(1), sample.detail.clone()),
+                Seen::Good | Seen::Bad | Seen::Measured => (0, String::new()),
+            };
+        }
+        let lost: Vec<String> = silence
+            .looks
+            .iter()
+            .filter(|(_, (looks, _))| *looks >= page.outage)
+            .map(|(name, (looks, why))| format!("{name} gave nothing at {looks} looks: {why}"))
+            .collect();
+        match silence.open.take() {
+            None if !lost.is_empty() => {
+                silence.count += 1;
+                let occasion = path.child(format_args!("outage-{}", silence.count));
+                let text = format!(
+                    "the metrics of {} are away ({}); the watch goes on, and nothing is rolled back for it",
+                    node.label,
+                    lost.join("; ")
+                );
+                let page = Message { path: occasion.clone(), occasion: &occasion, text, resolved: false };
+                self.page(node, scope, page).await?;
+                silence.open = Some(occasion);
+            }
+            Some(occasion) if silence.looks.values().all(|(looks, _)| *looks == 0) => {
+                let text = format!("the metrics of {} are back", node.label);
+                let path = occasion.child("resolved");
+                self.page(node, scope, Message { path, occasion: &occasion, text, resolved: true }).await?;
+            }
+            open => silence.open = open,
+        }
+        Ok(())
+    }
+
+    /// Pages people about a verdict that only they can give.
+    pub(super) async fn page_verdict(
+        &self,
+        node: &WatchNode,
+        path: &StepPath,
+        scope: &Scope,
+        judgement: &Judgement,
+    ) -> Result<(), Stop> {
+        let occasion = path.child("page");
+        let text = format!(
+            "{}: {} ({}); a person must say whether the run goes on",
+            node.label,
+            judgement.verdict.name(),
+            judgement.why
+        );
+        self.page(node, scope, Message { path: occasion.clone(), occasion: &occasion, text, resolved: false })
+            .await
+    }
+
+    async fn page(&self, node: &WatchNode, scope: &Scope, message: Message<'_>) -> Result<(), Stop> {
+        let Some(page) = &node.page else { return Ok(()) };
+        let Message { path, occasion, text, resolved } = message;
+        let mut call: ActionCall = page.call.clone();
+        if let Value::Object(params) = &mut call.params {
+            params.insert("message".into(), json!(text));
+            params.insert("occasion".into(), json!(occasion));
+            params.insert("resolved".into(), json!(resolved));
+        }
+        // Nobody being reached is told, and is no failure of the release.
+        let policy = Policy { optional: true, ..Policy::default() };
+        let outputs = self.outputs();
+        let request = EffectRequest {
+            key: &path,
+            call: &call,
+            policy: &policy,
+            effects: &[],
+            deadline: None,
+            fence: scope.fence.as_ref(),
+            outputs: outputs.environment(),
+            matrix: &scope.environment,
+            quiet: true,
+        };
+        let (by, why) = match self.engine.effect(request).await? {
+            Completion::Output(output) => {
+                let text = |key: &str| output.get(key).and_then(Value::as_str).map(str::to_owned);
+                (text("by"), text("refused"))
+            }
+            Completion::Waived(why) | Completion::FailedOptional(why) => (None, Some(why)),
+        };
+        self.engine.record(RunEvent::Paged { path, message: text, resolved, by, why }).await
+    }
+}
