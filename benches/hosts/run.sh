@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures what many hosts cost: `benches/hosts/run.sh [ROUNDS] [HOSTS...]`, 5 rounds of 1, 5, 20 and 50 hosts.
 #
-# A host is an sshd of its own with a folder of its own; docker on it is an emulator that answers at once, so that what
-# is left is ssh, Windlass and ansible. In the same run: a deployment, a deployment of what is there already, a look at
+# A host is an sshd of its own with a folder of its own, in memory, because one disk would have to sync for all of them;
+# docker on it is an emulator that answers at once. What is left is ssh, Windlass and ansible. In the same run: a deployment, a deployment of what is there already, a look at
 # all hosts (`windlass env`), and ansible-core's `command` module. Needs root, for the folders.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/../.." && pwd)"
@@ -31,11 +31,10 @@ mkdir -p "$work/bin" /run/sshd
 install -m 755 "$here/benches/hosts/docker-emulator.sh" "$work/bin/docker"
 for number in $(seq 1 "$most"); do
     address="127.0.77.$number"
-    mkdir -p "$work/srv/$number"
-    unshare --mount sh -c 'mount --bind "$1" /srv && exec "$2" -D -f /dev/null -h "$3/hostkey" -o Port=2277 \
+    unshare --mount sh -c 'mount -t tmpfs tmpfs /srv && exec "$2" -D -f /dev/null -h "$3/hostkey" -o Port=2277 \
         -o ListenAddress="$4" -o AuthorizedKeysFile="$3/key.pub" -o UsePAM=no -o StrictModes=no -o PidFile=none \
         -o MaxStartups=200 -o SetEnv=PATH="$3/bin:/usr/sbin:/usr/bin:/sbin:/bin"' \
-        sh "$work/srv/$number" "$sshd" "$work" "$address" 2>/dev/null &
+        sh - "$sshd" "$work" "$address" 2>/dev/null &
     echo $! >>"$work/pids"
     printf 'Host h%s\n  HostName %s\n  Port 2277\n  User root\n  IdentityFile %s\n  IdentitiesOnly yes\n  HostKeyAlias bench\n  UserKnownHostsFile %s\n\n' \
         "$number" "$address" "$work/key" "$work/known_hosts" >>"$work/ssh_config"
