@@ -18,6 +18,8 @@ pub mod metrics_query;
 pub mod notes_write;
 pub mod notify_page;
 pub mod script;
+pub mod traffic_hold;
+pub mod traffic_release;
 pub mod version_write;
 
 /// Every action, by name. A new one is a file, its `mod` line above and its line here.
@@ -45,6 +47,10 @@ pub fn all() -> ActionSet {
         .with(deploy_script::DeployScript)
         // Calls the people on call.
         .with(notify_page::Page)
+        // Lets no requests through to an environment.
+        .with(traffic_hold::HoldTraffic)
+        // Lets them through again.
+        .with(traffic_release::ReleaseTraffic)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

@@ -258,8 +258,18 @@ impl Proxy {
     /// # Errors
     /// As [`Self::steer`].
     pub async fn release(&self, context: &Context, fence: u64) -> Result<()> {
+        self.release_to(context, fence, &[]).await
+    }
+
+    /// The same, but the servers of `instead` get what that says: what is to be served may have changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::steer`].
+    pub async fn release_to(&self, context: &Context, fence: u64, instead: &[Course]) -> Result<()> {
         let Some(was) = self.held(context).await? else { return Ok(()) };
-        let courses: Vec<Course> = was.iter().map(|status| status.course(status.admission)).collect();
+        let others = was.iter().filter(|was| instead.iter().all(|course| course.server != was.server));
+        let others = others.map(|status| status.course(status.admission));
+        let courses: Vec<Course> = instead.iter().cloned().chain(others).collect();
         self.steer(context, fence, &courses).await?;
         self.remember(context, fence, None).await
     }
