@@ -5,7 +5,10 @@ use windlass_engine::action::ActionSet;
 pub mod adapters;
 pub mod changelog_promote;
 pub mod deploy;
+pub mod deploy_blue_green;
+pub mod deploy_cleanup;
 pub mod deploy_compose;
+pub mod deploy_rolling;
 pub mod deploy_script;
 pub mod git_branch;
 pub mod git_commit;
@@ -42,6 +45,12 @@ pub fn all() -> ActionSet {
         .with(deploy_compose::DeployCompose)
         // Brings a version to an environment with a script.
         .with(deploy_script::DeployScript)
+        // Brings a version up beside the one with traffic, and switches.
+        .with(deploy_blue_green::DeployBlueGreen)
+        // Changes hosts one after the other, each out of the traffic.
+        .with(deploy_rolling::DeployRolling)
+        // Stops the colour without traffic.
+        .with(deploy_cleanup::DeployCleanup)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.
