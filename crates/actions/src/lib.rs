@@ -5,7 +5,11 @@ use windlass_engine::action::ActionSet;
 pub mod adapters;
 pub mod changelog_promote;
 pub mod deploy;
+pub mod deploy_blue_green;
+pub mod deploy_cleanup;
 pub mod deploy_compose;
+pub mod deploy_previous;
+pub mod deploy_rolling;
 pub mod deploy_script;
 pub mod git_branch;
 pub mod git_commit;
@@ -51,6 +55,14 @@ pub fn all() -> ActionSet {
         .with(traffic_hold::HoldTraffic)
         // Lets them through again.
         .with(traffic_release::ReleaseTraffic)
+        // Brings a version up beside the one with traffic, and switches.
+        .with(deploy_blue_green::DeployBlueGreen)
+        // Changes hosts one after the other, each out of the traffic.
+        .with(deploy_rolling::DeployRolling)
+        // Brings an environment back to a version it had.
+        .with(deploy_previous::DeployPrevious)
+        // Stops the colour without traffic.
+        .with(deploy_cleanup::DeployCleanup)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

@@ -8,8 +8,8 @@ use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::proxy::{Admission, Proxy};
+use crate::deploy::lock::{locked, reach};
 use crate::deploy::{Site, known};
-use crate::deploy_compose::{locked, reach};
 use crate::traffic_release;
 
 /// No requests reach an environment any more, until `traffic.release`.
@@ -39,7 +39,8 @@ pub struct Output {
 
 impl Action for HoldTraffic {
     const NAME: &'static str = "traffic.hold";
-    const SUMMARY: &'static str = "Lets no requests through to an environment, so that nothing is written while its data is replaced.";
+    const SUMMARY: &'static str =
+        "Lets no requests through to an environment, so that nothing is written while its data is replaced.";
     type Params = Params;
     type Output = Output;
 

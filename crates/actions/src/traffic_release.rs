@@ -7,7 +7,7 @@ use windlass_engine::context::Context;
 use crate::adapters::proxy::{Admission, Course, Proxy, Server};
 use crate::adapters::remote::Kept;
 use crate::deploy::Site;
-use crate::deploy_compose::{locked, reach};
+use crate::deploy::lock::{locked, reach};
 use crate::traffic_hold::{Output, Params, check, told};
 
 /// Requests reach an environment again, after `traffic.hold`.

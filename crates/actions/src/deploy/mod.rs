@@ -1,11 +1,8 @@
 //! What every way of deploying shares: the environment's hosts, their records, promotion, health.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures::future::join_all;
-use serde::Deserialize;
-use serde_json::Value;
 use windlass_core::config::Environment;
 use windlass_core::diagnostic::nearest;
 use windlass_core::plan::Facts;
@@ -16,33 +13,19 @@ use windlass_engine::context::Context;
 use crate::adapters::remote::{self, Host, Kept, RemoteError};
 use crate::adapters::ssh::Target;
 
+pub(crate) mod blue_green;
+pub(crate) mod doors;
 pub mod drift;
 pub mod health;
+pub(crate) mod lock;
+pub(crate) mod parameters;
 pub mod promotion;
+pub(crate) mod release;
 pub(crate) mod rollout;
+pub(crate) mod tool;
+pub(crate) mod work;
 
-/// What every action that deploys is told: the parameters that all of them have.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Request {
-    /// The environment.
-    pub environment: String,
-    /// The version, where it is not the release's.
-    #[serde(default)]
-    pub version: Option<String>,
-    /// Its configuration.
-    #[serde(default)]
-    pub target: Environment,
-    /// The configurations of those it comes after.
-    #[serde(default)]
-    pub after: BTreeMap<String, Environment>,
-}
-
-impl Request {
-    /// What a call of an action deploys, when it is one that does.
-    pub fn of_call(action: &str, params: &Value) -> Option<Self> {
-        action.starts_with("deploy.").then(|| Self::deserialize(params).ok()).flatten()
-    }
-}
+pub use parameters::Request;
 
 /// What is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -243,6 +243,7 @@ async fn the_types_say_what_the_program_does() {
         project: String::new(),
         images: Default::default(),
         colour: None,
+        idle: None,
         state: State::Live,
         at: jiff::Timestamp::UNIX_EPOCH,
         previous: None,
