@@ -349,3 +349,17 @@ impl Status {
         Course { server: self.server.clone(), address, admission, weight: None }
     }
 }
+
+/// A proxy that is never asked, for tests of what is written: blue on 127.0.0.1:8081, green on 127.0.0.1:8082.
+#[cfg(test)]
+fn unasked(kind: ProxyKind, backend: &str) -> Proxy {
+    let table = Table { kind, backend: backend.to_owned(), ..Table::default() };
+    let server = |(colour, port): (Colour, u16)| Server {
+        host: 0,
+        colour: Some(colour),
+        name: colour.as_str().to_owned(),
+        address: Some(format!("127.0.0.1:{port}")),
+    };
+    let servers = [(Colour::Blue, 8081), (Colour::Green, 8082)].map(server).to_vec();
+    Proxy { host: Host::here(std::path::Path::new("/"), "production"), table, servers }
+}
