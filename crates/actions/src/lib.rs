@@ -11,6 +11,7 @@ pub mod deploy_compose;
 pub mod deploy_previous;
 pub mod deploy_rolling;
 pub mod deploy_script;
+pub mod deploy_verify;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -63,6 +64,8 @@ pub fn all() -> ActionSet {
         .with(deploy_previous::DeployPrevious)
         // Stops the colour without traffic.
         .with(deploy_cleanup::DeployCleanup)
+        // Checks that an environment really has the version.
+        .with(deploy_verify::Verify)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.
