@@ -25,6 +25,7 @@ fn cases() -> Vec<Case> {
         case(with_packages("Cargo.toml", &["core"]), "[workspace.package]\nversion=\"§\"\n[workspace.dependencies]\ncore = { version = \"§\", path = \"c\" }\n", true),
         case(with_packages("Cargo.lock", &["sea"]), "# ¶\nversion = 4\n\n[[package]]\nname = \"sea\"\nversion = \"§\"\ndependencies = [\n \"a\",\n]\n\n[[package]]\nname = \"b\"\nversion = \"1.0.1\"\nsource = \"registry+x\"\ndependencies = [\"sea §\"]\n", false),
         case(of("pyproject.toml"), "# ¶\n[tool.ruff]\ntarget-version = \"1.0.1\"\n[project]\nversion→=→\"§\"→# ¶\n", true),
+        case(of("pyproject.toml"), "[project]\nname = \"a\"\nversion = \"§\"\n[tool.poetry]\nversion = '§'\n", true),
         case(of("pyproject.toml"), "[tool.poetry]\nname = \"a\"\nversion = \"§\"\n[tool.poetry.dependencies]\nb = \"1.0.1\"\n", true),
         case(of("uv.lock"), "version = 1\n[[package]]\nname = \"a\"\nversion = \"1.0.1\"\nsource = { registry = \"x\" }\n[[package]]\nname = \"s\"\nversion = \"§\"\nsource = { editable = \".\" }\n", false),
         case(of("setup.py"), "# ¶\nfrom setuptools import setup\nsetup(\n→→name=\"a\",  # ¶\n→→version=\"§\",→# ¶\n→→install_requires=[\"b==1.0.1\"],\n)\n", true),
