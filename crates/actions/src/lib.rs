@@ -3,7 +3,12 @@
 use windlass_engine::action::ActionSet;
 
 pub mod adapters;
+pub mod backup_create;
+pub mod backup_verify;
 pub mod changelog_promote;
+pub mod database;
+pub mod database_migrate;
+pub mod database_restore;
 pub mod deploy;
 pub mod deploy_compose;
 pub mod deploy_script;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Metrics;
+use super::{Database, Metrics};
 use crate::duration::Duration;
 use crate::version::Channel;
 
@@ -57,6 +57,9 @@ pub struct Environment {
     pub on_abort: OnAbort,
     /// Where its metrics are asked for.
     pub metrics: Metrics,
+    /// Its database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
 }
 
 impl Default for Environment {
@@ -81,6 +84,7 @@ impl Default for Environment {
             pause: Duration::from_secs(0),
             on_abort: OnAbort::Revert,
             metrics: Metrics::default(),
+            database: None,
         }
     }
 }

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 
+mod database;
 mod environment;
 mod metrics;
 mod read;
 mod unit;
 
+pub use database::{Backup, BackupSource, Database, DatabaseKind, Scratch};
 pub use environment::{Batch, Environment, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
 pub use unit::{Unit, UnknownPackage};

@@ -36,6 +36,7 @@ impl Reader {
             "pause",
             "on_abort",
             "metrics",
+            "database",
         ];
         let mut environment = Environment::default();
         if !is_word(entry.key) {
@@ -87,6 +88,7 @@ impl Reader {
                     }
                 }
                 "metrics" => environment.metrics = self.metrics(&entry),
+                "database" => environment.database = self.database(&entry),
                 _ => self.unknown(&entry, KEYS),
             }
         }
@@ -165,7 +167,7 @@ impl Reader {
     }
 
     /// Whether a name is one that no program can take for an option, an address or a path.
-    fn is_plain(&mut self, entry: &Entry<'_>, text: &str) -> bool {
+    pub(super) fn is_plain(&mut self, entry: &Entry<'_>, text: &str) -> bool {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-:@[]%".contains(letter);
         let good = !text.is_empty() && text.len() <= 253 && !text.starts_with('-') && text.chars().all(plain);
         if !good {
@@ -176,7 +178,7 @@ impl Reader {
         good
     }
 
-    fn folder(&mut self, entry: &Entry<'_>) -> Option<String> {
+    pub(super) fn folder(&mut self, entry: &Entry<'_>) -> Option<String> {
         let text = self.text(entry)?;
         let parts = || text.split('/').filter(|part| !part.is_empty());
         let good = text.starts_with('/')
@@ -224,7 +226,7 @@ impl Reader {
         })
     }
 
-    fn duration(&mut self, entry: &Entry<'_>, value: &mut Duration) {
+    pub(super) fn duration(&mut self, entry: &Entry<'_>, value: &mut Duration) {
         let Some(text) = self.text(entry) else { return };
         match Duration::parse(&text) {
             Ok(duration) => *value = duration,
