@@ -3,6 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::Environment;
+use windlass_core::plan::{Effect, Facts};
+use windlass_engine::action::{Action, Probe, Result, Undone};
+use windlass_engine::context::Context;
+
+use crate::database::configured;
+use crate::database::proof::verify;
+use crate::database::tools::Tools;
+use crate::deploy;
+
+/// The newest backup is young, whole, of a likely size, and was restored.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifyBackup;
 
 /// Parameters of `backup.verify`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -62,4 +74,48 @@ pub struct Proof {
     pub recovery: u64,
     /// How many queries were true in it.
     pub checks: u64,
+}
+
+impl Action for VerifyBackup {
+    const NAME: &'static str = "backup.verify";
+    const SUMMARY: &'static str = "Fails unless the newest backup is young, whole and of a likely size, and a database was restored from it.";
+    type Params = Params;
+    type Output = Output;
+
+    fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
+        deploy::known(facts, &params.environment)?;
+        configured(&params.environment, &params.target)?;
+        Ok(Vec::new())
+    }
+
+    fn label(&self, params: &Params, _: &Facts) -> String {
+        format!("verify the newest backup of {}", params.environment)
+    }
+
+    async fn probe(&self, _: &Params, _: &Context) -> Result<Probe<Output>> {
+        Ok(Probe::Unknown)
+    }
+
+    async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
+        let tools = Tools::new(&params.environment, &params.target, context)?;
+        let verified = verify(&tools, params.restore, context).await?;
+        Ok(Output {
+            environment: params.environment.clone(),
+            id: verified.entry.id.clone(),
+            taken: verified.entry.taken.to_string(),
+            age: verified.age,
+            size: verified.entry.size,
+            median: verified.median,
+            proof: verified.proof.map(|proof| Proof {
+                id: proof.id,
+                at: proof.at.to_string(),
+                recovery: proof.recovery,
+                checks: proof.checks,
+            }),
+        })
+    }
+
+    async fn undo(&self, _: &Params, _: &Output, _: &Context) -> Result<Undone> {
+        Ok(Undone::NothingToDo)
+    }
 }

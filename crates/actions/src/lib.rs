@@ -47,6 +47,14 @@ pub fn all() -> ActionSet {
         .with(deploy_compose::DeployCompose)
         // Brings a version to an environment with a script.
         .with(deploy_script::DeployScript)
+        // Makes a backup of a database.
+        .with(backup_create::CreateBackup)
+        // Proves the newest backup.
+        .with(backup_verify::VerifyBackup)
+        // Migrates a database.
+        .with(database_migrate::Migrate)
+        // Puts a backup in a database's place.
+        .with(database_restore::RestoreDatabase)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

@@ -1,7 +1,7 @@
 //! What every way of deploying shares: the environment's hosts, their records, promotion, health.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
 use serde::Deserialize;
@@ -107,19 +107,14 @@ pub struct Site {
 impl Site {
     /// The hosts of an environment.
     pub fn new(name: &str, environment: &Environment, context: &Context) -> Self {
-        let world = &context.world;
-        let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
-        let config = environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Path::new(&home).join(rest),
-            _ => world.workspace.join(path),
-        });
+        let config = ssh_config(environment, context);
         let host = |host: &String| Host {
             name: host.clone(),
             folder: environment.folder.clone().unwrap_or_else(|| format!("/srv/{name}")),
             ssh: Some(Target { host: host.clone(), user: environment.user.clone(), config: config.clone() }),
         };
         let hosts: Vec<Host> = match environment.hosts.as_slice() {
-            [] => vec![Host::here(&world.state, name)],
+            [] => vec![Host::here(&context.world.state, name)],
             hosts => hosts.iter().map(host).collect(),
         };
         Self { name: name.to_owned(), environment: environment.clone(), hosts }
@@ -134,6 +129,16 @@ impl Site {
     pub fn first(&self) -> Option<&Host> {
         self.hosts.first()
     }
+}
+
+/// The environment's ssh configuration, where it is not the user's own.
+pub(crate) fn ssh_config(environment: &Environment, context: &Context) -> Option<PathBuf> {
+    let world = &context.world;
+    let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
+    environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => world.workspace.join(path),
+    })
 }
 
 /// Everything that went wrong, in one sentence each.

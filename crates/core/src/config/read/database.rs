@@ -156,8 +156,11 @@ impl Reader {
     /// A text that no program takes for an option.
     fn argument(&mut self, entry: &Entry<'_>) -> Option<String> {
         let text = self.text(entry)?;
-        if text.starts_with('-') || text.chars().any(char::is_control) {
-            let message = format!("`{}` begins with `-`, or holds control characters", entry.path);
+        // PostgreSQL's programs read `=` and `://` in a name as a whole way to connect.
+        let is_database = matches!(entry.key, "name" | "maintenance");
+        let is_way = is_database && (text.contains('=') || text.contains("://"));
+        if text.starts_with('-') || text.chars().any(char::is_control) || is_way {
+            let message = format!("`{}` begins with `-`, or holds what no name holds", entry.path);
             self.bad(entry, &message, "write its plain name");
             return None;
         }
@@ -214,6 +217,7 @@ mod tests {
             ("[environments.a]\ndatabase = 1\n".to_owned(), "must be a table"),
             ("[environments.a.database]\nuser = \"x\"\n".to_owned(), "has no `name`"),
             ("[environments.a.database]\nname = \"-c\"\n".to_owned(), "begins with `-`"),
+            ("[environments.a.database]\nname = \"host=evil\"\n".to_owned(), "no name holds"),
             (format!("[environments.a.database]\nname = \"{}\"\n", "n".repeat(41)), "41 bytes"),
             ("[environments.a.database]\nname = \"x\"\nkind = \"mysql\"\n".to_owned(), "is not a value"),
             ("[environments.a.database]\nname = \"x\"\nport = 70000\n".to_owned(), "must be a port"),
