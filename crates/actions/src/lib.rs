@@ -3,7 +3,12 @@
 use windlass_engine::action::ActionSet;
 
 pub mod adapters;
+pub mod backup_create;
+pub mod backup_verify;
 pub mod changelog_promote;
+pub mod database;
+pub mod database_migrate;
+pub mod database_restore;
 pub mod deploy;
 pub mod deploy_blue_green;
 pub mod deploy_cleanup;
@@ -22,6 +27,7 @@ pub mod http_traffic;
 pub mod metrics_query;
 pub mod notes_write;
 pub mod notify_page;
+pub mod rollback_choose;
 pub mod script;
 pub mod traffic_hold;
 pub mod traffic_release;
@@ -66,6 +72,16 @@ pub fn all() -> ActionSet {
         .with(deploy_cleanup::DeployCleanup)
         // Checks that an environment really has the version.
         .with(deploy_verify::Verify)
+        // Makes a backup of a database.
+        .with(backup_create::CreateBackup)
+        // Proves the newest backup.
+        .with(backup_verify::VerifyBackup)
+        // Migrates a database.
+        .with(database_migrate::Migrate)
+        // Puts a backup in a database's place.
+        .with(database_restore::RestoreDatabase)
+        // Chooses the way back.
+        .with(rollback_choose::ChooseRollback)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

@@ -62,7 +62,8 @@ pub struct Output {
 
 impl Action for ChooseRollback {
     const NAME: &'static str = "rollback.choose";
-    const SUMMARY: &'static str = "Chooses the way back from a bad release by what was deployed, migrated and backed up, and says why.";
+    const SUMMARY: &'static str =
+        "Chooses the way back from a bad release by what was deployed, migrated and backed up, and says why.";
     type Params = Params;
     type Output = Output;
 
@@ -83,7 +84,9 @@ impl Action for ChooseRollback {
         let (situation, backup) = situation(params, context).await?;
         let Choice { way, why, steps, loss } = rollback::choose(&situation);
         if way == Way::Person {
-            return Err(ActionError::Final(format!("there is no way back that could be gone by itself: {why}")));
+            return Err(ActionError::Final(format!(
+                "there is no way back that could be gone by itself: {why}"
+            )));
         }
         context.log(&why);
         for step in &steps {
@@ -133,10 +136,10 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
         (Some(_), Some(target)) => data(params, target, context).await,
         _ => (Ok(Vec::new()), Err("there is no database".to_owned()), None),
     };
-    let reference = backup.as_ref().ok().map(|backup| BackupRef {
-        id: backup.id.clone(),
-        taken: backup.taken.to_string(),
-    });
+    let reference = backup
+        .as_ref()
+        .ok()
+        .map(|backup| BackupRef { id: backup.id.clone(), taken: backup.taken.to_string() });
     let situation = Situation {
         environment: params.environment.clone(),
         cause: params.cause,
@@ -170,7 +173,8 @@ fn target_of(record: &Record, asked: Option<&str>, releasing: Option<&str>) -> O
     }
 }
 
-type Data = (std::result::Result<Vec<Migration>, String>, std::result::Result<Backup, String>, Option<String>);
+type Data =
+    (std::result::Result<Vec<Migration>, String>, std::result::Result<Backup, String>, Option<String>);
 
 /// What was done to the data since `target` was deployed, and the backup from before it.
 async fn data(params: &Params, target: &Record, context: &Context) -> Data {
@@ -202,7 +206,8 @@ async fn data(params: &Params, target: &Record, context: &Context) -> Data {
 
 /// The backup that was made for a destructive migration, else the newest one from before it.
 async fn backup_before(tools: &Tools<'_>, first: &Applied) -> std::result::Result<Backup, String> {
-    let catalogue = tools.catalogue().await.map_err(|error| format!("the backups cannot be read: {error}"))?;
+    let catalogue =
+        tools.catalogue().await.map_err(|error| format!("the backups cannot be read: {error}"))?;
     let own = first.backup.as_deref().and_then(|id| catalogue.find(id));
     let older = || catalogue.entries.iter().rev().find(|entry| entry.taken <= first.began);
     let entry = own.or_else(older).filter(|entry| entry.broken.is_none() && entry.size > 0);

@@ -126,7 +126,14 @@ fn a_host_that_cannot_be_asked_is_never_good() {
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("10.231.7.12", "10.231.7.99")).unwrap();
     let ran = shop.windlass(&["run", "watch", "--no-wait"]);
-    ran.expect(4, &["NoData", "begins saw nothing: lab2 cannot be reached", "✉ paged through sh: the metrics of watch 4s"]);
+    ran.expect(
+        4,
+        &[
+            "NoData",
+            "begins saw nothing: lab2 cannot be reached",
+            "✉ paged through sh: the metrics of watch 4s",
+        ],
+    );
     let pages = std::fs::read_to_string(shop.repo.path().join("pages")).unwrap();
     assert_eq!(pages.lines().filter(|line| line.contains("\"kind\":\"page\"")).count(), 2, "{pages}");
 }

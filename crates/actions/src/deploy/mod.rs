@@ -1,6 +1,6 @@
 //! What every way of deploying shares: the environment's hosts, their records, promotion, health.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
 use windlass_core::config::Environment;
@@ -100,12 +100,8 @@ impl Site {
 
     /// A host that ssh knows by this name, reached as the environment's own are.
     pub fn host(&self, host: &str, context: &Context) -> Host {
-        let (world, environment) = (&context.world, &self.environment);
-        let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
-        let config = environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Path::new(&home).join(rest),
-            _ => world.workspace.join(path),
-        });
+        let environment = &self.environment;
+        let config = ssh_config(environment, context);
         Host {
             name: host.to_owned(),
             folder: environment.folder.clone().unwrap_or_else(|| format!("/srv/{}", self.name)),
@@ -122,6 +118,16 @@ impl Site {
     pub fn first(&self) -> Option<&Host> {
         self.hosts.first()
     }
+}
+
+/// The environment's ssh configuration, where it is not the user's own.
+pub(crate) fn ssh_config(environment: &Environment, context: &Context) -> Option<PathBuf> {
+    let world = &context.world;
+    let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
+    environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => world.workspace.join(path),
+    })
 }
 
 /// Everything that went wrong, in one sentence each.

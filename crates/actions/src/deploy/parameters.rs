@@ -7,7 +7,7 @@ use serde_json::Value;
 use windlass_core::config::Environment;
 use windlass_core::duration::Duration;
 use windlass_core::plan::{Facts, ReleaseFact};
-use windlass_engine::action::{ActionError, Result};
+use windlass_engine::action::{Action as _, ActionError, Result};
 
 use super::{Wanted, known, promotion};
 
@@ -85,7 +85,8 @@ impl Request {
     /// What a call of an action deploys, when it is one that does.
     pub fn of_call(action: &str, params: &Value) -> Option<Self> {
         // A way back is barred by nothing, and the others bring no version anywhere.
-        let others = [crate::deploy_cleanup::NAME, crate::deploy_previous::NAME, crate::deploy_verify::Verify::NAME];
+        let others =
+            [crate::deploy_cleanup::NAME, crate::deploy_previous::NAME, crate::deploy_verify::Verify::NAME];
         let deploys = action.starts_with("deploy.") && !others.contains(&action);
         deploys.then(|| Self::deserialize(params).ok()).flatten()
     }
