@@ -206,6 +206,12 @@ fn versions(project: &Project) -> Check {
             let paths: Vec<&str> = holders.iter().map(|holder| holder.path.as_str()).collect();
             good("version", format!("{version} in {}", paths.join(", ")))
         }
+        Ok((_, None)) if holders::members(project).is_ok_and(|members| !members.is_empty()) => warning(
+            "version",
+            "no file at the root states the version, but members of the workspace do",
+            "list them in windlass.toml: as packages ([packages.NAME] path = ...) where each has its own version, else \
+             under [version] holders; `windlass init` writes it where there is no windlass.toml",
+        ),
         Ok((_, None)) => warning(
             "version",
             "no file states the version",

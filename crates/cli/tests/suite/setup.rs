@@ -55,6 +55,57 @@ fn a_repository_of_each_kind_is_set_up_and_can_be_planned() {
 }
 
 #[test]
+fn members_of_a_workspace_are_proposed_where_its_root_states_no_version() {
+    let workspace = |root: &str, versions: [&str; 2], tags: &[&str]| {
+        let repo = RepoBuilder::new();
+        repo.file("package.json", root);
+        for (name, version) in ["api", "web"].iter().zip(versions) {
+            let text = format!("{{ \"name\": \"@acme/{name}\", \"version\": \"{version}\" }}\n");
+            repo.file(&format!("packages/{name}/package.json"), text);
+        }
+        repo.file("packages/site/package.json", "{ \"name\": \"site\", \"private\": true }\n");
+        repo.commit("feat: begin");
+        tags.iter().for_each(|tag| drop(repo.tag(tag)));
+        repo.file("packages/api/a.js", "1").commit("feat: a");
+        let doctor = windlass(&repo, &["doctor", "--offline"]);
+        assert!(doctor.out.contains("members of the workspace do"), "{}", doctor.out);
+        let ran = windlass(&repo, &["init", "--yes"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let check = windlass(&repo, &["check"]);
+        assert_eq!((check.code, check.err.as_str()), (0, ""), "{}", repo.read("windlass.toml"));
+        (repo, ran.err)
+    };
+    let npm = "{ \"private\": true, \"workspaces\": [\"packages/*\"] }";
+    let (repo, told) = workspace(npm, ["1.0.0", "2.3.0"], &["@acme/api@1.0.0", "@acme/web@2.3.0"]);
+    assert!(told.contains("found the packages api 1.0.0, web 2.3.0"), "{told}");
+    let tables = "[packages.api]\npath = \"packages/api\"\ntag = \"@acme/api@{version}\"\n\
+                  [packages.web]\npath = \"packages/web\"\ntag = \"@acme/web@{version}\"\n";
+    assert!(repo.read("windlass.toml").ends_with(tables), "{}", repo.read("windlass.toml"));
+    assert!(windlass(&repo, &["doctor", "--offline"]).out.contains("api 1.0.0, web 2.3.0"));
+    let plan = windlass(&repo, &["plan", "--package", "api", "--json"]).json();
+    assert_eq!(plan["plan"]["preflight"], serde_json::json!([]), "{plan:#}");
+    assert_eq!(plan["plan"]["release"]["tag"], "@acme/api@1.1.0");
+
+    // One version for all of them, where nothing says otherwise.
+    let (repo, told) = workspace(npm, ["1.0.0", "1.0.0"], &["v1.0.0"]);
+    assert!(
+        told.contains("found version 1.0.0 in packages/api/package.json, packages/web/package.json"),
+        "{told}"
+    );
+    let plan = windlass(&repo, &["plan", "--json"]).json();
+    assert_eq!(plan["plan"]["preflight"], serde_json::json!([]), "{plan:#}");
+    let bump = windlass(&repo, &["bump", "--dry-run"]);
+    let expect =
+        "1.0.0 -> 1.1.0\n  would write packages/api/package.json\n  would write packages/web/package.json\n";
+    assert_eq!(bump.out, expect, "{}", bump.err);
+
+    // The tags say that they are apart.
+    let tags = ["api-v1.0.0", "web-v1.0.0"];
+    let (repo, _) = workspace("{ \"workspaces\": [\"packages/*\"] }", ["1.0.0", "1.0.0"], &tags);
+    assert!(repo.read("windlass.toml").contains("path = \"packages/web\"\ntag = \"web-v{version}\"\n"));
+}
+
+#[test]
 fn nothing_that_is_there_is_overwritten() {
     let repo = RepoBuilder::with_commit();
     repo.file("CHANGELOG.md", "mine\n").file("staged.txt", "x");

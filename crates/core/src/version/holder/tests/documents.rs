@@ -321,12 +321,15 @@ fn other_json() {
             "composer.json",
             "{\"name\": \"a/b\", \"version\": \"v«1.2.3»\", \"require\": {\"c/d\": \"1.2.3\"}}",
         ),
+        ("lerna.json", "{\"packages\": [\"packages/*\"], \"version\": \"«1.2.3»\"}"),
         ("src-tauri/tauri.conf.json", "{\"version\": \"«1.2.3»\", \"bundle\": {}}"),
         ("src-tauri/tauri.conf.json", "{\"package\": {\"productName\": \"a\", \"version\": \"«1.2.3»\"}}"),
     ] {
         check(&of(path), marked);
     }
     refused(&of("tauri.conf.json"), "{\"version\": \"../package.json\"}", "read from the file named there");
+    refused(&of("lerna.json"), "{\"version\": \"independent\"}", "each package has a version of its own");
+    refused(&of("lerna.json"), "{}", "lerna.json has no `version`");
     refused(&of("composer.json"), "{\"name\": \"a/b\"}", "composer.json has no `version`");
     refused(&of("deno.json"), "{\"version\": \"1.2.3\", \"version\": \"1.2.3\"}", "a second time");
     refused(&of("tauri.conf.json"), "{}", "no `version`");

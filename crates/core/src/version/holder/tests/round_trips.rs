@@ -35,6 +35,7 @@ fn cases() -> Vec<Case> {
         case(with_packages("package.json", &["c"]), "{\n→\"name\": \"é\",\n→\"version\"→:→\"§\",\n→\"dependencies\": { \"c\": \"^§\", \"version\": \"1.0.1\" }\n}\n", false),
         case(with_packages("package-lock.json", &["c"]), "{\n→\"version\": \"§\",\n→\"packages\": {\n→\"\": {\"version\": \"§\"},\n→\"p/c\": {\"version\":→\"§\"},\n→\"node_modules/b\": {\"version\": \"1.0.1\"}\n}\n}\n", false),
         case(of("deno.jsonc"), "{\n→// ¶\n→\"version\": \"§\", /* ¶ */\n}\n", false),
+        case(of("lerna.json"), "{→\"packages\": [\"a/*\"],\n→\"version\": \"§\"\n}\n", false),
         case(of("composer.json"), "{\n→\"require\": {\"a/b\": \"1.0.1\"},\n→\"version\": \"§\"\n}\n", false),
         case(of("tauri.conf.json"), "{\n→\"package\": {→\"version\": \"§\"→}\n}\n", false),
         case(of("pubspec.yaml"), "# ¶\nname: a\nversion:    §+7   # ¶\ndependencies:\n  b: 1.0.1\n", false),
