@@ -39,10 +39,13 @@ pub struct Params {
     /// What stops `$WINDLASS_COLOUR` on the host `$WINDLASS_HOST`, where a script brought it up.
     #[serde(default)]
     pub stop: Option<String>,
-    /// What the script is written in.
+    /// What brings `$WINDLASS_VERSION` up in `$WINDLASS_COLOUR` again, to take this back, where `stop` stopped it.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// What the scripts are written in.
     #[serde(default = "crate::script::bash")]
     pub language: Language,
-    /// Names of secrets that the script gets as environment variables.
+    /// Names of secrets that the scripts get as environment variables.
     #[serde(default)]
     pub secrets: Vec<String>,
     /// The environment's configuration, as it was when this was planned.
@@ -78,8 +81,8 @@ impl Action for DeployCleanup {
     fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
         known(facts, &params.environment)?;
         complete(params)?;
-        if let Some(stop) = &params.stop {
-            Script.effects(&scripts(params, stop).call(stop, BTreeMap::new()), facts)?;
+        for text in [&params.stop, &params.run].into_iter().flatten() {
+            Script.effects(&scripts(params, text).call(text, BTreeMap::new()), facts)?;
         }
         Ok(vec![effect(params)])
     }
@@ -135,9 +138,9 @@ impl Action for DeployCleanup {
     async fn undo(&self, params: &Params, output: &Output, context: &Context) -> Result<Undone> {
         let site = Site::new(&params.environment, &params.target, context);
         let (kept, _) = reach(&site, context).await?;
-        // Where a script brings colours up, the deployment's own way back runs it.
+        // Where nobody says how a colour is brought up, the deployment's own way back does it.
         let is_stopped = |record: &Record| {
-            params.stop.is_none()
+            (params.stop.is_none() || params.run.is_some())
                 && record.state == State::Live
                 && record.idle.as_ref().is_some_and(|idle| !idle.hot && Some(idle.colour) == output.stopped)
                 && record.previous.as_ref().is_some_and(|previous| previous.colour == output.stopped)
@@ -271,7 +274,7 @@ fn tool(params: &Params) -> Tool {
 
 fn scripts(params: &Params, stop: &str) -> Scripts {
     Scripts {
-        run: String::new(),
+        run: params.run.clone().unwrap_or_default(),
         stop: Some(stop.to_owned()),
         language: params.language,
         secrets: params.secrets.clone(),

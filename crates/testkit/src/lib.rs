@@ -3,6 +3,7 @@
 //! - [`prometheus`]: a real Prometheus, and a service whose counters it scrapes.
 //! - [`proxies`]: a real HAProxy, nginx or Caddy in front of two servers.
 //! - [`repo`]: temporary git repositories that know nothing of the user's configuration.
+//! - [`versions`]: servers that tell a version, and customers who never stop asking.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,3 +14,4 @@
 pub mod prometheus;
 pub mod proxies;
 pub mod repo;
+pub mod versions;

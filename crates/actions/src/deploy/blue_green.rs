@@ -297,12 +297,20 @@ impl BlueGreen<'_> {
     /// The colour that is about to be changed gets no traffic. Where somebody was interrupted while traffic may have been
     /// on its way there, the other one gets it back first.
     async fn take_apart(&self, hosts: &[usize]) -> Result<()> {
+        let statuses = self.doors.look(self.work.context).await?;
+        let has_traffic = |index: usize| {
+            let own = |(server, status): &(Server, Status)| {
+                let is_it = server.host == index && server.colour == Some(self.to);
+                is_it && status.admission == Admission::Ready
+            };
+            statuses.iter().any(own)
+        };
         let goes_back = |index: usize| {
             let is_between = self.work.found(index).is_some_and(|record| {
                 record.colour == Some(self.to)
                     && matches!(record.state, State::Switching | State::Reverting | State::Withdrawn)
             });
-            is_between && self.has_other(index)
+            (is_between || has_traffic(index)) && self.has_other(index)
         };
         let back = hosts.iter().filter(|index| goes_back(**index));
         together(join_all(back.map(|index| self.other_is_hot(*index))).await)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
-use windlass_core::config::Environment;
+use windlass_core::config::{Colour, Environment};
 use windlass_core::diagnostic::nearest;
 use windlass_core::plan::Facts;
 use windlass_core::text::sanitize_line;
@@ -128,6 +128,26 @@ pub(crate) fn ssh_config(environment: &Environment, context: &Context) -> Option
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => world.workspace.join(path),
     })
+}
+
+/// Which colours the proxies give traffic on each host that can be reached; nothing without proxies.
+///
+/// # Errors
+/// When a proxy cannot be asked.
+pub async fn traffic(
+    site: &Site,
+    context: &Context,
+    is_there: impl Fn(usize) -> bool,
+) -> Result<Vec<(usize, Vec<Colour>)>> {
+    let doors = doors::Doors::of(site, context, &is_there).await?;
+    let statuses = doors.look(context).await?;
+    let of_host = |index: usize| {
+        let own = statuses.iter().filter(|(server, _)| server.host == index && server.colour.is_some());
+        (index, doors::ready(&own.cloned().collect::<Vec<_>>()))
+    };
+    let has_colours = statuses.iter().any(|(server, _)| server.colour.is_some());
+    let hosts = (0..site.hosts.len()).filter(|index| has_colours && is_there(*index));
+    Ok(hosts.map(of_host).collect())
 }
 
 /// Everything that went wrong, in one sentence each.

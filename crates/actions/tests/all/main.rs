@@ -1,6 +1,7 @@
 //! The actions on real repositories, real keys and a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
+mod colours;
 mod conformance;
 mod deploy;
 mod example;
