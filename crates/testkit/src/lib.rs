@@ -1,5 +1,6 @@
 //! What the tests of Windlass share. Never shipped.
 //!
+//! - [`postgres`]: a real PostgreSQL server.
 //! - [`prometheus`]: a real Prometheus, and a service whose counters it scrapes.
 //! - [`repo`]: temporary git repositories that know nothing of the user's configuration.
 #![allow(
@@ -9,5 +10,6 @@
     reason = "a test that cannot set its scene must fail where it stands"
 )]
 
+pub mod postgres;
 pub mod prometheus;
 pub mod repo;
