@@ -3,6 +3,7 @@
 
 mod colours;
 mod conformance;
+mod database;
 mod deploy;
 mod example;
 mod files;
