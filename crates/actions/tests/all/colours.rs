@@ -145,7 +145,10 @@ async fn traffic_goes_to_the_new_colour_and_back_without_a_failed_request() {
     let place = Place::new();
     let one = place.deploy("one", "1.0.0", json!({})).await.unwrap();
     // HAProxy gave blue the traffic, and there is no record: that is left alone while green is made.
-    assert_eq!((&one["colour"], &one["previous"], &one["changed"]), (&json!("green"), &Value::Null, &json!(true)));
+    assert_eq!(
+        (&one["colour"], &one["previous"], &one["changed"]),
+        (&json!("green"), &Value::Null, &json!(true))
+    );
     let customers = place.shop.customers();
     let two = place.deploy("two", "1.1.0", json!({ "validate": "test \"$(cat $WINDLASS_COLOUR)\" = 1.1.0" }));
     let two = two.await.unwrap();
@@ -154,7 +157,10 @@ async fn traffic_goes_to_the_new_colour_and_back_without_a_failed_request() {
     assert_eq!(place.shop.holds("green").as_deref(), Some("1.0.0"), "the version before stays hot");
     let idle = json!({ "colour": "green", "version": "1.0.0", "hot": true });
     let record = place.record();
-    assert_eq!((&record["state"], &record["colour"], &record["idle"]), (&json!("live"), &json!("blue"), &idle));
+    assert_eq!(
+        (&record["state"], &record["colour"], &record["idle"]),
+        (&json!("live"), &json!("blue"), &idle)
+    );
     assert!(place.shop.line("green").contains("disabled") && !place.shop.line("blue").contains("disabled"));
     // Twice is once.
     let again = place.deploy("two", "1.1.0", json!({})).await.unwrap();
@@ -192,10 +198,14 @@ async fn a_version_that_is_not_proven_never_gets_traffic() {
         assert!(told.contains(expect) && told.contains("given up: 1.0.0 stays in green"), "{more}: {told}");
         assert!(matches!(error, ActionError::Final(_)), "{error:?}");
         let record = place.record();
-        assert_eq!((&record["version"], &record["state"], &record["run"]), (&json!("1.0.0"), &json!("live"), &json!("one")));
+        assert_eq!(
+            (&record["version"], &record["state"], &record["run"]),
+            (&json!("1.0.0"), &json!("live"), &json!("one"))
+        );
         assert_eq!((place.shop.holds("blue"), place.is_locked()), (None, false));
     }
-    let held = place.deploy("two", "1.1.0-broken", json!({ "target": { "on_abort": "hold" } })).await.unwrap_err();
+    let held =
+        place.deploy("two", "1.1.0-broken", json!({ "target": { "on_abort": "hold" } })).await.unwrap_err();
     assert!(held.to_string().contains("blue stays up without traffic"), "{held}");
     assert_eq!((&place.record()["state"], place.shop.holds("blue").is_some()), (&json!("failed"), true));
     place.deploy("two", "1.1.0", json!({})).await.unwrap();
@@ -226,7 +236,12 @@ async fn a_proxy_that_is_gone_or_refuses_leaves_the_traffic_where_it_was() {
     }
     // Refused in the middle: the configuration passes while it is as it was, and not once blue is to have traffic.
     let config = place.shop.proxy.config().display().to_string();
-    let test = json!(["sh", "-c", "! grep -q 'server green.*disabled' \"$0\" || { echo refused >&2; exit 1; }", config]);
+    let test = json!([
+        "sh",
+        "-c",
+        "! grep -q 'server green.*disabled' \"$0\" || { echo refused >&2; exit 1; }",
+        config
+    ]);
     let customers = place.shop.customers();
     let told = place.deploy("two", "1.1.0", with("test", test)).await.unwrap_err().to_string();
     assert!(told.contains("refused") && told.contains("given up: 1.0.0 stays in green"), "{told}");

@@ -65,7 +65,9 @@ fn members_of_a_workspace_are_proposed_where_its_root_states_no_version() {
         }
         repo.file("packages/site/package.json", "{ \"name\": \"site\", \"private\": true }\n");
         repo.commit("feat: begin");
-        tags.iter().for_each(|tag| drop(repo.tag(tag)));
+        tags.iter().for_each(|tag| {
+            repo.tag(tag);
+        });
         repo.file("packages/api/a.js", "1").commit("feat: a");
         let doctor = windlass(&repo, &["doctor", "--offline"]);
         assert!(doctor.out.contains("members of the workspace do"), "{}", doctor.out);
@@ -178,7 +180,8 @@ fn the_doctor_advises_a_commit_graph_for_a_long_history() {
     let mut stream = String::new();
     for at in 0..5000 {
         let from = if at == 0 { "from refs/heads/main^0\n" } else { "" };
-        stream += "commit refs/heads/main\ncommitter Carl <carl@example.com> 1700000000 +0000\ndata 6\nfix: x\n";
+        stream +=
+            "commit refs/heads/main\ncommitter Carl <carl@example.com> 1700000000 +0000\ndata 6\nfix: x\n";
         stream += from;
     }
     let file = repo.outside().join("stream");
