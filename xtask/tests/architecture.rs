@@ -22,6 +22,7 @@ fn crates_depend_in_one_direction() {
         ("windlass-testkit", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
         ("windlass-e2e", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
         ("windlass-peers", &[]),
+        ("windlass-switch", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-testkit"]),
         ("xtask", &["windlass-core", "windlass-engine", "windlass-actions", "windlass-cli"]),
     ];
     for package in &metadata.packages {

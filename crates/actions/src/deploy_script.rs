@@ -5,58 +5,39 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_core::config::{Environment, OnAbort};
-use windlass_core::duration::Duration;
+use windlass_core::config::OnAbort;
 use windlass_core::plan::{Effect, Facts, Reversibility};
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::remote::{Host, Kept, Record, SCHEMA, State};
-use crate::deploy::{Site, Wanted, health, known, promotion};
-use crate::deploy_compose::{holds_lock, item, let_go, locked, two_minutes};
+use crate::deploy::lock::{holds_lock, item, let_go, locked};
+use crate::deploy::parameters::parameters;
+use crate::deploy::{Site, Wanted, health, promotion};
 use crate::script::{self, Language, Script};
 
 /// A version into an environment with any other tool.
 #[derive(Debug, Clone, Copy)]
 pub struct DeployScript;
 
-/// Parameters of `deploy.script`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Params {
-    /// The environment, as under `[environments]` in windlass.toml.
-    pub environment: String,
-    /// What deploys `$WINDLASS_VERSION` (`$WINDLASS_TAG`) to `$WINDLASS_ENVIRONMENT`, whose hosts are `$WINDLASS_HOSTS`.
-    /// It is run again after a crash, and with the version before to go back: deploying twice must be deploying once.
-    pub run: String,
-    /// What goes back from `$WINDLASS_VERSION` to `$WINDLASS_PREVIOUS_VERSION`, where `run` with the version before is
-    /// not the way.
-    #[serde(default)]
-    pub undo: Option<String>,
-    /// What the scripts are written in.
-    #[serde(default = "bash")]
-    pub language: Language,
-    /// Names of secrets that the scripts get as environment variables.
-    #[serde(default)]
-    pub secrets: Vec<String>,
-    /// The version; the release's when not given.
-    #[serde(default)]
-    pub version: Option<String>,
-    /// Its tag; the release's when not given.
-    #[serde(default)]
-    pub tag: Option<String>,
-    /// How long the health check may take to pass.
-    #[serde(default = "two_minutes")]
-    #[schemars(with = "String")]
-    pub ready: Duration,
-    /// The environment's configuration, as it was when this was planned.
-    #[serde(default)]
-    #[schemars(skip)]
-    pub target: Environment,
-    /// The configurations of the environments it comes after.
-    #[serde(default)]
-    #[schemars(skip)]
-    pub after: BTreeMap<String, Environment>,
+parameters! {
+    /// Parameters of `deploy.script`.
+    pub struct Params {
+        /// What deploys `$WINDLASS_VERSION` (`$WINDLASS_TAG`) to `$WINDLASS_ENVIRONMENT`, whose hosts are
+        /// `$WINDLASS_HOSTS`. It is run again after a crash, and with the version before to go back: deploying twice must
+        /// be deploying once.
+        pub run: String,
+        /// What goes back from `$WINDLASS_VERSION` to `$WINDLASS_PREVIOUS_VERSION`, where `run` with the version before is
+        /// not the way.
+        #[serde(default)]
+        pub undo: Option<String>,
+        /// What the scripts are written in.
+        #[serde(default = "crate::script::bash")]
+        pub language: Language,
+        /// Names of secrets that the scripts get as environment variables.
+        #[serde(default)]
+        pub secrets: Vec<String>,
+    }
 }
 
 /// What `deploy.script` gives.
@@ -77,16 +58,12 @@ impl Action for DeployScript {
     type Output = Output;
 
     fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
-        known(facts, &params.environment)?;
-        let wanted = Wanted::of(params.version.as_ref(), params.tag.as_ref(), facts.release.as_ref())?;
+        params.request().check(facts)?;
         if !params.target.hosts.is_empty() && params.target.folder.is_none() {
             return Err(ActionError::Final(format!(
                 "the environment {} has hosts and no `folder`, where its record could be kept",
                 params.environment
             )));
-        }
-        if let Some(why) = promotion::refused(&params.environment, &params.target, &wanted.version) {
-            return Err(ActionError::Final(why));
         }
         for text in [Some(&params.run), params.undo.as_ref()].into_iter().flatten() {
             Script.effects(&call(params, text, BTreeMap::new()), facts)?;
@@ -95,9 +72,7 @@ impl Action for DeployScript {
     }
 
     fn label(&self, params: &Params, facts: &Facts) -> String {
-        let wanted = Wanted::of(params.version.as_ref(), params.tag.as_ref(), facts.release.as_ref());
-        let version = wanted.map_or_else(|_| "a version".to_owned(), |wanted| wanted.version);
-        format!("deploy {version} to {} by a script", params.environment)
+        params.request().label(facts, " by a script")
     }
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
@@ -174,8 +149,7 @@ impl<'a> Place<'a> {
         let host = site.hosts.first().cloned().ok_or_else(|| {
             ActionError::Final(format!("the environment {} has no place for its record", params.environment))
         })?;
-        let wanted =
-            Wanted::of(params.version.as_ref(), params.tag.as_ref(), context.world.release.as_deref())?;
+        let wanted = params.request().wanted(context.world.release.as_deref())?;
         Ok(Self { params, site, host, wanted })
     }
 
@@ -216,6 +190,7 @@ impl<'a> Place<'a> {
             project: String::new(),
             images: BTreeMap::new(),
             colour: None,
+            idle: None,
             state: State::Updating,
             at: now(context),
             previous: previous.map(|previous| Box::new(previous.alone())),
@@ -311,10 +286,6 @@ impl<'a> Place<'a> {
 
 fn now(context: &Context) -> Timestamp {
     context.world.clock.now()
-}
-
-fn bash() -> Language {
-    Language::Bash
 }
 
 fn effect(params: &Params) -> Effect {

@@ -3,10 +3,20 @@
 use windlass_engine::action::ActionSet;
 
 pub mod adapters;
+pub mod backup_create;
+pub mod backup_verify;
 pub mod changelog_promote;
+pub mod database;
+pub mod database_migrate;
+pub mod database_restore;
 pub mod deploy;
+pub mod deploy_blue_green;
+pub mod deploy_cleanup;
 pub mod deploy_compose;
+pub mod deploy_previous;
+pub mod deploy_rolling;
 pub mod deploy_script;
+pub mod deploy_verify;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -17,7 +27,10 @@ pub mod http_traffic;
 pub mod metrics_query;
 pub mod notes_write;
 pub mod notify_page;
+pub mod rollback_choose;
 pub mod script;
+pub mod traffic_hold;
+pub mod traffic_release;
 pub mod version_write;
 
 /// Every action, by name. A new one is a file, its `mod` line above and its line here.
@@ -45,6 +58,30 @@ pub fn all() -> ActionSet {
         .with(deploy_script::DeployScript)
         // Calls the people on call.
         .with(notify_page::Page)
+        // Lets no requests through to an environment.
+        .with(traffic_hold::HoldTraffic)
+        // Lets them through again.
+        .with(traffic_release::ReleaseTraffic)
+        // Brings a version up beside the one with traffic, and switches.
+        .with(deploy_blue_green::DeployBlueGreen)
+        // Changes hosts one after the other, each out of the traffic.
+        .with(deploy_rolling::DeployRolling)
+        // Brings an environment back to a version it had.
+        .with(deploy_previous::DeployPrevious)
+        // Stops the colour without traffic.
+        .with(deploy_cleanup::DeployCleanup)
+        // Checks that an environment really has the version.
+        .with(deploy_verify::Verify)
+        // Makes a backup of a database.
+        .with(backup_create::CreateBackup)
+        // Proves the newest backup.
+        .with(backup_verify::VerifyBackup)
+        // Migrates a database.
+        .with(database_migrate::Migrate)
+        // Puts a backup in a database's place.
+        .with(database_restore::RestoreDatabase)
+        // Chooses the way back.
+        .with(rollback_choose::ChooseRollback)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

@@ -37,6 +37,11 @@ pub enum Language {
     Python,
 }
 
+/// What a script is written in unless it is said.
+pub(crate) fn bash() -> Language {
+    Language::Bash
+}
+
 /// Parameters of `script`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -62,6 +62,18 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
                 }
             }
         }
+        "traffic.hold" | "traffic.release" => {
+            set("target", named.map(|environment| json!(needed(&environment))));
+        }
+        "rollback.choose" => set(
+            "target",
+            named.map(|environment| {
+                json!(Environment { database: environment.database.clone(), ..needed(&environment) })
+            }),
+        ),
+        _ if action.starts_with("database.") || action.starts_with("backup.") => {
+            set("target", named.map(|environment| json!(with_database(&environment))));
+        }
         _ => {}
     }
     Value::Object(params)
@@ -74,6 +86,19 @@ fn needed(environment: &Environment) -> Environment {
         data: None,
         monitoring: None,
         metrics: Default::default(),
+        database: None,
         ..environment.clone()
+    }
+}
+
+/// What an action on the database needs of an environment: the database, how ssh gets to its host, and where the lock is.
+fn with_database(environment: &Environment) -> Environment {
+    Environment {
+        hosts: environment.hosts.iter().take(1).cloned().collect(),
+        user: environment.user.clone(),
+        ssh_config: environment.ssh_config.clone(),
+        folder: environment.folder.clone(),
+        database: environment.database.clone(),
+        ..Environment::default()
     }
 }

@@ -95,7 +95,7 @@ pub fn words(
     let Some(then) = then.as_deref().and_then(|text| Changelog::parse(text).ok()) else { return Ok(None) };
     Ok(match then.release(version) {
         Some(own) => body(&then, own),
-        None if is_candidate => coming(&then, version).map(str::to_owned),
+        None if is_candidate || releases.is_promoted(tagged) => coming(&then, version).map(str::to_owned),
         None => None,
     })
 }

@@ -8,7 +8,7 @@ use windlass_core::commit::{Commit, Types};
 use windlass_core::config::Unit;
 use windlass_core::version::holder::{json_package_name, python_project};
 use windlass_core::version::next::Baseline;
-use windlass_core::version::{Policy, Version, next, order};
+use windlass_core::version::{Policy, Version, core, next, order};
 use windlass_history::{HistoryError, Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
@@ -130,6 +130,16 @@ impl Releases {
     pub fn changelog(&self, commit: Id) -> Result<Option<String>> {
         let file = self.repository.history.file(commit, &self.unit.changelog).map_err(unreadable)?;
         Ok(file.and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    /// Whether this release is a candidate for the same number that was promoted on its commit.
+    pub fn is_promoted(&self, release: &Tagged) -> bool {
+        let is_its_candidate = |other: &&Tagged| {
+            other.commit == release.commit
+                && core(&other.version) == core(&release.version)
+                && !self.is_released(&other.version)
+        };
+        self.tagged.iter().any(|other| is_its_candidate(&other))
     }
 
     /// Whether a higher version than this has been released.

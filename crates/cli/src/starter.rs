@@ -1,11 +1,14 @@
 //! The first files of a project: what `init` writes, from what it finds.
 
+mod members;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
 use windlass_core::changelog;
 use windlass_core::version::TagFormat;
 
+use self::members::Members;
 use crate::error::Result;
 use crate::facts::Repository;
 use crate::files;
@@ -30,10 +33,14 @@ pub struct Starter {
 /// When a manifest cannot be read.
 pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
     let holders = holders::of_all(project)?;
+    let members = members::proposed(project, repository, &holders)?;
     let test = test_command(project)?;
     let remote = repository.remote.as_deref();
     let mut found = match holders.as_slice() {
-        [] => "found no file that states a version".to_owned(),
+        [] => match members.as_ref().map(Members::told) {
+            Some(told) => told,
+            None => "found no file that states a version".to_owned(),
+        },
         holders if holders.iter().any(|holder| holder.version != holders[0].version) => {
             let told: Vec<String> =
                 holders.iter().map(|holder| format!("{} in {}", holder.version, holder.path)).collect();
@@ -52,21 +59,22 @@ pub fn files(project: &Project, repository: &Repository) -> Result<Starter> {
         Some(remote) => format!("; the remote is {remote}"),
         None => "; there is no remote, so nothing is pushed".into(),
     });
-    let changelog = project.config.changelog.path.clone();
-    Ok(Starter {
-        found,
-        files: vec![
-            (CONFIG.into(), config(repository)),
-            (
-                format!("{RUNBOOKS}/release.md"),
-                runbook(project, !holders.is_empty(), test.as_deref(), remote.is_some()),
-            ),
-            (changelog, changelog::NEW_FILE.into()),
-        ],
-    })
+    let mut changelogs = vec![project.config.changelog.path.clone()];
+    if let Some(Members::Apart(packages)) = &members {
+        changelogs = packages.iter().map(|package| format!("{}/CHANGELOG.md", package.folder)).collect();
+    }
+    let writes = !holders.is_empty() || members.is_some();
+    let is_many = !project.config.packages.is_empty() || matches!(members, Some(Members::Apart(_)));
+    let runbook = runbook(writes, is_many, test.as_deref(), remote.is_some());
+    let mut files = vec![
+        (CONFIG.into(), config(repository, members.as_ref())),
+        (format!("{RUNBOOKS}/release.md"), runbook),
+    ];
+    files.extend(changelogs.into_iter().map(|path| (path, changelog::NEW_FILE.to_owned())));
+    Ok(Starter { found, files })
 }
 
-fn config(repository: &Repository) -> String {
+fn config(repository: &Repository, members: Option<&Members>) -> String {
     let found = TagFormat::guess_all(repository.tags.keys().map(String::as_str));
     let packages: Vec<(&str, &TagFormat)> = found
         .iter()
@@ -74,17 +82,25 @@ fn config(repository: &Repository) -> String {
         .take(MOST_PACKAGES)
         .collect();
     // One name may be the project's own; several are packages, and then the root's tags are what is left.
-    let is_packages = packages.len() > 1;
+    let is_packages = packages.len() > 1 || matches!(members, Some(Members::Apart(_)));
     let own = found.iter().find(|(format, ..)| !is_packages || format.package().is_none());
     let tag = own.map(|(format, ..)| format.clone()).unwrap_or_default();
     let mut listed = String::new();
-    if is_packages {
+    if let Some(Members::Apart(packages)) = members {
+        listed.push_str(&members::tables(packages));
+    } else if is_packages {
         listed.push_str("\n# The tags look like those of packages. Say in which folder each one lies:\n");
         for (name, format) in packages {
             let (name, format) = (quoted(name), quoted(&format.to_string()));
             let _ = writeln!(listed, "# [packages.{name}]\n# path = \"FOLDER\"\n# tag = {format}");
         }
     }
+    let holders = match members {
+        Some(Members::Together(members)) => members::holders(members),
+        _ => "# Files that state the version, when they are not found by themselves:\n\
+              # holders = [\"Cargo.toml\", { path = \"docs/index.md\", pattern = 'Version: (.*)' }]"
+            .to_owned(),
+    };
     let branch = repository.branch.as_deref().unwrap_or("main");
     let remote = repository.remote.as_deref().unwrap_or("origin");
     format!(
@@ -93,8 +109,7 @@ fn config(repository: &Repository) -> String {
 [version]
 # How a version is written as a tag.
 tag = {tag}
-# Files that state the version, when they are not found by themselves:
-# holders = [\"Cargo.toml\", {{ path = \"docs/index.md\", pattern = 'Version: (.*)' }}]
+{holders}
 
 [git]
 remote = {remote}
@@ -113,20 +128,20 @@ branch = {branch}
 }
 
 /// A text as TOML: names come from the repository and may hold quotes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn runbook(project: &Project, writes: bool, test: Option<&str>, pushes: bool) -> String {
+fn runbook(writes: bool, is_many: bool, test: Option<&str>, pushes: bool) -> String {
     let mut steps: Vec<(&str, String)> = Vec::new();
     if let Some(test) = test {
         steps.push(("Check", format!("```sh {{id=test effects=none}}\n{test}\n```\n")));
     }
     let write = if writes { "```yaml\nuses: version.write\n```\n" } else { "" };
     // A version alone does not say whose it is where packages have one each; their tags do.
-    let message = match project.config.packages.is_empty() {
-        true => "chore(release): bump version to {{ version }}",
-        false => "chore(release): {{ tag }}",
+    let message = match is_many {
+        false => "chore(release): bump version to {{ version }}",
+        true => "chore(release): {{ tag }}",
     };
     steps.push((
         "Prepare the version",

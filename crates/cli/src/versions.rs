@@ -222,9 +222,9 @@ pub fn weigh(
     request: &VersionRequest,
 ) -> Result<Weighed> {
     let unit = request.unit(project)?;
-    let related = !unit.depends_on.is_empty() || unit.linked.is_some();
-    if related && Asked::of(request)?.request == Request::Auto {
-        let all = weigh_all(project, repository, request)?;
+    let is_auto = Asked::of(request)?.request == Request::Auto;
+    if unit.linked.is_some() || (is_auto && !unit.depends_on.is_empty()) {
+        let all = weigh_group(project, repository, request)?;
         let own = all.into_iter().find(|weighed| weighed.unit.package == unit.package);
         return own.ok_or_else(|| CommandError::failed("the package was lost while it was weighed"));
     }
@@ -241,6 +241,31 @@ pub fn weigh(
     Ok(weighed)
 }
 
+/// Weighs the package that is asked about and those that share its version: what is asked of one is asked of them all.
+/// But a promotion is of one tag.
+///
+/// # Errors
+/// As [`weigh`].
+pub fn weigh_group(
+    project: &Project,
+    repository: &Repository,
+    request: &VersionRequest,
+) -> Result<Vec<Weighed>> {
+    let asked = request.unit(project)?;
+    let is_own = |unit: &Unit| match &asked.linked {
+        Some(group) if request.promote.is_none() => unit.linked.as_ref() == Some(group),
+        _ => unit.package == asked.package,
+    };
+    if Asked::of(request)?.request == Request::Auto {
+        // What others call for counts, too.
+        let mut all = weigh_all(project, repository, request)?;
+        all.retain(|weighed| is_own(&weighed.unit));
+        return Ok(all);
+    }
+    let units = project.config.units().into_iter().filter(is_own).collect();
+    weigh_units(project, repository, request, units)
+}
+
 /// Weighs every package, in one walk through history.
 ///
 /// # Errors
@@ -250,8 +275,17 @@ pub fn weigh_all(
     repository: &Repository,
     request: &VersionRequest,
 ) -> Result<Vec<Weighed>> {
+    weigh_units(project, repository, request, project.config.units())
+}
+
+fn weigh_units(
+    project: &Project,
+    repository: &Repository,
+    request: &VersionRequest,
+    units: Vec<Unit>,
+) -> Result<Vec<Weighed>> {
     let mut all = Vec::new();
-    for unit in project.config.units() {
+    for unit in units {
         all.push(look(project, repository, unit, request)?);
     }
     let outdated = read_commits(repository, &mut all)?;

@@ -23,6 +23,17 @@ pub enum Class {
     Destructive,
 }
 
+impl Class {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::BackwardCompatible => "backward-compatible",
+            Self::Destructive => "destructive",
+        }
+    }
+}
+
 /// A migration that was applied after the version to go back to was deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Migration {

@@ -1,8 +1,10 @@
 //! What the tests of Windlass share. Never shipped.
 //!
+//! - [`postgres`]: a real PostgreSQL server.
 //! - [`prometheus`]: a real Prometheus, and a service whose counters it scrapes.
 //! - [`proxies`]: a real HAProxy, nginx or Caddy in front of two servers.
 //! - [`repo`]: temporary git repositories that know nothing of the user's configuration.
+//! - [`versions`]: servers that tell a version, and customers who never stop asking.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +12,8 @@
     reason = "a test that cannot set its scene must fail where it stands"
 )]
 
+pub mod postgres;
 pub mod prometheus;
 pub mod proxies;
 pub mod repo;
+pub mod versions;

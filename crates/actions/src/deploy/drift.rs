@@ -121,7 +121,11 @@ pub fn health(
 pub fn unfinished(record: &Record) -> Option<String> {
     let what = match record.state {
         State::Live => return None,
+        State::Draining | State::Proven => {
+            "a deployment did not come to its end, and the proxy may give the host no requests"
+        }
         State::Updating | State::Updated => "a deployment did not come to its end",
+        State::Switching => "the traffic was being given to it, and that did not come to its end",
         State::Reverting => "a rollback did not come to its end",
         State::Failed => "the version did not come up, and was left as it is",
         State::Withdrawn => "the version was withdrawn",

@@ -30,11 +30,19 @@ pub async fn address_of(environment: &Environment, host: &Host, context: &Contex
     let Some(address) = environment.health_address().filter(|address| address.contains("{host}")) else {
         return Ok(None);
     };
-    let name = match &host.ssh {
-        Some(target) => target.address(context).await?,
-        None => "127.0.0.1".to_owned(),
-    };
-    Ok(Some(address.replace("{host}", &name)))
+    Ok(Some(address.replace("{host}", &host.address(context).await?)))
+}
+
+/// The path of the health check.
+pub fn path(environment: &Environment) -> Option<String> {
+    let address = environment.health_address()?;
+    let rest = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
+    Some(rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/").to_owned())
+}
+
+/// The address of the health check behind `server`, which is `HOST:PORT`.
+pub fn address_at(environment: &Environment, server: &str) -> Option<String> {
+    path(environment).map(|path| format!("http://{server}{path}"))
 }
 
 /// The address that is asked for the whole environment.
@@ -128,6 +136,20 @@ fn same(found: &str, version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_asked_for_the_same_path() {
+        for (url, health, expect) in [
+            (Some("https://x.example/"), "/health?deep=1", Some("http://h:81/health?deep=1")),
+            (None, "http://{host}:8080/h", Some("http://h:81/h")),
+            (None, "https://x.example", Some("http://h:81/")),
+        ] {
+            let (url, health) = (url.map(str::to_owned), Some(health.to_owned()));
+            let environment = Environment { url, health, ..Environment::default() };
+            assert_eq!(address_at(&environment, "h:81").as_deref(), expect);
+        }
+        assert_eq!(address_at(&Environment::default(), "h:81"), None);
+    }
 
     #[test]
     fn an_answer_must_tell_the_version_that_was_deployed() {

@@ -1,12 +1,9 @@
 //! What every way of deploying shares: the environment's hosts, their records, promotion, health.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
-use serde::Deserialize;
-use serde_json::Value;
-use windlass_core::config::Environment;
+use windlass_core::config::{Colour, Environment};
 use windlass_core::diagnostic::nearest;
 use windlass_core::plan::Facts;
 use windlass_core::text::sanitize_line;
@@ -16,33 +13,19 @@ use windlass_engine::context::Context;
 use crate::adapters::remote::{self, Host, Kept, RemoteError};
 use crate::adapters::ssh::Target;
 
+pub(crate) mod blue_green;
+pub(crate) mod doors;
 pub mod drift;
 pub mod health;
+pub(crate) mod lock;
+pub(crate) mod parameters;
 pub mod promotion;
+pub(crate) mod release;
 pub(crate) mod rollout;
+pub(crate) mod tool;
+pub(crate) mod work;
 
-/// What every action that deploys is told: the parameters that all of them have.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Request {
-    /// The environment.
-    pub environment: String,
-    /// The version, where it is not the release's.
-    #[serde(default)]
-    pub version: Option<String>,
-    /// Its configuration.
-    #[serde(default)]
-    pub target: Environment,
-    /// The configurations of those it comes after.
-    #[serde(default)]
-    pub after: BTreeMap<String, Environment>,
-}
-
-impl Request {
-    /// What a call of an action deploys, when it is one that does.
-    pub fn of_call(action: &str, params: &Value) -> Option<Self> {
-        action.starts_with("deploy.").then(|| Self::deserialize(params).ok()).flatten()
-    }
-}
+pub use parameters::Request;
 
 /// What is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,12 +100,8 @@ impl Site {
 
     /// A host that ssh knows by this name, reached as the environment's own are.
     pub fn host(&self, host: &str, context: &Context) -> Host {
-        let (world, environment) = (&context.world, &self.environment);
-        let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
-        let config = environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Path::new(&home).join(rest),
-            _ => world.workspace.join(path),
-        });
+        let environment = &self.environment;
+        let config = ssh_config(environment, context);
         Host {
             name: host.to_owned(),
             folder: environment.folder.clone().unwrap_or_else(|| format!("/srv/{}", self.name)),
@@ -139,6 +118,36 @@ impl Site {
     pub fn first(&self) -> Option<&Host> {
         self.hosts.first()
     }
+}
+
+/// The environment's ssh configuration, where it is not the user's own.
+pub(crate) fn ssh_config(environment: &Environment, context: &Context) -> Option<PathBuf> {
+    let world = &context.world;
+    let home = world.environment.get("HOME").cloned().or_else(|| std::env::var("HOME").ok());
+    environment.ssh_config.as_deref().map(|path| match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => world.workspace.join(path),
+    })
+}
+
+/// Which colours the proxies give traffic on each host that can be reached; nothing without proxies.
+///
+/// # Errors
+/// When a proxy cannot be asked.
+pub async fn traffic(
+    site: &Site,
+    context: &Context,
+    is_there: impl Fn(usize) -> bool,
+) -> Result<Vec<(usize, Vec<Colour>)>> {
+    let doors = doors::Doors::of(site, context, &is_there).await?;
+    let statuses = doors.look(context).await?;
+    let of_host = |index: usize| {
+        let own = statuses.iter().filter(|(server, _)| server.host == index && server.colour.is_some());
+        (index, doors::ready(&own.cloned().collect::<Vec<_>>()))
+    };
+    let has_colours = statuses.iter().any(|(server, _)| server.colour.is_some());
+    let hosts = (0..site.hosts.len()).filter(|index| has_colours && is_there(*index));
+    Ok(hosts.map(of_host).collect())
 }
 
 /// Everything that went wrong, in one sentence each.

@@ -1,460 +1,481 @@
-//! A version onto hosts with compose: prepared everywhere, then batch by batch, and back again when it must be.
+//! A version onto hosts batch by batch, and back again when it must be; each host out of the traffic meanwhile, where
+//! proxies stand in front of them.
 //!
 //! Every host's state is on the host before anything is done to it, so that whoever comes after a crash knows.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use windlass_core::config::OnAbort;
-use windlass_core::plan::sha256_hex;
-use windlass_engine::action::{ActionError, Result};
+use windlass_core::plan::Effect;
+use windlass_engine::action::{ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
-use super::drift::{self, Health, Service};
-use super::{Site, Wanted, health, pause, promotion, together};
-use crate::adapters::git::Git;
-use crate::adapters::remote::{Compose, Host, Kept, Record, RemoteError, SCHEMA, State};
-use crate::deploy_compose::{Output, Params};
+use super::doors::Doors;
+use super::drift::drift;
+use super::lock::{holds_lock, item, let_go, locked, reach};
+use super::release::Release;
+use super::tool::Tool;
+use super::work::Work;
+use super::{Request, Site, Wanted, health, pause};
+use crate::adapters::proxy::{Admission, Server};
+use crate::adapters::remote::{Kept, Record, RemoteError, State};
 
-/// The file that pins images, beside the compose files.
-const PINS: &str = "windlass-pins.yml";
-/// How often containers are looked at.
-const LOOK: Duration = Duration::from_millis(500);
-/// What must be free on a host, in mebibytes, beside what images take.
-const SPACE: u32 = 32;
-
-/// A version on its way to the hosts of an environment.
-pub(crate) struct Rollout<'a> {
-    pub(crate) context: &'a Context,
-    pub(crate) site: &'a Site,
-    pub(crate) params: &'a Params,
-    pub(crate) wanted: Wanted,
-    pub(crate) fence: u64,
-    /// What each host kept before; nothing for one that cannot be reached.
-    pub(crate) kept: Vec<Option<Kept>>,
+/// What is to be done, how, and whether the proxies are told.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) tool: &'a Tool,
+    /// A host gets no requests while it is changed.
+    pub(crate) through_proxies: bool,
 }
 
-/// What is put onto the hosts.
-#[derive(Debug, Clone, Default)]
-struct Release {
-    /// Its folder's name.
-    name: String,
-    files: Vec<(String, Vec<u8>)>,
-    project: String,
-    services: BTreeMap<String, Service>,
-    images: BTreeMap<String, String>,
+/// What a deployment batch by batch gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rolled {
+    /// The environment.
+    pub environment: String,
+    /// The version that it has now.
+    pub version: String,
+    /// The version it had before.
+    pub previous: Option<String>,
+    /// The hosts that have the version.
+    pub hosts: Vec<String>,
+    /// The hosts where it did not come up and that were let pass.
+    #[serde(default)]
+    pub failed: Vec<String>,
+    /// The hosts that could not be reached and were let pass.
+    pub unreachable: Vec<String>,
+    /// The image of each service, by digest.
+    pub images: BTreeMap<String, String>,
+    /// Something was changed; nothing when every host ran this very version already.
+    pub changed: bool,
 }
 
-impl Release {
-    fn paths(&self) -> Vec<String> {
-        self.files.iter().map(|(path, _)| path.clone()).collect()
+impl Order<'_> {
+    /// Whether this very item has done it, by what the hosts say.
+    pub(crate) async fn probe(&self, context: &Context) -> Result<Probe<Rolled>> {
+        let wanted = self.request.wanted(context.world.release.as_deref())?;
+        let site = Site::new(&self.request.environment, &self.request.target, context);
+        let (kept, unreachable) = reach(&site, context).await?;
+        // Killed between its last word and giving the lock back: it goes on, and does that.
+        if holds_lock(kept.first().and_then(Option::as_ref), context) {
+            return Ok(Probe::Absent);
+        }
+        let mut images = BTreeMap::new();
+        let mut previous = None;
+        let mut hosts = Vec::new();
+        for (host, kept) in site.hosts.iter().zip(&kept) {
+            let Some(kept) = kept else { continue };
+            let ours = |record: &&Record| {
+                record.state == State::Live
+                    && record.version == wanted.version
+                    && record.is_of(&context.run.0, &item(context))
+            };
+            let Some(record) = kept.record.as_ref().filter(ours) else { return Ok(Probe::Absent) };
+            if matches!(self.tool, Tool::Compose(_)) {
+                let found = host.containers(context, &record.project).await?;
+                if !drift(record, &found).is_empty() {
+                    return Ok(Probe::Absent);
+                }
+            }
+            images.clone_from(&record.images);
+            previous = record.previous.as_ref().map(|previous| previous.version.clone());
+            hosts.push(host.name.clone());
+        }
+        let is_there = |index: usize| kept[index].is_some();
+        let doors = self.doors(&site, context, is_there).await?;
+        let statuses = doors.look(context).await?;
+        let out = |(server, status): &(Server, _)| {
+            let status: &crate::adapters::proxy::Status = status;
+            is_there(server.host) && status.admission != Admission::Ready
+        };
+        if statuses.iter().any(out) {
+            return Ok(Probe::Absent);
+        }
+        Ok(Probe::Done(Rolled {
+            environment: self.request.environment.clone(),
+            version: wanted.version,
+            previous,
+            hosts,
+            failed: Vec::new(),
+            unreachable,
+            images,
+            changed: true,
+        }))
+    }
+
+    /// Deploys.
+    pub(crate) async fn run(&self, context: &Context, effect: Effect) -> Result<Rolled> {
+        let wanted = self.request.wanted(context.world.release.as_deref())?;
+        // Done by this very item already: then there is nothing to lock.
+        if let Probe::Done(output) = self.probe(context).await? {
+            return Ok(Rolled { changed: false, ..output });
+        }
+        let site = Site::new(&self.request.environment, &self.request.target, context);
+        let (kept, unreachable) = reach(&site, context).await?;
+        let site = &site;
+        let work = |fence, kept: Vec<Option<Kept>>| async move {
+            let doors = self.doors(site, context, |index| kept[index].is_some()).await?;
+            if self.through_proxies && doors.is_empty() {
+                context.log("no proxy is configured: hosts get requests also while they are changed");
+            }
+            let (request, tool) = (self.request, self.tool);
+            let work = Work { context, site, request, tool, wanted, fence, kept };
+            Rollout { work, doors }.forward(&unreachable).await
+        };
+        let output = locked(site, context, kept, work).await;
+        if let Ok(output) = &output
+            && output.changed
+        {
+            context.changed(effect);
+        }
+        output
+    }
+
+    /// Puts back what was there before, on every host that still has what this item deployed.
+    pub(crate) async fn undo(&self, version: &str, context: &Context) -> Result<Undone> {
+        let site = Site::new(&self.request.environment, &self.request.target, context);
+        self.put_back(version, &site, targets(&site, &own(version, context), context).await, context).await
+    }
+
+    /// Puts back what was there before, on every host of `targets`.
+    pub(crate) async fn put_back(
+        &self,
+        version: &str,
+        site: &Site,
+        targets: Targets,
+        context: &Context,
+    ) -> Result<Undone> {
+        let Targets { records: targets, kept, told } = targets;
+        if targets.is_empty() {
+            let_go(site, kept.first().and_then(Option::as_ref), context).await?;
+            return Ok(match told.is_empty() {
+                true => Undone::NothingToDo,
+                false => Undone::NeedsHuman(format!("it is not known what runs: {}", told.join("; "))),
+            });
+        }
+        let wanted = Wanted { version: version.to_owned(), tag: String::new() };
+        let targets = &targets;
+        let work = |fence, kept: Vec<Option<Kept>>| async move {
+            let doors = self.doors(site, context, |index| kept[index].is_some()).await?;
+            let (request, tool) = (self.request, self.tool);
+            let work = Work { context, site, request, tool, wanted, fence, kept };
+            let rollout = Rollout { work, doors };
+            for (index, record) in targets {
+                // Everyone who asks whether it passed here must hear that it did not stay.
+                let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
+                rollout.work.host(*index).write(context, &withdrawn, true).await?;
+            }
+            Ok(rollout.revert_all(targets, &[]).await)
+        };
+        let back = locked(site, context, kept, work).await?;
+        let mut reverted = Vec::new();
+        let mut stuck = told;
+        for (index, result) in back {
+            match result {
+                Ok(what) => reverted.push(format!("{}: {what}", site.hosts[index].name)),
+                Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
+                Err(error) => {
+                    stuck.push(format!("{} could not be put back: {error}", site.hosts[index].name))
+                }
+            }
+        }
+        let done = reverted.join("; ");
+        Ok(match stuck.is_empty() {
+            true => Undone::Reverted(done),
+            false if done.is_empty() => Undone::NeedsHuman(stuck.join("; ")),
+            false => Undone::NeedsHuman(format!("{}; {done}", stuck.join("; "))),
+        })
+    }
+
+    async fn doors(&self, site: &Site, context: &Context, is_there: impl Fn(usize) -> bool) -> Result<Doors> {
+        match self.through_proxies {
+            true => Doors::of(site, context, is_there).await,
+            false => Ok(Doors::default()),
+        }
     }
 }
 
+/// The hosts that something is taken back from.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    /// Which they are, and what each has.
+    pub(crate) records: Vec<(usize, Record)>,
+    /// What every host kept.
+    pub(crate) kept: Vec<Option<Kept>>,
+    /// Why some could not be asked.
+    pub(crate) told: Vec<String>,
+}
+
+/// Whether a record is what this item deployed.
+pub(crate) fn own(version: &str, context: &Context) -> impl Fn(&Record) -> bool {
+    let (version, run, item) = (version.to_owned(), context.run.0.clone(), item(context));
+    move |record| record.version == version && record.is_of(&run, &item)
+}
+
+/// The hosts whose record is one to take back.
+pub(crate) async fn targets(site: &Site, is_one: &impl Fn(&Record) -> bool, context: &Context) -> Targets {
+    let looks = site.look(context).await;
+    let told: Vec<&RemoteError> = looks.iter().filter_map(|look| look.as_ref().err()).collect();
+    let told = told.iter().map(ToString::to_string).collect();
+    let kept: Vec<Option<Kept>> = looks.iter().map(|look| look.as_ref().ok().cloned()).collect();
+    let one = |kept: &Option<Kept>| kept.as_ref()?.record.clone().filter(is_one);
+    let records = kept.iter().enumerate().filter_map(|(index, kept)| Some((index, one(kept)?))).collect();
+    Targets { records, kept, told }
+}
+
+/// A version on its way to the hosts of an environment, batch by batch.
+struct Rollout<'a> {
+    work: Work<'a>,
+    doors: Doors,
+}
+
 impl Rollout<'_> {
-    /// Deploys.
-    pub(crate) async fn forward(&self, unreachable: &[String]) -> Result<Output> {
-        let release = self.prepare().await?;
-        let Params { environment, target, after, .. } = self.params;
+    async fn forward(&self, unreachable: &[String]) -> Result<Rolled> {
+        let work = &self.work;
+        self.doors.check(work).await?;
+        let release = work.ready_release(None).await?;
+        let draft = work.draft(&release, None);
         // Now, not when it was planned: what is about to be touched must be what may be touched.
-        promotion::check(environment, target, after, &self.wanted.version, self.context).await?;
-        let (changed, failed) = self.batches(&release, unreachable.len()).await?;
-        let now = self.context.world.clock.now();
-        let mut deployed = self.reached();
+        work.promoted().await?;
+        self.leaves_servers()?;
+        let (changed, failed) = self.batches(&release, &draft, unreachable.len()).await?;
+        let mut deployed = work.reached();
         deployed.retain(|index| !failed.contains(index));
-        let lives = join_all(deployed.iter().map(|index| async {
-            let record = self.record(*index, &release, State::Live, now);
-            let before = self.kept[*index].as_ref().and_then(|kept| kept.record.as_ref());
-            let is_known = before.is_some_and(|before| self.is_ours(before) && before.state == State::Live);
-            match is_known {
-                true => Ok(()),
-                false => self.site.hosts[*index].write(self.context, &record, true).await,
-            }
-        }))
-        .await;
-        if let Some(error) = lives.into_iter().find_map(std::result::Result::err) {
-            return Err(error.into());
-        }
-        Ok(Output {
-            environment: environment.clone(),
-            version: self.wanted.version.clone(),
-            previous: self.previous().map(|record| record.version.clone()),
-            hosts: deployed.iter().map(|index| self.site.hosts[*index].name.clone()).collect(),
-            failed: failed.iter().map(|index| self.site.hosts[*index].name.clone()).collect(),
+        work.live(&deployed, &draft).await?;
+        Ok(Rolled {
+            environment: work.request.environment.clone(),
+            version: work.wanted.version.clone(),
+            previous: work.previous().map(|record| record.version.clone()),
+            hosts: work.names(&deployed),
+            failed: work.names(&failed),
             unreachable: unreachable.to_vec(),
             images: release.images,
             changed,
         })
     }
 
-    /// Whether the record is what this very item wrote for this version.
-    fn is_ours(&self, record: &Record) -> bool {
-        record.is_of(&self.context.run.0, &self.context.path.0) && record.version == self.wanted.version
-    }
-
-    fn reached(&self) -> Vec<usize> {
-        let reached = self.kept.iter().enumerate().filter(|(_, kept)| kept.is_some());
-        reached.map(|(index, _)| index).collect()
-    }
-
-    fn previous(&self) -> Option<&Record> {
-        let records = self.kept.iter().flatten().filter_map(|kept| kept.record.as_ref());
-        records.filter_map(|record| self.before(record)).next()
-    }
-
-    /// What was on the host before this item came.
-    fn before<'r>(&self, record: &'r Record) -> Option<&'r Record> {
-        if self.is_ours(record) { record.previous.as_deref() } else { record.good() }
-    }
-
-    fn record(&self, index: usize, release: &Release, state: State, at: Timestamp) -> Record {
-        let before = self.kept[index].as_ref().and_then(|kept| kept.record.as_ref());
-        Record {
-            schema: SCHEMA,
-            environment: self.site.name.clone(),
-            run: self.context.run.0.clone(),
-            step: self.context.path.0.clone(),
-            fence: self.fence,
-            version: self.wanted.version.clone(),
-            tag: self.wanted.tag.clone(),
-            release: release.name.clone(),
-            files: release.paths(),
-            project: release.project.clone(),
-            images: release.images.clone(),
-            colour: None,
-            state,
-            at,
-            previous: before.and_then(|record| self.before(record)).map(|record| Box::new(record.alone())),
-        }
-    }
-
-    /// Everything that can be found out before anything is touched: files, space, images and their digests, everywhere.
-    async fn prepare(&self) -> Result<Release> {
-        let mut release = Release { files: self.files().await?, ..Release::default() };
-        let mut text = Vec::new();
-        for (path, bytes) in &release.files {
-            text.extend_from_slice(path.as_bytes());
-            text.extend_from_slice(bytes);
-        }
-        release.name = folder_name(&self.wanted.version, &sha256_hex(&text));
-        let reached = self.reached();
-        self.each(&reached, |host| async {
-            host.check(self.context, SPACE).await?;
-            for (path, bytes) in &release.files {
-                host.put(self.context, self.fence, &release.name, path, bytes.clone()).await?;
-            }
-            Ok(())
-        })
-        .await?;
-        let Some(first) = reached.first().and_then(|index| self.site.hosts.get(*index)) else {
-            return Err(ActionError::Failed("no host can be reached".into()));
-        };
-        let paths = release.paths();
-        let config = self
-            .compose(first, &release.name, &paths, &["config", "--format", "json"], true)
-            .await
-            .map_err(ActionError::from)?;
-        (release.project, release.services) = drift::services(&config).map_err(ActionError::Final)?;
-        release.images = match self.pinned_before(&release) {
-            Some(images) => images,
-            None => self.resolve(first, &release).await?,
-        };
-        for (service, wanted) in &self.params.images {
-            let found = release.images.get(service).map_or("nothing", String::as_str);
-            let digest = wanted.rsplit('@').next().unwrap_or(wanted);
-            if found.rsplit('@').next() != Some(digest) {
-                return Err(ActionError::Final(format!(
-                    "the image of {service} is {}, not {}: the registry has another image under this name than the one \
-                     that was built; nothing was touched",
-                    drift::short(found),
-                    digest.chars().take(19).collect::<String>()
-                )));
-            }
-        }
-        let mut paths = paths;
-        paths.push(PINS.to_owned());
-        self.each(&reached, |host| async {
-            host.put(self.context, self.fence, &release.name, PINS, pins(&release.images)).await?;
-            self.context.log(&format!("{}: pulling images", host.name));
-            self.compose(host, &release.name, &paths, &["pull"], false).await.map(drop)
-        })
-        .await?;
-        Ok(release)
-    }
-
-    /// The images that this item pinned before it was interrupted: a tag may have moved since.
-    fn pinned_before(&self, release: &Release) -> Option<BTreeMap<String, String>> {
-        let records = self.kept.iter().flatten().filter_map(|kept| kept.record.as_ref());
-        let mut ours = records.filter(|record| self.is_ours(record) && record.release == release.name);
-        ours.next().map(|record| record.images.clone())
-    }
-
-    /// Pulls the images on one host and asks by which digest it got each.
-    async fn resolve(&self, first: &Host, release: &Release) -> Result<BTreeMap<String, String>> {
-        self.context.log(&format!("{}: resolving images", first.name));
-        self.compose(first, &release.name, &release.paths(), &["pull"], false)
-            .await
-            .map_err(ActionError::from)?;
-        let images: BTreeSet<&str> =
-            release.services.values().map(|service| service.image.as_str()).collect();
-        let images: Vec<&str> = images.into_iter().collect();
-        let digests = first.digests(self.context, &images).await.map_err(ActionError::from)?;
-        let known: BTreeMap<&str, String> = images
-            .iter()
-            .zip(digests)
-            .filter_map(|(image, digests)| Some((*image, pinned(image, &digests)?)))
-            .collect();
-        release
-            .services
-            .iter()
-            .map(|(name, service)| match known.get(service.image.as_str()) {
-                Some(image) => Ok((name.clone(), image.clone())),
-                None => Err(ActionError::Final(format!(
-                    "the image {} of {name} has no digest: it is not from a registry; push it to one",
-                    service.image
-                ))),
-            })
-            .collect()
-    }
-
-    /// The compose files, from the tag; from the commit that is checked out while there is no tag yet.
-    async fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let git = Git::of(self.context);
-        let tag = format!("refs/tags/{}", self.wanted.tag);
-        let has_tag =
-            git.ask(["rev-parse", "--verify", "--quiet", &format!("{tag}^{{commit}}")]).await?.is_some();
-        let revision = if has_tag { tag.as_str() } else { "HEAD" };
-        let mut files = Vec::new();
-        for path in &self.site.environment.compose {
-            let text = git.read(["show", &format!("{revision}:{path}")]).await.map_err(|error| {
-                ActionError::Final(format!("the compose file {path} cannot be read at {revision}: {error}"))
-            })?;
-            files.push((path.clone(), text.into_bytes()));
-        }
-        Ok(files)
-    }
-
-    /// The same on many hosts at once; what went wrong on any of them, in one error.
-    async fn each<'h, F: Future<Output = std::result::Result<(), RemoteError>>>(
-        &'h self,
-        hosts: &[usize],
-        work: impl Fn(&'h Host) -> F,
-    ) -> Result<()> {
-        let results = join_all(hosts.iter().map(|index| work(&self.site.hosts[*index]))).await;
-        let mut errors: Vec<RemoteError> = results.into_iter().filter_map(std::result::Result::err).collect();
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0).into()),
-            _ => Err(ActionError::Failed(together(&errors))),
-        }
-    }
-
-    async fn compose(
-        &self,
-        host: &Host,
-        release: &str,
-        files: &[String],
-        arguments: &[&str],
-        quiet: bool,
-    ) -> std::result::Result<String, RemoteError> {
-        self.compose_of(host, release, files, arguments, quiet, &self.wanted.version, &self.wanted.tag).await
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "each is one field of the call")]
-    async fn compose_of(
-        &self,
-        host: &Host,
-        release: &str,
-        files: &[String],
-        arguments: &[&str],
-        quiet: bool,
-        version: &str,
-        tag: &str,
-    ) -> std::result::Result<String, RemoteError> {
-        let values = [
-            ("VERSION", version),
-            ("TAG", tag),
-            ("WINDLASS_VERSION", version),
-            ("WINDLASS_TAG", tag),
-            ("WINDLASS_ENVIRONMENT", &self.site.name),
-        ];
-        let environment = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let call = Compose { release, files, arguments, environment: &environment, quiet };
-        host.compose(self.context, self.fence, &call).await
-    }
-
     /// Batch after batch. Gives whether anything changed, and the hosts that failed and were let pass.
-    async fn batches(&self, release: &Release, unreachable: usize) -> Result<(bool, Vec<usize>)> {
-        let reached = self.reached();
+    async fn batches(
+        &self,
+        release: &Release,
+        draft: &Record,
+        unreachable: usize,
+    ) -> Result<(bool, Vec<usize>)> {
+        let (work, environment) = (&self.work, &self.work.site.environment);
+        let reached = work.reached();
         let mut touched: Vec<usize> = Vec::new();
         let mut failures: Vec<(usize, ActionError)> = Vec::new();
         let mut changed = false;
-        let turns = self.site.environment.turns(reached.len());
+        let turns = environment.turns(reached.len());
         let last = turns.len().saturating_sub(1);
         for (number, turn) in turns.into_iter().enumerate() {
             let hosts = reached.get(turn).unwrap_or_default();
+            if let Err(error) = self.drain(hosts, release, draft).await {
+                return Err(self.given_up(error, draft, &touched, &failures).await);
+            }
             touched.extend(hosts);
-            let results = join_all(hosts.iter().map(|index| self.update(*index, release))).await;
+            let results = join_all(hosts.iter().map(|index| self.update(*index, release, draft))).await;
+            let mut good = Vec::new();
             for (index, result) in hosts.iter().zip(results) {
                 match result {
-                    Ok(this) => changed |= this,
+                    Ok(this) => {
+                        changed |= this;
+                        good.push(*index);
+                    }
                     Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
                     Err(error) => {
-                        self.context.log(&format!("{}: {error}", self.site.hosts[*index].name));
+                        work.context.log(&format!("{}: {error}", work.host(*index).name));
                         failures.push((*index, error));
                     }
                 }
             }
             // Whoever has the environment now decides what becomes of the hosts.
-            self.still_ours().await?;
-            if unreachable + failures.len() > self.site.environment.max_failures as usize {
-                return Err(self.abort(release, &touched, &failures, None).await);
+            work.still_ours().await?;
+            if let Err(error) = self.admit(&good, draft).await {
+                return Err(self.given_up(error, draft, &touched, &failures).await);
+            }
+            if unreachable + failures.len() > environment.max_failures as usize {
+                return Err(self.abort(draft, &touched, &failures, None).await);
             }
             if number < last {
-                pause(self.context, self.site.environment.pause.to_std()).await?;
+                pause(work.context, environment.pause.to_std()).await?;
             }
         }
-        if let Some(address) = health::address(&self.site.environment) {
-            let ready = self.params.ready.to_std();
-            let asked =
-                health::wait(&self.site.environment, &address, &self.wanted.version, ready, self.context)
-                    .await;
-            match asked {
-                Ok(()) => {}
-                Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
-                Err(error) => return Err(self.abort(release, &touched, &failures, Some(&error)).await),
+        if let Some(address) = health::address(environment) {
+            let ready = work.request.ready.to_std();
+            let asked = health::wait(environment, &address, &work.wanted.version, ready, work.context).await;
+            if let Err(error) = asked {
+                let error = match error {
+                    ActionError::Cancelled => return Err(error),
+                    error => ActionError::Failed(format!(
+                        "every host came up, but the health check did not pass: {error}"
+                    )),
+                };
+                return Err(self.given_up(error, draft, &touched, &failures).await);
             }
         }
         // Those that failed and were let pass do not stay with what does not work.
         for (index, _) in &failures {
-            let record = self.record(*index, release, State::Failed, self.now());
-            match self.site.environment.on_abort {
-                OnAbort::Revert => drop(self.revert(*index, &record).await?),
-                OnAbort::Hold => self.site.hosts[*index].write(self.context, &record, false).await?,
+            match environment.on_abort {
+                OnAbort::Revert => {
+                    let target = (*index, work.record(*index, draft, State::Failed));
+                    for (_, result) in self.revert(&[&target], false).await {
+                        result?;
+                    }
+                }
+                OnAbort::Hold => work.write(*index, draft, State::Failed).await?,
             }
         }
         Ok((changed, failures.into_iter().map(|(index, _)| index).collect()))
     }
 
-    fn now(&self) -> Timestamp {
-        self.context.world.clock.now()
+    /// Whether a host has the version already, by this very item.
+    async fn has_it(&self, index: usize, release: &Release, draft: &Record) -> Result<bool> {
+        let far = |record: &Record| matches!(record.state, State::Proven | State::Updated | State::Live);
+        match self.work.ours(index).is_some_and(far) {
+            true => self.work.is_up(index, draft, release).await,
+            false => Ok(false),
+        }
     }
 
-    async fn still_ours(&self) -> Result<()> {
-        match self.site.first() {
-            Some(first) => Ok(first.raise(self.context, self.fence).await?),
-            None => Ok(()),
+    /// Takes hosts out of the traffic, those that are to be changed. When that fails, they get it back.
+    async fn drain(&self, hosts: &[usize], release: &Release, draft: &Record) -> Result<()> {
+        if self.doors.is_empty() {
+            return Ok(());
         }
+        let mut changing = Vec::new();
+        for index in hosts {
+            if !self.has_it(*index, release, draft).await? {
+                changing.push(*index);
+            }
+        }
+        if changing.is_empty() {
+            return Ok(());
+        }
+        let drained = async {
+            for index in &changing {
+                self.work.write(*index, draft, State::Draining).await?;
+            }
+            self.work.context.log(&format!("{}: no new requests", self.work.names(&changing).join(", ")));
+            self.out(&changing).await
+        };
+        let Err(error) = drained.await else { return Ok(()) };
+        // Nothing was changed on them yet: they go on with what they have. What an earlier process of this run began
+        // there is not known, though, and is left to the way back.
+        let context = self.work.outside();
+        let work = Work { context: &context, ..self.work.clone() };
+        let again = Rollout { work, doors: self.doors.clone() };
+        for index in changing.iter().filter(|index| self.work.ours(**index).is_none()) {
+            if let Err(also) = again.goes_on(*index).await {
+                context.log(&format!("{} is still out of the traffic: {also}", self.work.host(*index).name));
+            }
+        }
+        Err(error)
+    }
+
+    /// A host that was drained and not changed gets its traffic and its record back.
+    async fn goes_on(&self, index: usize) -> Result<()> {
+        let work = &self.work;
+        let Some(before) = work.before(index) else {
+            return Ok(work.host(index).forget(work.context, work.fence).await?);
+        };
+        self.doors.steer(work, |server| (server.host == index).then_some((Admission::Ready, None))).await?;
+        let before = work.kept[index].as_ref().map_or_else(|| before.alone(), |kept| kept.whole(before));
+        let record = Record { fence: work.fence, ..before };
+        Ok(work.host(index).write(work.context, &record, false).await?)
+    }
+
+    /// No traffic for these hosts: what they have ends, and nothing new comes.
+    async fn out(&self, hosts: &[usize]) -> Result<()> {
+        let is_one = |server: &Server| hosts.contains(&server.host);
+        let to = |admission| move |server: &Server| hosts.contains(&server.host).then_some((admission, None));
+        self.doors.steer(&self.work, to(Admission::Drain)).await?;
+        self.doors.drained(&self.work, is_one).await?;
+        self.doors.steer(&self.work, to(Admission::Maintenance)).await
+    }
+
+    /// Hosts that are healthy get traffic again.
+    async fn admit(&self, hosts: &[usize], draft: &Record) -> Result<()> {
+        if self.doors.is_empty() || hosts.is_empty() {
+            return Ok(());
+        }
+        let wish = |server: &Server| hosts.contains(&server.host).then_some((Admission::Ready, None));
+        self.doors.steer(&self.work, wish).await?;
+        for index in hosts {
+            let is_far = |record: &Record| matches!(record.state, State::Updated | State::Live);
+            if !self.work.ours(*index).is_some_and(is_far) {
+                self.work.write(*index, draft, State::Updated).await?;
+            }
+        }
+        Ok(())
     }
 
     /// One host gets the version. Gives whether anything changed on it.
-    async fn update(&self, index: usize, release: &Release) -> Result<bool> {
-        let host = &self.site.hosts[index];
-        let kept = self.kept[index].as_ref().and_then(|kept| kept.record.as_ref());
-        let before = host.containers(self.context, &release.project).await?;
-        if kept.is_some_and(|record| {
-            self.is_ours(record) && matches!(record.state, State::Updated | State::Live)
-        }) && matches!(drift::health(&release.services, &release.images, &before), Health::Good(_))
-        {
-            self.context.log(&format!("{} has {} already", host.name, self.wanted.version));
+    async fn update(&self, index: usize, release: &Release, draft: &Record) -> Result<bool> {
+        let (work, host) = (&self.work, self.work.host(index));
+        if self.has_it(index, release, draft).await? {
+            work.context.log(&format!("{} has {} already", host.name, work.wanted.version));
             return Ok(false);
         }
-        self.context.log(&format!("{}: {} comes up", host.name, self.wanted.version));
-        host.write(self.context, &self.record(index, release, State::Updating, self.now()), false).await?;
-        let mut files = release.paths();
-        files.push(PINS.to_owned());
-        self.compose(host, &release.name, &files, &UP, false).await?;
-        self.healthy(host, release).await?;
-        if let Some(address) = health::address_of(&self.site.environment, host, self.context).await? {
-            let ready = self.params.ready.to_std();
-            health::wait(&self.site.environment, &address, &self.wanted.version, ready, self.context).await?;
-        }
-        host.write(self.context, &self.record(index, release, State::Updated, self.now()), false).await?;
-        let after = host.containers(self.context, &release.project).await?;
-        let ids = |containers: &[crate::adapters::remote::Container]| -> BTreeSet<String> {
-            containers.iter().map(|container| container.id.clone()).collect()
-        };
-        Ok(ids(&before) != ids(&after))
+        work.context.log(&format!("{}: {} comes up", host.name, work.wanted.version));
+        let record = work.record(index, draft, State::Updating);
+        host.write(work.context, &record, false).await?;
+        let changed = work.bring_up(index, &record, release).await?;
+        work.answers(index, &record).await?;
+        let state = if self.doors.is_empty() { State::Updated } else { State::Proven };
+        work.write(index, draft, state).await?;
+        Ok(changed)
     }
 
-    /// Waits until every service has been healthy for as long as it must.
-    async fn healthy(&self, host: &Host, release: &Release) -> Result<()> {
-        let begin = tokio::time::Instant::now();
-        let ready = self.params.ready.to_std();
-        let wanted = self.site.environment.min_healthy.to_std();
-        let mut good: Option<(tokio::time::Instant, u64)> = None;
-        loop {
-            let found = host.containers(self.context, &release.project).await?;
-            let now = tokio::time::Instant::now();
-            let why = match drift::health(&release.services, &release.images, &found) {
-                Health::Good(restarts) => {
-                    let since = match good {
-                        Some((since, before)) if before == restarts => since,
-                        _ => now,
-                    };
-                    good = Some((since, restarts));
-                    if now.duration_since(since) >= wanted {
-                        return Ok(());
-                    }
-                    "it was not healthy for long enough".to_owned()
-                }
-                Health::Waiting(why) => {
-                    good = None;
-                    why
-                }
-                Health::Broken(container, why) => {
-                    let words = host.last_words(self.context, &container).await;
-                    let words = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
-                    return Err(ActionError::Failed(format!("{}: {why}{words}", host.name)));
-                }
-            };
-            if now.duration_since(begin) >= ready + wanted {
-                return Err(ActionError::Failed(format!(
-                    "{} did not become healthy within {}: {why}",
-                    host.name, self.params.ready
-                )));
-            }
-            pause(self.context, LOOK).await?;
+    /// Gives up for a reason that is no host's own.
+    async fn given_up(
+        &self,
+        error: ActionError,
+        draft: &Record,
+        touched: &[usize],
+        failures: &[(usize, ActionError)],
+    ) -> ActionError {
+        match error {
+            ActionError::Cancelled => ActionError::Cancelled,
+            error => self.abort(draft, touched, failures, Some(&error)).await,
         }
     }
 
     /// Gives the deployment up: reverts or holds, and says so.
     async fn abort(
         &self,
-        release: &Release,
+        draft: &Record,
         touched: &[usize],
         failures: &[(usize, ActionError)],
-        check: Option<&ActionError>,
+        other: Option<&ActionError>,
     ) -> ActionError {
+        let work = &self.work;
         let mut told: Vec<String> = failures.iter().map(|(_, error)| error.to_string()).collect();
-        told.extend(
-            check.map(|error| format!("every host came up, but the health check did not pass: {error}")),
-        );
+        told.extend(other.map(ToString::to_string));
         let told = told.join("; ");
-        if self.site.environment.on_abort == OnAbort::Hold {
+        if work.site.environment.on_abort == OnAbort::Hold {
             for (index, _) in failures {
-                let record = self.record(*index, release, State::Failed, self.now());
-                if let Err(error) = self.site.hosts[*index].write(self.context, &record, false).await {
-                    self.context.log(&error.to_string());
+                if let Err(error) = work.write(*index, draft, State::Failed).await {
+                    work.context.log(&error.to_string());
                 }
             }
             return ActionError::Final(format!(
                 "{told}; the deployment was given up, and every host stays as it is (on_abort = \"hold\"): look with \
                  `windlass env {}`",
-                self.site.name
+                work.site.name
             ));
         }
-        let reverts = join_all(touched.iter().map(|index| async {
-            let record = self.record(*index, release, State::Reverting, self.now());
-            self.revert(*index, &record).await
-        }))
-        .await;
+        let targets: Vec<(usize, Record)> =
+            touched.iter().map(|index| (*index, work.record(*index, draft, State::Reverting))).collect();
+        let failed: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
         let mut back = BTreeMap::<String, Vec<&str>>::new();
         let mut stuck = Vec::new();
-        for (index, result) in touched.iter().zip(reverts) {
-            let name = self.site.hosts[*index].name.as_str();
+        for (index, result) in self.revert_all(&targets, &failed).await {
+            let name = work.host(index).name.as_str();
             match result {
                 Ok(what) => back.entry(what).or_default().push(name),
                 Err(error) => stuck.push(format!("{name} could not be put back: {error}")),
@@ -463,112 +484,106 @@ impl Rollout<'_> {
         let back: Vec<String> =
             back.iter().map(|(what, hosts)| format!("{}: {what}", hosts.join(", "))).collect();
         let back = back.into_iter().chain(stuck).collect::<Vec<_>>().join("; ");
+        let back = if back.is_empty() { "nothing was touched".to_owned() } else { back };
         ActionError::Final(format!("{told}; the deployment was given up: {back}"))
     }
 
-    /// Puts back what was on the host before `ours`. Gives what was done, in words.
-    pub(crate) async fn revert(&self, index: usize, ours: &Record) -> Result<String> {
-        let host = &self.site.hosts[index];
-        let mut ours = ours.clone();
-        (ours.fence, ours.state, ours.at) = (self.fence, State::Reverting, self.now());
-        host.write(self.context, &ours, false).await?;
-        let Some(previous) = ours.previous.as_deref() else {
-            let mut files = ours.files.clone();
-            files.push(PINS.to_owned());
-            let arguments = ["down", "--remove-orphans"];
-            self.compose_of(host, &ours.release, &files, &arguments, false, &ours.version, &ours.tag).await?;
-            host.forget(self.context, self.fence).await?;
-            return Ok("empty again, as before".to_owned());
+    /// Puts back what was on these hosts. With proxies those without traffic come first, and the others by turns, so
+    /// that some always have it.
+    async fn revert_all(
+        &self,
+        targets: &[(usize, Record)],
+        without_traffic: &[usize],
+    ) -> Vec<(usize, Result<String>)> {
+        let mut results = Vec::new();
+        let (first, rest): (Vec<_>, Vec<_>) =
+            targets.iter().partition(|(index, _)| self.doors.is_empty() || without_traffic.contains(index));
+        let turns = self.work.site.environment.turns(rest.len());
+        let turns = turns.into_iter().filter_map(|turn| Some((rest.get(turn)?, true)));
+        for (hosts, drain) in std::iter::once((first.as_slice(), false)).chain(turns) {
+            results.extend(self.revert(hosts, drain).await);
+        }
+        results
+    }
+
+    /// Puts back what was on these hosts before `ours`, at the same time. Gives what was done on each, in words.
+    async fn revert(&self, targets: &[&(usize, Record)], drain: bool) -> Vec<(usize, Result<String>)> {
+        let work = &self.work;
+        let all = |error: &ActionError| -> Vec<(usize, Result<String>)> {
+            targets.iter().map(|(index, _)| (*index, Err(error.clone()))).collect()
         };
-        self.context.log(&format!("{}: {} comes back", host.name, previous.version));
-        host.put(self.context, self.fence, &previous.release, PINS, pins(&previous.images)).await?;
-        let mut files = previous.files.clone();
-        files.push(PINS.to_owned());
-        let (version, tag) = (previous.version.clone(), previous.tag.clone());
-        let (version, tag) = (version.as_str(), tag.as_str());
-        let config = ["config", "--format", "json"];
-        let config = self.compose_of(host, &previous.release, &files, &config, true, version, tag).await?;
-        self.compose_of(host, &previous.release, &files, &UP, false, version, tag).await?;
-        let (project, services) = drift::services(&config).map_err(ActionError::Failed)?;
-        let release = Release { project, services, images: previous.images.clone(), ..Release::default() };
-        self.healthy(host, &release).await?;
-        let previous =
-            self.kept[index].as_ref().map_or_else(|| previous.alone(), |kept| kept.whole(previous));
-        let record = Record { fence: self.fence, at: self.now(), state: State::Live, ..previous };
-        host.write(self.context, &record, true).await?;
-        Ok(format!("back to {version}"))
-    }
-}
-
-const UP: [&str; 5] = ["up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull"];
-
-/// The compose file that puts each image's digest in the place of its tag. JSON is YAML.
-fn pins(images: &BTreeMap<String, String>) -> Vec<u8> {
-    let services: BTreeMap<&String, serde_json::Value> =
-        images.iter().map(|(name, image)| (name, serde_json::json!({ "image": image }))).collect();
-    serde_json::json!({ "services": services }).to_string().into_bytes()
-}
-
-/// An image by the digest that its own repository knows it by.
-fn pinned(image: &str, digests: &[String]) -> Option<String> {
-    if image.contains("@sha256:") {
-        return Some(image.to_owned());
-    }
-    let repository = |name: &str| {
-        let name = name.split('@').next().unwrap_or(name);
-        // A colon before the last slash is a port's.
-        let end = name.rfind('/').map_or(0, |slash| slash + 1);
-        let tag = name.get(end..).and_then(|last| last.find(':')).map(|colon| end + colon);
-        let name = name.get(..tag.unwrap_or(name.len())).unwrap_or(name);
-        let name = name.strip_prefix("docker.io/").unwrap_or(name);
-        name.strip_prefix("library/").unwrap_or(name).to_owned()
-    };
-    let wanted = repository(image);
-    digests.iter().find(|digest| digest.contains("@sha256:") && repository(digest) == wanted).cloned()
-}
-
-/// A folder for a version's files: the same content gives the same one, and no other.
-fn folder_name(version: &str, digest: &str) -> String {
-    let plain =
-        |letter: char| if letter.is_ascii_alphanumeric() || "._+-".contains(letter) { letter } else { '_' };
-    let version: String = version.chars().take(80).map(plain).collect();
-    format!("v{version}-{}", digest.get(..10).unwrap_or(digest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_are_pinned_by_their_own_repository() {
-        let digests = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        for (image, known, expect) in [
-            (
-                "10.0.0.1:5000/shop/web:1.0",
-                &["10.0.0.1:5000/shop/web@sha256:aa"][..],
-                Some("10.0.0.1:5000/shop/web@sha256:aa"),
-            ),
-            (
-                "10.0.0.1:5000/web",
-                &["other/web@sha256:bb", "10.0.0.1:5000/web@sha256:aa"],
-                Some("10.0.0.1:5000/web@sha256:aa"),
-            ),
-            ("nginx:1.27", &["nginx@sha256:aa"], Some("nginx@sha256:aa")),
-            ("docker.io/library/nginx", &["nginx@sha256:aa"], Some("nginx@sha256:aa")),
-            ("r/web@sha256:cc", &[], Some("r/web@sha256:cc")),
-            ("built-here:1", &[], None),
-            ("web:1", &["other@sha256:aa"], None),
-        ] {
-            assert_eq!(pinned(image, &digests(known)).as_deref(), expect, "{image}");
+        let hosts: Vec<usize> = targets.iter().map(|(index, _)| *index).collect();
+        let begun = async {
+            for (index, ours) in targets {
+                let at = work.now();
+                let ours = Record { fence: work.fence, state: State::Reverting, at, ..ours.clone() };
+                work.host(*index).write(work.context, &ours, false).await?;
+            }
+            match drain && !self.doors.is_empty() {
+                true => self.out(&hosts).await,
+                false => Ok(()),
+            }
+        };
+        if let Err(error) = begun.await {
+            return all(&error);
         }
+        let put: Vec<Result<Option<&Record>>> = join_all(targets.iter().map(|(index, ours)| async move {
+            let Some(previous) = ours.previous.as_deref() else {
+                work.take_down(*index, ours).await?;
+                return Ok(None);
+            };
+            work.put_back(*index, previous).await?;
+            if !self.doors.is_empty() {
+                work.answers(*index, previous).await?;
+            }
+            Ok(Some(previous))
+        }))
+        .await;
+        let good: Vec<usize> = hosts
+            .iter()
+            .zip(&put)
+            .filter(|(_, put)| matches!(put, Ok(Some(_))))
+            .map(|(index, _)| *index)
+            .collect();
+        let wish = |server: &Server| good.contains(&server.host).then_some((Admission::Ready, None));
+        if let Err(error) = self.doors.steer(work, wish).await {
+            return all(&error);
+        }
+        let ended = hosts.iter().zip(put).map(|(index, put)| async move {
+            let host = work.host(*index);
+            let Some(previous) = put? else {
+                host.forget(work.context, work.fence).await?;
+                return Ok("empty again, as before".to_owned());
+            };
+            let whole =
+                work.kept[*index].as_ref().map_or_else(|| previous.alone(), |kept| kept.whole(previous));
+            let record = Record { fence: work.fence, at: work.now(), state: State::Live, ..whole };
+            host.write(work.context, &record, true).await?;
+            Ok(format!("back to {}", previous.version))
+        });
+        let ended: Vec<Result<String>> = join_all(ended).await;
+        hosts.into_iter().zip(ended).collect()
     }
 
-    #[test]
-    fn a_folder_is_a_folder_whatever_the_version() {
-        for (version, expect) in
-            [("1.2.0", "v1.2.0-0123456789"), ("1!2.0/../x", "v1_2.0_.._x-0123456789"), ("", "v-0123456789")]
-        {
-            assert_eq!(folder_name(version, "0123456789abcdef"), expect);
+    /// Refuses to take all servers of a proxy out of the traffic at once.
+    fn leaves_servers(&self) -> Result<()> {
+        let work = &self.work;
+        if work.previous().is_none() {
+            return Ok(());
         }
+        let reached = work.reached();
+        for turn in work.site.environment.turns(reached.len()) {
+            let hosts = reached.get(turn).unwrap_or_default();
+            for servers in self.doors.servers() {
+                if servers.iter().all(|server| hosts.contains(&server.host)) {
+                    return Err(ActionError::Final(format!(
+                        "{} would be changed together, and a proxy has no other server meanwhile: make `batches` smaller, \
+                         name one proxy for all hosts in `proxy.hosts`, or use deploy.blue_green; nothing was touched",
+                        work.names(hosts).join(", ")
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 }

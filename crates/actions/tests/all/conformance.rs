@@ -18,6 +18,8 @@ struct Fixture {
     by_hand: bool,
     /// It cannot tell whether it was done.
     blind: bool,
+    /// What must live as long.
+    _shop: Option<crate::colours::Shop>,
 }
 
 async fn fixture(name: &str, server: &Server) -> Fixture {
@@ -59,17 +61,36 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             repo.file("STAMP", "").commit("chore: make room for a stamp");
             json!({ "path": "STAMP" })
         }
-        "deploy.compose" => {
+        "deploy.blue_green" => {
+            let shop = crate::colours::Shop::start(repo.path());
+            let params = shop.params(json!({}));
+            return Fixture { setting, params, by_hand, blind, _shop: Some(shop) };
+        }
+        "deploy.cleanup" => {
+            let shop = crate::colours::Shop::start(repo.path());
+            for version in ["0.1.0", "0.2.0"] {
+                let params = shop.version(version, json!({}));
+                setting.run("deploy.blue_green", &params).await.unwrap();
+            }
+            let params = shop.cleanup();
+            return Fixture { setting, params, by_hand, blind, _shop: Some(shop) };
+        }
+        "deploy.compose" | "deploy.rolling" => {
             repo.file("compose.yml", crate::standin::COMPOSE).commit("feat: compose");
             let setting = crate::standin::with_standins(setting);
             let params = crate::standin::deploy(&["web1", "web2"], json!({}));
-            return Fixture { setting, params, by_hand, blind };
+            return Fixture { setting, params, by_hand, blind, _shop: None };
         }
         "deploy.script" => json!({
             "environment": "production",
             "run": "echo \"$WINDLASS_VERSION to $WINDLASS_ENVIRONMENT\" > live",
             "undo": "rm -f live",
         }),
+        "deploy.verify" => {
+            blind = true;
+            let target = json!({ "health": server.url("/ok"), "version": "$.status" });
+            json!({ "environment": "production", "target": target, "version": "healthy" })
+        }
         "http.check" => {
             blind = true;
             json!({ "url": server.url("/ok") })
@@ -85,7 +106,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
         }
         other => panic!("the action {other} has no fixture: give it one here"),
     };
-    Fixture { setting, params, by_hand, blind }
+    Fixture { setting, params, by_hand, blind, _shop: None }
 }
 
 fn sorted(mut effects: Vec<Effect>) -> Vec<Effect> {
@@ -98,7 +119,7 @@ async fn every_action_keeps_its_promises() {
     let server = Server::start().await;
     for action in windlass_actions::all().with(crate::example::Stamp).iter() {
         let name = action.name();
-        let Fixture { setting, params, by_hand, blind } = fixture(name, &server).await;
+        let Fixture { setting, params, by_hand, blind, _shop } = fixture(name, &server).await;
         let before = setting.snapshot();
         action.accepts(&params).unwrap();
         assert!(action.accepts(&json!({ "no such key": 1 })).is_err(), "{name} takes unknown keys");

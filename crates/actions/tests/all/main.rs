@@ -1,7 +1,9 @@
 //! The actions on real repositories, real keys and a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
+mod colours;
 mod conformance;
+mod database;
 mod deploy;
 mod example;
 mod files;

@@ -208,22 +208,33 @@ fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> R
         package: arguments.package.clone(),
         ..VersionRequest::default()
     };
-    if project.config.packages.is_empty() || request.package.is_some() {
-        let unit = request.unit(project)?;
+    let unit = request.unit(project)?;
+    if unit.linked.is_none() && (project.config.packages.is_empty() || request.package.is_some()) {
         let (mut holders, stated) = stated(arguments, project, &unit)?;
         let next = facts::next(project, repository, stated.as_ref(), &request)?.decision.version;
         holders.extend(holders::following(project, &unit, &holders, &next)?);
         return Ok(vec![Pick { written: holders::to_state(project, &next), unit, holders, stated, next }]);
     }
-    versions::require_one_package(project, &request)?;
-    for unit in project.config.units() {
+    if request.package.is_none() {
+        versions::require_one_package(project, &request)?;
+    }
+    let is_meant = |other: &Unit| request.package.is_none() || other.linked == unit.linked;
+    for unit in project.config.units().into_iter().filter(is_meant) {
         // What a killed bump left is finished before anything is read.
         stated(arguments, project, &unit)?;
     }
+    // The packages of a group share their version, so it is written for all of them.
+    let all = match request.package {
+        Some(_) => versions::weigh_group(project, repository, &request)?,
+        None => versions::weigh_all(project, repository, &request)?,
+    };
     let mut picks = Vec::new();
-    for weighed in versions::weigh_all(project, repository, &request)? {
+    for weighed in all {
         let next = match &weighed.outcome {
             Ok(decision) => decision.version.clone(),
+            Err(error) if request.package.is_some() && weighed.unit.package == request.package => {
+                return Err(facts::no_version(project, &weighed, error)?);
+            }
             Err(NextError::NothingToRelease { .. }) => continue,
             Err(error) => {
                 let package = weighed.unit.package.as_deref().unwrap_or_default();

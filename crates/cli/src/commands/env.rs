@@ -6,10 +6,10 @@ use clap::Args;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
-use windlass_actions::adapters::remote::{Host, Lock, Record, State};
+use windlass_actions::adapters::remote::{Host, Idle, Lock, Record, State};
 use windlass_actions::adapters::{remote, ssh};
-use windlass_actions::deploy::{Site, drift, health};
-use windlass_core::config::Environment;
+use windlass_actions::deploy::{Site, drift, health, traffic};
+use windlass_core::config::{Colour, Environment};
 use windlass_core::diagnostic::nearest;
 use windlass_core::text::sanitize_line;
 use windlass_engine::context::Context;
@@ -78,6 +78,10 @@ pub struct HostTold {
     pub version: Option<String>,
     /// Its tag.
     pub tag: Option<String>,
+    /// The colour that has the traffic, where there are two.
+    pub colour: Option<Colour>,
+    /// What the other colour holds.
+    pub idle: Option<Idle>,
     /// How far the version is.
     pub state: Option<State>,
     /// Since when.
@@ -144,13 +148,17 @@ async fn tell(name: &str, environment: &Environment, context: &Context) -> Told 
         Some(kept) => (kept.held().cloned(), kept.breaks.clone()),
         None => (None, Vec::new()),
     };
-    let hosts = join_all(site.hosts.iter().zip(looks).map(|(host, look)| async move {
+    let reached: Vec<bool> = looks.iter().map(std::result::Result::is_ok).collect();
+    let mut hosts = join_all(site.hosts.iter().zip(looks).map(|(host, look)| async move {
         match look {
             Ok(kept) => of_host(host, kept.record, environment, context).await,
             Err(error) => HostTold { unreachable: Some(sanitize_line(&error.to_string())), ..blank(host) },
         }
     }))
     .await;
+    if hosts.iter().any(|host| host.colour.is_some()) {
+        compare(&mut hosts, &site, &reached, context).await;
+    }
     let mut version = hosts.first().and_then(|host| host.version.clone());
     if hosts.iter().any(|host| host.version != version) {
         version = None;
@@ -184,6 +192,8 @@ fn blank(host: &Host) -> HostTold {
         unreachable: None,
         version: None,
         tag: None,
+        colour: None,
+        idle: None,
         state: None,
         since: None,
         run: None,
@@ -199,15 +209,32 @@ async fn of_host(
     context: &Context,
 ) -> HostTold {
     let Some(record) = record else { return blank(host) };
-    let mut told = if record.project.is_empty() {
-        // Another tool deployed it, so only its health check can tell more.
-        drift::unfinished(&record).into_iter().collect()
-    } else {
-        match host.containers(context, &record.project).await {
-            Ok(found) => drift::drift(&record, &found),
-            Err(error) => vec![format!("what runs cannot be asked: {error}")],
+    let mut told = Vec::new();
+    // Customers do not get what was being brought up beside what they have.
+    let (record, state) = match record.serving().cloned() {
+        Some(serving) => {
+            let colour = record.colour.map_or("its colour", Colour::as_str);
+            told.push(format!(
+                "{} was being brought up in {colour}, without traffic, and that did not come to its end",
+                record.version
+            ));
+            (serving, record.state)
+        }
+        None => {
+            let state = record.state;
+            (record, state)
         }
     };
+    if record.project.is_empty() {
+        // Another tool deployed it, so only its health check can tell more.
+        told.extend(drift::unfinished(&record));
+    } else {
+        match host.containers(context, &record.project).await {
+            Ok(found) => told.extend(drift::drift(&record, &found)),
+            Err(error) => told.push(format!("what runs cannot be asked: {error}")),
+        }
+    }
+    told.extend(cold(host, &record, context).await);
     if let Ok(Some(address)) = health::address_of(environment, host, context).await {
         match health::ask(environment, &address, &record.version, context).await {
             Ok(problem) => told.extend(problem),
@@ -217,11 +244,51 @@ async fn of_host(
     HostTold {
         version: Some(record.version),
         tag: Some(record.tag),
-        state: Some(record.state),
+        colour: record.colour,
+        idle: record.idle,
+        state: Some(state),
         since: Some(record.at),
         run: Some(record.run),
         images: record.images,
         drift: told.iter().map(|line| sanitize_line(line)).collect(),
         ..blank(host)
+    }
+}
+
+/// Why the traffic could not be given back at once, though it should be possible.
+async fn cold(host: &Host, record: &Record, context: &Context) -> Option<String> {
+    let idle = record.idle.as_ref().filter(|idle| idle.hot)?;
+    let previous = record.previous.as_ref().filter(|previous| previous.colour == Some(idle.colour))?;
+    if previous.project.is_empty() || previous.version != idle.version {
+        return None;
+    }
+    let found = host.containers(context, &previous.project).await.ok()?;
+    let drift = drift::drift(previous, &found);
+    let why = drift.first()?;
+    Some(format!("{} should be ready to take the traffic back: {why}", idle.colour.as_str()))
+}
+
+/// Holds what the proxies say against what the hosts' records do.
+async fn compare(hosts: &mut [HostTold], site: &Site, reached: &[bool], context: &Context) {
+    let asked = traffic(site, context, |index| reached.get(index).copied().unwrap_or_default()).await;
+    let found = match asked {
+        Ok(found) => found,
+        Err(error) => {
+            let why = sanitize_line(&format!("who gets the traffic cannot be asked: {error}"));
+            if let Some(first) = hosts.iter_mut().find(|host| host.colour.is_some()) {
+                first.drift.push(why);
+            }
+            return;
+        }
+    };
+    for (index, ready) in found {
+        let Some(host) = hosts.get_mut(index) else { continue };
+        let Some(colour) = host.colour.filter(|colour| ready != [*colour]) else { continue };
+        let colour = colour.as_str();
+        let ready: Vec<&str> = ready.into_iter().map(Colour::as_str).collect();
+        host.drift.push(match ready.as_slice() {
+            [] => format!("no colour gets traffic; {colour} should"),
+            ready => format!("the traffic goes to {}, not to {colour}", ready.join(" and ")),
+        });
     }
 }

@@ -16,11 +16,12 @@ use super::{folders, join, refused, stating};
 use crate::error::Result;
 
 /// Manifests that are looked for by name, in the order in which they are listed.
-const MANIFESTS: [&str; 19] = [
+const MANIFESTS: [&str; 20] = [
     "pyproject.toml",
     "setup.py",
     "setup.cfg",
     "package.json",
+    "lerna.json",
     "deno.json",
     "deno.jsonc",
     "jsr.json",
@@ -242,11 +243,9 @@ impl Search<'_> {
 
     /// Members of npm's workspace that state the version of its root, and what the others require of these.
     fn members(&mut self, npm: &Npm) -> Result<()> {
-        let own = join(self.folder, "package.json");
-        let Some(stated) = self.facts.iter().find(|fact| fact.path == own).map(|fact| fact.version.clone())
-        else {
-            return Ok(());
-        };
+        let of = |name: &str| self.facts.iter().find(|fact| fact.path == join(self.folder, name));
+        let own = of("lerna.json").or_else(|| of("package.json"));
+        let Some(stated) = own.map(|fact| fact.version.clone()) else { return Ok(()) };
         for path in &npm.manifests {
             self.add(path.clone(), &npm.packages)?;
         }

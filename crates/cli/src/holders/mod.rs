@@ -5,6 +5,8 @@ mod folders;
 mod found;
 mod npm;
 
+pub use npm::Member;
+
 use windlass_actions::adapters::files as workspace;
 use windlass_core::config::Unit;
 use windlass_core::plan::HolderFact;
@@ -84,6 +86,14 @@ pub fn of_all(project: &Project) -> Result<Vec<HolderFact>> {
         all.extend(of_unit(project, &unit)?);
     }
     Ok(all)
+}
+
+/// The members of the workspace at the repository's root that state a version, where it is one of npm, yarn or pnpm.
+///
+/// # Errors
+/// When a manifest cannot be read.
+pub fn members(project: &Project) -> Result<Vec<Member>> {
+    Ok(npm::workspace(&project.root, "")?.members)
 }
 
 /// What the holders state, when they agree.

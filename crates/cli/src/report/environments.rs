@@ -74,7 +74,14 @@ fn host(text: &mut String, host: &HostTold, width: usize, paint: Paint, now: Tim
         (State::Live, true) => paint.good("as deployed"),
         _ => paint.bad("differs"),
     };
-    let _ = writeln!(text, "  {name}  {version}  {mark}  {}", paint.dim(&format!("{since} by {run}")));
+    let colour = host.colour.map(|colour| format!(" in {}", colour.as_str())).unwrap_or_default();
+    let about = paint.dim(&format!("{since} by {run}"));
+    let _ = writeln!(text, "  {name}  {version}{colour}  {mark}  {about}");
+    if let Some(idle) = &host.idle {
+        let how = if idle.hot { "ready to take the traffic back" } else { "stopped" };
+        let line = format!("{} has {}, {how}", idle.colour.as_str(), sanitize_line(&idle.version));
+        let _ = writeln!(text, "  {:width$}  {}", "", paint.dim(&line));
+    }
     for line in &host.drift {
         let _ = writeln!(text, "  {:width$}  {}", "", paint.bad(line));
     }

@@ -334,6 +334,11 @@ fn a_promotion_is_planned_with_the_changelog_of_its_commit() {
     let plan = windlass(&repo, &["plan", "release", "--promote", "v1.1.0-rc.1", "--json"]);
     assert_eq!(plan.code, 0, "{}", plan.err);
     assert_eq!(plan.json()["plan"]["release"]["notes"], "- Doors\n", "{}", plan.err);
+    // The notes of the release are those that it was planned with.
+    let ran = windlass(&repo, &["run", "release", "--promote", "v1.1.0-rc.1", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(repo.git(&["cat-file", "-p", "v1.1.0"]).ends_with("Release v1.1.0\n\n- Doors"));
+    assert_eq!(windlass(&repo, &["notes", "1.1.0"]).out, "- Doors\n");
 }
 
 #[test]

@@ -89,6 +89,28 @@ fn manifests_are_found_with_what_beside_them_says_the_same() {
             ],
             &["package.json", "src-tauri/tauri.conf.json", "package-lock.json", "Dockerfile"],
         ),
+        (
+            &[
+                ("package.json", "{\"name\": \"root\", \"version\": \"0.0.0\"}"),
+                ("lerna.json", "{\"version\": \"1.2.0\"}"),
+                ("packages/a/package.json", "{\"name\": \"a\", \"version\": \"1.2.0\"}"),
+                (
+                    "packages/b/package.json",
+                    "{\"name\": \"b\", \"version\": \"1.2.0\", \"dependencies\": {\"a\": \"^1.2.0\"}}",
+                ),
+                ("packages/old/package.json", "{\"name\": \"old\", \"version\": \"0.1.0\"}"),
+                ("other/package.json", "{\"name\": \"other\", \"version\": \"1.2.0\"}"),
+            ],
+            &["lerna.json", "packages/a/package.json", "packages/b/package.json"],
+        ),
+        (
+            &[
+                ("package.json", "{\"name\": \"root\", \"version\": \"1.2.0\"}"),
+                ("lerna.json", "{\"version\": \"independent\", \"packages\": [\"libs/*\"]}"),
+                ("libs/a/package.json", "{\"name\": \"a\", \"version\": \"1.2.0\"}"),
+            ],
+            &["package.json", "libs/a/package.json"],
+        ),
         (&[("Chart.yaml", "version: 1.2.0\nappVersion: 3.0.0\n"), ("VERSION", "9.9.9\n")], &["Chart.yaml"]),
         (&[("VERSION", "1.2.0\n")], &["VERSION"]),
         (

@@ -55,6 +55,59 @@ fn a_repository_of_each_kind_is_set_up_and_can_be_planned() {
 }
 
 #[test]
+fn members_of_a_workspace_are_proposed_where_its_root_states_no_version() {
+    let workspace = |root: &str, versions: [&str; 2], tags: &[&str]| {
+        let repo = RepoBuilder::new();
+        repo.file("package.json", root);
+        for (name, version) in ["api", "web"].iter().zip(versions) {
+            let text = format!("{{ \"name\": \"@acme/{name}\", \"version\": \"{version}\" }}\n");
+            repo.file(&format!("packages/{name}/package.json"), text);
+        }
+        repo.file("packages/site/package.json", "{ \"name\": \"site\", \"private\": true }\n");
+        repo.commit("feat: begin");
+        tags.iter().for_each(|tag| {
+            repo.tag(tag);
+        });
+        repo.file("packages/api/a.js", "1").commit("feat: a");
+        let doctor = windlass(&repo, &["doctor", "--offline"]);
+        assert!(doctor.out.contains("members of the workspace do"), "{}", doctor.out);
+        let ran = windlass(&repo, &["init", "--yes"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let check = windlass(&repo, &["check"]);
+        assert_eq!((check.code, check.err.as_str()), (0, ""), "{}", repo.read("windlass.toml"));
+        (repo, ran.err)
+    };
+    let npm = "{ \"private\": true, \"workspaces\": [\"packages/*\"] }";
+    let (repo, told) = workspace(npm, ["1.0.0", "2.3.0"], &["@acme/api@1.0.0", "@acme/web@2.3.0"]);
+    assert!(told.contains("found the packages api 1.0.0, web 2.3.0"), "{told}");
+    let tables = "[packages.api]\npath = \"packages/api\"\ntag = \"@acme/api@{version}\"\n\
+                  [packages.web]\npath = \"packages/web\"\ntag = \"@acme/web@{version}\"\n";
+    assert!(repo.read("windlass.toml").ends_with(tables), "{}", repo.read("windlass.toml"));
+    assert!(windlass(&repo, &["doctor", "--offline"]).out.contains("api 1.0.0, web 2.3.0"));
+    let plan = windlass(&repo, &["plan", "--package", "api", "--json"]).json();
+    assert_eq!(plan["plan"]["preflight"], serde_json::json!([]), "{plan:#}");
+    assert_eq!(plan["plan"]["release"]["tag"], "@acme/api@1.1.0");
+
+    // One version for all of them, where nothing says otherwise.
+    let (repo, told) = workspace(npm, ["1.0.0", "1.0.0"], &["v1.0.0"]);
+    assert!(
+        told.contains("found version 1.0.0 in packages/api/package.json, packages/web/package.json"),
+        "{told}"
+    );
+    let plan = windlass(&repo, &["plan", "--json"]).json();
+    assert_eq!(plan["plan"]["preflight"], serde_json::json!([]), "{plan:#}");
+    let bump = windlass(&repo, &["bump", "--dry-run"]);
+    let expect =
+        "1.0.0 -> 1.1.0\n  would write packages/api/package.json\n  would write packages/web/package.json\n";
+    assert_eq!(bump.out, expect, "{}", bump.err);
+
+    // The tags say that they are apart.
+    let tags = ["api-v1.0.0", "web-v1.0.0"];
+    let (repo, _) = workspace("{ \"workspaces\": [\"packages/*\"] }", ["1.0.0", "1.0.0"], &tags);
+    assert!(repo.read("windlass.toml").contains("path = \"packages/web\"\ntag = \"web-v{version}\"\n"));
+}
+
+#[test]
 fn nothing_that_is_there_is_overwritten() {
     let repo = RepoBuilder::with_commit();
     repo.file("CHANGELOG.md", "mine\n").file("staged.txt", "x");
@@ -112,4 +165,33 @@ fn the_doctor_looks_at_everything() {
     assert_eq!(bad, ["remote", "configuration", "tools"]);
     let ran = windlass_with(&repo, &["doctor", "--offline"], &[("GIT_AUTHOR_EMAIL", "")]);
     assert_eq!(ran.code, 1);
+}
+
+#[test]
+fn the_doctor_advises_a_commit_graph_for_a_long_history() {
+    let repo = RepoBuilder::with_commit();
+    repo.remote();
+    let speed = |repo: &RepoBuilder| {
+        let told = windlass(repo, &["doctor", "--offline", "--json"]).json();
+        let checks = told["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "speed")
+    };
+    assert_eq!(speed(&repo), None);
+    let mut stream = String::new();
+    for at in 0..5000 {
+        let from = if at == 0 { "from refs/heads/main^0\n" } else { "" };
+        stream +=
+            "commit refs/heads/main\ncommitter Carl <carl@example.com> 1700000000 +0000\ndata 6\nfix: x\n";
+        stream += from;
+    }
+    let file = repo.outside().join("stream");
+    std::fs::write(&file, stream).unwrap();
+    let mut import = repo.command("git");
+    import.args(["fast-import", "--quiet"]).stdin(std::fs::File::open(&file).unwrap());
+    assert!(import.status().unwrap().success());
+    let found = speed(&repo).unwrap();
+    assert_eq!(found["state"], "warning");
+    assert!(found["help"].as_str().unwrap().contains("git commit-graph write --reachable --changed-paths"));
+    repo.git(&["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"]);
+    assert_eq!(speed(&repo), None);
 }

@@ -272,6 +272,50 @@ fn a_package_is_released_with_its_own_files() {
 }
 
 #[test]
+fn what_is_asked_of_one_linked_package_moves_them_all_or_none() {
+    let repo = RepoBuilder::new();
+    repo.file(
+        "windlass.toml",
+        "[packages.api]\npath = \"api\"\nlinked = \"app\"\n[packages.web]\npath = \"web\"\nlinked = \"app\"\n\
+         [packages.doc]\npath = \"doc\"\n",
+    );
+    repo.file("doc/page", "1");
+    for package in ["api", "web"] {
+        repo.file(&format!("{package}/package.json"), "{ \"name\": \"x\", \"version\": \"1.0.0\" }\n");
+    }
+    repo.commit("feat: begin");
+    repo.tag("api-v1.0.0").tag("web-v1.0.0").tag("doc-v1.0.0");
+    repo.file("api/a", "1").commit("fix: a leak");
+    let bump = windlass(&repo, &["bump", "--package", "web", "--set", "2.0.0", "--dry-run"]);
+    let both = "api 1.0.0 -> 2.0.0\nweb 1.0.0 -> 2.0.0\n";
+    assert!(bump.out.starts_with(both), "{}{}", bump.out, bump.err);
+    for args in [
+        &["bump", "major", "--package", "web", "--dry-run"][..],
+        &["next", "--package", "web", "--bump", "major"],
+    ] {
+        let ran = windlass(&repo, args);
+        assert!(ran.out.starts_with(both) || ran.out == "2.0.0\n", "{args:?} {}{}", ran.out, ran.err);
+    }
+    // A release of one is followed by the other, by itself.
+    repo.git(&["tag", "api-v2.0.0"]);
+    let next = windlass(&repo, &["next"]);
+    assert!(next.out.contains("\nweb 2.0.0 "), "{}{}", next.out, next.err);
+    assert!(windlass(&repo, &["next", "--package", "api"]).err.contains("nothing to release"));
+    repo.file("web/x", "1").commit("feat: x");
+    // Where one of them cannot have the version, none gets it.
+    repo.git(&["checkout", "--quiet", "-b", "aside", "HEAD~1"]);
+    repo.file("web/y", "1").commit("feat: y");
+    repo.tag("web-v2.1.0");
+    repo.git(&["checkout", "--quiet", "main"]);
+    let refused = windlass(&repo, &["next", "--package", "api", "--set", "2.1.0"]);
+    let says = "the packages of the group `app` share their version, and `web` cannot have this one: 2.1.0 already \
+                exists as the tag `web-v2.1.0`\n  help: choose a higher version";
+    assert!(refused.code == 2 && refused.err.contains(says), "{}{}", refused.out, refused.err);
+    assert_eq!(windlass(&repo, &["bump", "--package", "api", "--set", "2.1.0"]).code, 2);
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
 fn packages_at_one_version_are_released_beside_each_other() {
     let repo = two_packages();
     repo.git(&["tag", "--delete", "retired-0.1.0"]);

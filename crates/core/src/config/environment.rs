@@ -6,7 +6,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Metrics, Proxy};
+use super::{Database, Metrics, Proxy};
 use crate::duration::Duration;
 use crate::version::Channel;
 
@@ -59,6 +59,9 @@ pub struct Environment {
     pub metrics: Metrics,
     /// What stands in front of its servers.
     pub proxy: Option<Proxy>,
+    /// Its database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
 }
 
 impl Default for Environment {
@@ -84,6 +87,7 @@ impl Default for Environment {
             on_abort: OnAbort::Revert,
             metrics: Metrics::default(),
             proxy: None,
+            database: None,
         }
     }
 }

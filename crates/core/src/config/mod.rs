@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 
+mod database;
 mod environment;
 mod metrics;
 mod notify;
@@ -14,6 +15,7 @@ mod proxy;
 mod read;
 mod unit;
 
+pub use database::{Backup, BackupSource, Database, DatabaseKind, Scratch};
 pub use environment::{Batch, Environment, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
 pub use notify::{Notify, PageChannel};

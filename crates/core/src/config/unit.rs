@@ -1,6 +1,6 @@
 //! Units: what is versioned as one, the whole repository or one of its packages.
 
-use super::{Config, Holder};
+use super::{Config, Holder, Package};
 use crate::diagnostic::nearest;
 use crate::text::sanitize_line;
 use crate::version::TagFormat;
@@ -34,6 +34,14 @@ pub struct UnknownPackage {
     pub name: String,
     /// The nearest name, or how to make a package.
     pub help: String,
+}
+
+impl Package {
+    /// How the tags of the package `name` are written.
+    pub(super) fn tag_format(&self, name: &str) -> TagFormat {
+        let own = self.tag.as_deref().and_then(|tag| TagFormat::parse(tag).ok());
+        own.or_else(|| TagFormat::parse(&format!("{name}-v{{version}}")).ok()).unwrap_or_default()
+    }
 }
 
 impl Config {
@@ -76,12 +84,7 @@ impl Config {
         Ok(Unit {
             package: Some(name.to_owned()),
             paths,
-            tag: package
-                .tag
-                .as_deref()
-                .and_then(|tag| TagFormat::parse(tag).ok())
-                .or_else(|| TagFormat::parse(&format!("{name}-v{{version}}")).ok())
-                .unwrap_or_default(),
+            tag: package.tag_format(name),
             holders: package.holders.clone(),
             changelog: package.changelog.clone().unwrap_or_else(|| beside("CHANGELOG.md")),
             depends_on: package.depends_on.clone(),

@@ -33,16 +33,20 @@ pub struct PackageDecision {
 }
 
 /// Decides for all packages at once: each by its own commits; then those that are built from a released one are
-/// released too, by a patch at least; and all of a group with the same version, the highest that any of them needs.
+/// released too, by a patch at least; and all of a group with the same version, the highest that any of them needs, or
+/// none of it. One of a group that was left behind by the last release catches up.
 pub fn decide_all(packages: &[PackageInput<'_>]) -> Vec<PackageDecision> {
     let mut calls: Vec<Call> = packages.iter().map(Call::own).collect();
     spread(packages, &mut calls);
     let mut outcomes: Vec<Result<Decision, NextError>> =
         packages.iter().zip(&calls).map(|(package, call)| call.decide(package)).collect();
     for (group, members) in groups(packages) {
-        let Some(version) = highest(&members, &outcomes) else { continue };
+        let wanted = highest(&members, &outcomes).or_else(|| ahead(packages, &members));
+        let Some(version) = wanted else { continue };
+        let has = |at: usize| packages[at].baseline.current.as_ref().map(|current| &current.version);
         for &at in &members {
-            if outcomes[at].as_ref().is_ok_and(|decision| decision.version == version) {
+            let is_decided = outcomes[at].as_ref().is_ok_and(|decision| decision.version == version);
+            if is_decided || has(at) == Some(&version) {
                 continue;
             }
             let request = Request::Exact(version.clone());
@@ -55,6 +59,16 @@ pub fn decide_all(packages: &[PackageInput<'_>]) -> Vec<PackageDecision> {
                     .insert(0, format!("the packages of the group {group} share the version {version}"));
                 decision
             });
+        }
+        let refused = |at: &usize| Some((*at, outcomes[*at].as_ref().err()?));
+        let mut refusals = members.iter().filter(|at| has(**at) != Some(&version)).filter_map(refused);
+        if let Some((at, error)) = refusals.next() {
+            let error = NextError::Group {
+                group: sanitize_line(group),
+                package: sanitize_line(packages[at].name),
+                problem: error.to_string(),
+            };
+            members.iter().for_each(|at| outcomes[*at] = Err(error.clone()));
         }
     }
     for (at, call) in calls.iter().enumerate() {
@@ -169,6 +183,17 @@ fn highest(members: &[usize], outcomes: &[Result<Decision, NextError>]) -> Optio
     decided.map(|decision| &decision.version).max_by(|one, other| order(one, other)).cloned()
 }
 
+/// The version that one of a group was released with and another was not yet, where nothing else calls for a release.
+fn ahead(packages: &[PackageInput<'_>], members: &[usize]) -> Option<Version> {
+    let current = |at: &usize| packages[*at].baseline.current.as_ref().map(|current| &current.version);
+    let highest = members.iter().filter_map(current).max_by(|one, other| order(one, other))?;
+    let input = packages[*members.first()?].input;
+    let channel = input.policy.channel(highest);
+    let fits = channel == input.channel || (channel.is_released() && input.channel.is_released());
+    let is_behind = members.iter().any(|at| current(at) != Some(highest));
+    (fits && is_behind && *input.request == Request::Auto).then(|| highest.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::next::{TagFact, View, baseline};
@@ -180,6 +205,10 @@ mod tests {
     /// `name: tag commit... <- dependencies @group`, a commit being `fix`, `feat` or `feat!`; a dependency with its
     /// version, such as `lib=1.2.0`, was released since.
     fn check(lines: &[&str], channel: Channel, expect: &str) {
+        check_request(lines, channel, &Request::Auto, expect);
+    }
+
+    fn check_request(lines: &[&str], channel: Channel, request: &Request, expect: &str) {
         struct Read {
             name: String,
             depends_on: Vec<String>,
@@ -235,7 +264,7 @@ mod tests {
                 input: NextInput {
                     commits: &read.commits,
                     stated: None,
-                    request: &Request::Auto,
+                    request,
                     channel,
                     label: None,
                     policy: &policy,
@@ -313,8 +342,53 @@ mod tests {
                  b 2.0.0 (`v1.0.0` is the highest release that HEAD contains)\n\
                  web 3.0.1 (b 2.0.0 is released, which web is built from)",
             ),
+            // One of them was released first, so the other one follows, and no further.
+            (
+                vec!["a: v1.0.0 v1.1.0 @g", "b: v1.0.0 @g", "other: v3.0.0"],
+                "a -\nb 1.1.0 (the packages of the group g share the version 1.1.0)\nother -",
+            ),
+            (vec!["a: v1.0.0 v1.1.0 @g", "b: v1.0.0 v1.1.0 @g"], "a -\nb -"),
+            // A pre-release of one is none to follow with a stable one.
+            (
+                vec!["a: v1.0.0 v1.1.0-rc.1 @g", "b: v1.0.0 @g"],
+                "a 1.1.0 (`v1.1.0-rc.1` has opened the line of 1.1.0)\n\
+                 b 1.1.0 (the packages of the group g share the version 1.1.0)",
+            ),
         ] {
             check(&lines, Channel::Stable, expect);
+        }
+        check(
+            &["a: v1.0.0 v1.1.0-rc.1 @g", "b: v1.0.0 @g"],
+            Channel::Rc,
+            "a -\nb 1.1.0-rc.1 (the packages of the group g share the version 1.1.0-rc.1)",
+        );
+    }
+
+    #[test]
+    fn what_is_asked_of_one_is_asked_of_its_group() {
+        let exact = |text: &str| Request::Exact(text.parse().unwrap());
+        let two = ["a: v1.4.0 feat @g", "b: v1.2.0 @g"];
+        for (request, expect) in [
+            (
+                Request::Bump(Bump::Patch),
+                "a 1.4.1 (a patch release was asked for)\n\
+                 b 1.4.1 (the packages of the group g share the version 1.4.1)",
+            ),
+            (exact("3.0.0"), "a 3.0.0 (3.0.0 was asked for)\nb 3.0.0 (3.0.0 was asked for)"),
+            (
+                exact("1.3.0"),
+                "a the packages of the group `g` share their version, and `a` cannot have this one: 1.3.0 would not be \
+                 above `v1.4.0`, which HEAD contains; choose a version above 1.4.0\n\
+                 b the packages of the group `g` share their version, and `a` cannot have this one: 1.3.0 would not be \
+                 above `v1.4.0`, which HEAD contains; choose a version above 1.4.0",
+            ),
+            // The one that has it already is left alone.
+            (
+                exact("1.4.0"),
+                "a 1.4.0 already exists as the tag `v1.4.0`; choose a higher version\nb 1.4.0 (1.4.0 was asked for)",
+            ),
+        ] {
+            check_request(&two, Channel::Stable, &request, expect);
         }
     }
 }

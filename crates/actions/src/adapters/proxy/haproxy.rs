@@ -252,3 +252,94 @@ fn stats(text: &str) -> BTreeMap<&str, (u64, Option<bool>)> {
     }
     stats
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(server: &str, address: &str) -> Status {
+        Status {
+            server: server.into(),
+            address: address.into(),
+            admission: Admission::Ready,
+            weight: 1,
+            sessions: Some(0),
+            up: None,
+        }
+    }
+
+    #[test]
+    fn what_becomes_ready_does_so_before_anything_is_drained() {
+        let before = [status("blue", "10.0.0.1:81"), status("green", "[::1]:82")];
+        let course = |server: &str, address: Option<&str>, admission, weight| Course {
+            server: server.into(),
+            address: address.map(str::to_owned),
+            admission,
+            weight,
+        };
+        let courses = [
+            course("blue", Some("10.0.0.1:81"), Admission::Drain, None),
+            course("green", Some("[::2]:83"), Admission::Ready, Some(10)),
+        ];
+        assert_eq!(
+            messages("shop", &before, &courses),
+            [
+                "set server shop/green addr ::2 port 83;set server shop/green weight 10;set server shop/green state \
+              ready;set server shop/blue state drain"
+            ]
+        );
+        // Too many for one message: still in this order.
+        let many: Vec<Course> = (0..600)
+            .map(|number| {
+                let admission = if number % 2 == 0 { Admission::Maintenance } else { Admission::Ready };
+                course(&format!("server-{number}"), None, admission, None)
+            })
+            .collect();
+        let messages = messages("shop", &[], &many);
+        assert!(messages.len() > 1 && messages.iter().all(|message| message.len() < 16 << 10));
+        let joined = messages.join(";");
+        let states: Vec<&str> = joined.split(';').filter_map(|command| command.rsplit(' ').next()).collect();
+        assert_eq!(states.len(), 600);
+        assert!(states.iter().take(300).all(|state| *state == "ready"));
+        assert!(states.iter().skip(300).all(|state| *state == "maint"));
+    }
+
+    #[test]
+    fn what_the_socket_says_is_read() {
+        let told = "IP changed from '1.1.1.1' to '2.2.2.2' by 'stats socket command'\n\n1\n# be_id be_name srv_id srv_name srv_addr \
+                    srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status \
+                    srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn \
+                    srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n\
+                    4 shop 1 blue 127.0.0.1 2 8 5 1 4 15 3 4 6 0 0 0 - 8081 - 0 0 - - 0\n\
+                    4 shop 2 green ::1 0 4 1 1 4 1 0 3 7 0 0 0 - 8082 - 0 0 - - 0\n\n\
+                    # pxname,svname,qcur,qmax,scur,smax,slim,stot,status,\nshop,blue,1,0,2,3,,9,UP 1/3,\nshop,green,0,0,0,0,,0,no check,\n\n";
+        let statuses = parse(told).unwrap();
+        let blue = Status {
+            admission: Admission::Drain,
+            weight: 5,
+            sessions: Some(3),
+            up: Some(true),
+            ..status("blue", "127.0.0.1:8081")
+        };
+        assert_eq!(statuses, [blue, status("green", "[::1]:8082")]);
+        for broken in ["", "Can't find backend.\n", "1\n# be_id x\n", "1\n# be_id srv_name\n\n# pxname,\n"] {
+            assert_eq!(parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_bits_of_the_admin_state_are_understood() {
+        for (bits, expect) in [
+            (0x00, Admission::Ready),
+            (0x01, Admission::Maintenance),
+            (0x05, Admission::Maintenance),
+            (0x04, Admission::Ready),
+            (0x08, Admission::Drain),
+            (0x0c, Admission::Drain),
+            (0x09, Admission::Maintenance),
+            (0x20, Admission::Maintenance),
+        ] {
+            assert_eq!(admission(bits), expect, "{bits:#x}");
+        }
+    }
+}

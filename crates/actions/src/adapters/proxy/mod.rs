@@ -258,8 +258,18 @@ impl Proxy {
     /// # Errors
     /// As [`Self::steer`].
     pub async fn release(&self, context: &Context, fence: u64) -> Result<()> {
+        self.release_to(context, fence, &[]).await
+    }
+
+    /// The same, but the servers of `instead` get what that says: what is to be served may have changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::steer`].
+    pub async fn release_to(&self, context: &Context, fence: u64, instead: &[Course]) -> Result<()> {
         let Some(was) = self.held(context).await? else { return Ok(()) };
-        let courses: Vec<Course> = was.iter().map(|status| status.course(status.admission)).collect();
+        let others = was.iter().filter(|was| instead.iter().all(|course| course.server != was.server));
+        let others = others.map(|status| status.course(status.admission));
+        let courses: Vec<Course> = instead.iter().cloned().chain(others).collect();
         self.steer(context, fence, &courses).await?;
         self.remember(context, fence, None).await
     }
@@ -338,4 +348,18 @@ impl Status {
         let address = (!self.address.is_empty()).then(|| self.address.clone());
         Course { server: self.server.clone(), address, admission, weight: None }
     }
+}
+
+/// A proxy that is never asked, for tests of what is written: blue on 127.0.0.1:8081, green on 127.0.0.1:8082.
+#[cfg(test)]
+fn unasked(kind: ProxyKind, backend: &str) -> Proxy {
+    let table = Table { kind, backend: backend.to_owned(), ..Table::default() };
+    let server = |(colour, port): (Colour, u16)| Server {
+        host: 0,
+        colour: Some(colour),
+        name: colour.as_str().to_owned(),
+        address: Some(format!("127.0.0.1:{port}")),
+    };
+    let servers = [(Colour::Blue, 8081), (Colour::Green, 8082)].map(server).to_vec();
+    Proxy { host: Host::here(std::path::Path::new("/"), "production"), table, servers }
 }

@@ -26,7 +26,7 @@ mod tests;
 
 pub use edge::Around;
 pub use lease::{LEASE, Lease};
-pub use record::{Container, Kept, Lock, Record, SCHEMA, State};
+pub use record::{Container, Idle, Kept, Lock, Record, SCHEMA, State};
 pub use service::{Lines, Restarted};
 
 const PROGRAM: &str = include_str!("program.sh");
@@ -131,6 +131,17 @@ impl Host {
     pub fn here(state: &Path, environment: &str) -> Self {
         let folder = state.join("environments").join(environment);
         Self { name: "this machine".into(), folder: folder.to_string_lossy().into_owned(), ssh: None }
+    }
+
+    /// Its address, as ssh's configuration has it.
+    ///
+    /// # Errors
+    /// When ssh cannot read its configuration.
+    pub async fn address(&self, context: &Context) -> Result<String> {
+        match &self.ssh {
+            Some(target) => Ok(target.address(context).await?),
+            None => Ok("127.0.0.1".to_owned()),
+        }
     }
 
     /// Opens the connection.

@@ -120,6 +120,18 @@ talk() { # ADDRESS: standard input to a socket (/PATH) or to HOST:PORT; what is 
     esac
     if command -v socat >/dev/null 2>&1; then
         socat -t 10 - "$kind:$1,shut-none"
+    elif nc -h 2>&1 | grep -q -e '-U'; then
+        case $1 in
+            /*) nc -w 10 -U "$1" ;;
+            *) nc -w 10 "${1%:*}" "${1##*:}" ;;
+        esac
+    elif command -v perl >/dev/null 2>&1; then
+        perl -e '
+use IO::Socket::UNIX; use IO::Socket::INET;
+my $to = shift; alarm 10; local $/;
+my $it = $to =~ m{^/} ? IO::Socket::UNIX->new(Peer => $to) : IO::Socket::INET->new(PeerAddr => $to);
+die "$!\n" unless $it;
+$it->autoflush(1); print $it scalar <STDIN>; print scalar <$it>;' "$1"
     elif command -v python3 >/dev/null 2>&1; then
         python3 -c '
 import socket, sys
@@ -140,20 +152,8 @@ try:
         sys.stdout.buffer.write(part)
 except OSError as error:
     sys.exit(str(error))' "$1"
-    elif command -v perl >/dev/null 2>&1; then
-        perl -e '
-use IO::Socket::UNIX; use IO::Socket::INET;
-my $to = shift; alarm 10; local $/;
-my $it = $to =~ m{^/} ? IO::Socket::UNIX->new(Peer => $to) : IO::Socket::INET->new(PeerAddr => $to);
-die "$!\n" unless $it;
-$it->autoflush(1); print $it scalar <STDIN>; print scalar <$it>;' "$1"
-    elif nc -h 2>&1 | grep -q -e '-U'; then
-        case $1 in
-            /*) nc -w 10 -U "$1" ;;
-            *) nc -w 10 "${1%:*}" "${1##*:}" ;;
-        esac
     else
-        fail 71 "nothing here can talk to $1: install socat, python3, perl or nc (Debian: netcat-openbsd)"
+        fail 71 "nothing here can talk to $1: install socat, nc (Debian: netcat-openbsd), perl or python3"
     fi || fail 71 "nobody answers at $1: the proxy is not running"
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use windlass_core::config::Colour;
 use windlass_core::text::sanitize_line;
 
 /// The version of the record's JSON.
@@ -34,8 +35,11 @@ pub struct Record {
     pub project: String,
     /// The image of each service, by digest.
     pub images: BTreeMap<String, String>,
-    /// The colour that has the traffic, where there are two.
-    pub colour: Option<String>,
+    /// The colour that the version is in, where there are two. Once it is live, that is the one with the traffic.
+    pub colour: Option<Colour>,
+    /// What the other colour holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
     /// How far it is.
     pub state: State,
     /// When this was written.
@@ -44,14 +48,31 @@ pub struct Record {
     pub previous: Option<Box<Record>>,
 }
 
+/// What the colour without traffic holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// Which one it is.
+    pub colour: Colour,
+    /// The version that was brought there last.
+    pub version: String,
+    /// It still runs, so that the traffic could be given to it at once.
+    pub hot: bool,
+}
+
 /// How far a version is on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
+    /// The host gets no new requests, so that it can be put there.
+    Draining,
     /// It is being put there.
     Updating,
-    /// It runs and is healthy; other hosts, or the health check of all, are still to come.
+    /// It runs and is healthy, and the host gets no requests yet.
+    Proven,
+    /// It runs and is healthy; other hosts, the health check of all, or the traffic are still to come.
     Updated,
+    /// The traffic is being given to its colour.
+    Switching,
     /// It was deployed, to the end.
     Live,
     /// The version before is being put back.
@@ -73,7 +94,15 @@ impl Record {
 
     /// The same without what was before.
     pub fn alone(&self) -> Self {
-        Self { previous: None, ..self.clone() }
+        Self { previous: None, idle: None, ..self.clone() }
+    }
+
+    /// What customers get while this one is not live: the version before, in its own colour. Nothing where there are no
+    /// colours, or where only the proxies know.
+    pub fn serving(&self) -> Option<&Self> {
+        let is_apart =
+            self.colour.is_some() && matches!(self.state, State::Updating | State::Updated | State::Failed);
+        self.previous.as_deref().filter(|previous| is_apart && previous.colour.is_some())
     }
 
     /// Whether it is what this item of this run wrote.
@@ -102,6 +131,9 @@ impl Record {
             &mut self.project,
         ] {
             *text = sanitize_line(text);
+        }
+        if let Some(idle) = &mut self.idle {
+            idle.version = sanitize_line(&idle.version);
         }
         if let Some(previous) = &mut self.previous {
             previous.clean();
@@ -286,6 +318,7 @@ mod tests {
             project: "shop".into(),
             images: BTreeMap::new(),
             colour: None,
+            idle: None,
             state,
             at: Timestamp::UNIX_EPOCH,
             previous: None,

@@ -37,6 +37,7 @@ impl Reader {
             "on_abort",
             "metrics",
             "proxy",
+            "database",
         ];
         let mut environment = Environment::default();
         if !is_word(entry.key) {
@@ -89,6 +90,7 @@ impl Reader {
                 }
                 "metrics" => environment.metrics = self.metrics(&entry),
                 "proxy" => environment.proxy = Some(self.proxy(&entry)),
+                "database" => environment.database = self.database(&entry),
                 _ => self.unknown(&entry, KEYS),
             }
         }
@@ -167,7 +169,7 @@ impl Reader {
     }
 
     /// Whether a name is one that no program can take for an option, an address or a path.
-    fn is_plain(&mut self, entry: &Entry<'_>, text: &str) -> bool {
+    pub(super) fn is_plain(&mut self, entry: &Entry<'_>, text: &str) -> bool {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-:@[]%".contains(letter);
         let good = !text.is_empty() && text.len() <= 253 && !text.starts_with('-') && text.chars().all(plain);
         if !good {
@@ -178,7 +180,7 @@ impl Reader {
         good
     }
 
-    fn folder(&mut self, entry: &Entry<'_>) -> Option<String> {
+    pub(super) fn folder(&mut self, entry: &Entry<'_>) -> Option<String> {
         let text = self.text(entry)?;
         let parts = || text.split('/').filter(|part| !part.is_empty());
         let good = text.starts_with('/')

@@ -6,6 +6,7 @@ use toml_edit::{Document, Item, TableLike};
 use super::{Config, EnvSecret, FileSecret, Git, Project, Secret, Sign};
 use crate::diagnostic::{Diagnostic, Span};
 
+mod database;
 mod environment;
 mod metrics;
 mod notes;

@@ -114,6 +114,42 @@ OTHER = {}
 }
 
 #[test]
+fn tags_of_two_packages_are_told_apart() {
+    for (source, expect) in [
+        (
+            "[packages.web]\npath = \"web\"\ntag = \"v{version}\"\n[packages.api]\npath = \"api\"\ntag = \"v{version}\"\n",
+            "6:7 tags of `packages.api` (`v{version}`) and of `packages.web` (`v{version}`) cannot be told apart",
+        ),
+        (
+            "[packages.web]\npath = \"web\"\n[packages.api]\npath = \"api\"\ntag = \"web-v{version}\"\n",
+            "5:7 tags of `packages.api` (`web-v{version}`) and of `packages.web` (`web-v{version}`) cannot be told apart",
+        ),
+        (
+            "[packages.api]\npath = \"api\"\ntag = \"web-v{version}\"\n[packages.web]\npath = \"web\"\n",
+            "4:11 tags of `packages.web` (`web-v{version}`) and of `packages.api` (`web-v{version}`) cannot be told apart",
+        ),
+        // `1.2.3-web` is a pre-release of the other one.
+        (
+            "[packages.all]\npath = \".\"\ntag = \"{version}\"\n[packages.web]\npath = \"web\"\ntag = \"{version}-web\"\n",
+            "6:7 tags of `packages.web` (`{version}-web`) and of `packages.all` (`{version}`) cannot be told apart",
+        ),
+        ("[packages.a]\npath = \"a\"\n[packages.b]\npath = \"b\"\ntag = \"v{version}\"\n", ""),
+        // The whole repository's format is of no package.
+        ("[version]\ntag = \"v{version}\"\n[packages.b]\npath = \"b\"\ntag = \"v{version}\"\n", ""),
+    ] {
+        let (_, findings) = Config::parse(source);
+        let shown: Vec<String> = findings
+            .iter()
+            .map(|finding| {
+                let (line, column) = line_and_column(source, finding.span.unwrap().start);
+                format!("{line}:{column} {}", finding.message)
+            })
+            .collect();
+        assert_eq!(shown.join("\n"), expect, "{source}");
+    }
+}
+
+#[test]
 fn broken_toml_has_its_place() {
     let (config, findings) = Config::parse("[git]\nremote = \n");
     assert_eq!(config, Config::default());

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use toml_edit::Item;
 
-use super::super::{Holder, HolderTable, Ordinals, Package, Version};
-use super::{Entry, Reader, span};
+use super::super::{Holder, HolderTable, Ordinals, Package, Version as VersionTable};
+use super::{Entry, Reader, entries, span};
 use crate::diagnostic::Diagnostic;
 use crate::version::holder::{self, KINDS};
-use crate::version::{Calendar, TagFormat, parse_version};
+use crate::version::{Calendar, TagFormat, Version, parse_version};
 
 impl Reader {
-    pub(super) fn version(&mut self, entry: &Entry<'_>, version: &mut Version) {
+    pub(super) fn version(&mut self, entry: &Entry<'_>, version: &mut VersionTable) {
         const KEYS: &[&str] = &[
             "tag",
             "holders",
@@ -89,6 +89,7 @@ impl Reader {
 
     /// What one package says of others must be true of them.
     pub(super) fn packages(&mut self, entry: &Entry<'_>, packages: &BTreeMap<String, Package>) {
+        self.tags_apart(entry, packages);
         for (name, package) in packages {
             for other in package.depends_on.iter().filter(|other| !packages.contains_key(*other)) {
                 let message = format!("`{}.{name}` depends on `{other}`, which is no package", entry.path);
@@ -97,6 +98,30 @@ impl Reader {
                         .suggest(other, packages.keys().map(String::as_str)),
                 );
             }
+        }
+    }
+
+    /// A tag is of one package only.
+    fn tags_apart(&mut self, entry: &Entry<'_>, packages: &BTreeMap<String, Package>) {
+        let sample = Version::new(1, 2, 3);
+        let mut seen: Vec<(&str, TagFormat)> = Vec::new();
+        for one in entry.item.as_table_like().map(|table| entries(table, &entry.path)).unwrap_or_default() {
+            let Some(package) = packages.get(one.key) else { continue };
+            let format = package.tag_format(one.key);
+            let reads = |by: &TagFormat, of: &TagFormat| by.version_of(&of.render(&sample)).is_some();
+            let clash = seen.iter().find(|(_, other)| reads(other, &format) || reads(&format, other));
+            if let Some((name, other)) = clash {
+                let written =
+                    one.item.as_table_like().into_iter().flat_map(|table| entries(table, &one.path));
+                let span = written.into_iter().find(|key| key.key == "tag").map(|key| key.span());
+                let message = format!(
+                    "tags of `{}` (`{format}`) and of `{}.{name}` (`{other}`) cannot be told apart",
+                    one.path, entry.path
+                );
+                let help = format!("give each its own, such as tag = \"{}-v{{version}}\"", one.key);
+                self.push(Diagnostic::error("same-tag", message, span.unwrap_or(one.key_span)).help(help));
+            }
+            seen.push((one.key, format));
         }
     }
 

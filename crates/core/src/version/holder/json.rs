@@ -37,9 +37,11 @@ pub struct NpmManifest {
     pub version: Option<String>,
     /// `workspaces`, also under `packages`: folders, maybe with `*`; with `!` before it one that is left out.
     pub workspaces: Vec<String>,
+    /// `packages` of a lerna.json, in the same form.
+    pub packages: Vec<String>,
 }
 
-/// Reads what a package.json says about packages.
+/// Reads what a package.json, or a lerna.json, says about packages.
 ///
 /// # Errors
 /// When it is no JSON.
@@ -59,13 +61,31 @@ pub fn npm_manifest(source: &str) -> Result<NpmManifest, HolderError> {
             Some(Value::Object(object)) => member(source, object, "packages")?.map(|found| &found.value),
             other => other,
         };
-        let elements = if let Some(Value::Array(array)) = listed { array.elements.as_slice() } else { &[] };
-        let patterns = elements.iter().filter_map(|element| match element {
-            Value::StringLit(text) => Some(text.value.to_string()),
-            _ => None,
-        });
-        Ok(NpmManifest { name: text("name")?, version: text("version")?, workspaces: patterns.collect() })
+        let packages = member(source, root, "packages")?.map(|found| &found.value);
+        let (workspaces, packages) = (texts(listed), texts(packages));
+        Ok(NpmManifest { name: text("name")?, version: text("version")?, workspaces, packages })
     })
+}
+
+/// The texts of a list; none where it is none.
+fn texts(list: Option<&Value<'_>>) -> Vec<String> {
+    let elements = if let Some(Value::Array(array)) = list { array.elements.as_slice() } else { &[] };
+    let texts = elements.iter().filter_map(|element| match element {
+        Value::StringLit(text) => Some(text.value.to_string()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// The version that a lerna.json gives all its packages. Where it says `independent`, each has its own.
+pub(super) fn lerna(source: &str) -> Result<Vec<Place>, HolderError> {
+    if npm_manifest(source)?.version.as_deref() == Some("independent") {
+        return Err(HolderError::Missing {
+            expected: "lerna.json says that each package has a version of its own".to_owned(),
+            help: "list them as packages".to_owned(),
+        });
+    }
+    top(source, false, "lerna.json")
 }
 
 /// The top-level `version`.

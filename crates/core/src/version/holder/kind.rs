@@ -57,6 +57,8 @@ pub enum HolderKind {
     DenoJson,
     /// The top-level `version` of a composer.json.
     ComposerJson,
+    /// The top-level `version` of a lerna.json, unless it is `independent`.
+    LernaJson,
     /// The top-level `version`, else `package.version`.
     TauriConf,
     /// `version` without its build number.
@@ -125,7 +127,7 @@ pub enum HolderKind {
 }
 
 /// The names that `kind` takes in the configuration.
-pub const KINDS: [&str; 27] = [
+pub const KINDS: [&str; 28] = [
     "badge",
     "cargo-lock",
     "cargo-requirements",
@@ -138,6 +140,7 @@ pub const KINDS: [&str; 27] = [
     "gradle",
     "gradle-properties",
     "helm-chart",
+    "lerna-json",
     "mix-exs",
     "msbuild",
     "package-json",
@@ -170,6 +173,7 @@ pub fn detect(path: &str) -> Option<&'static str> {
         "package-lock.json" | "npm-shrinkwrap.json" => "package-lock-json",
         "deno.json" | "deno.jsonc" | "jsr.json" | "jsr.jsonc" => "deno-json",
         "composer.json" => "composer-json",
+        "lerna.json" => "lerna-json",
         "tauri.conf.json" | "tauri.conf.json5" => "tauri-conf",
         "pubspec.yaml" | "pubspec.yml" => "pubspec-yaml",
         "Chart.yaml" | "Chart.yml" => "helm-chart",
@@ -263,6 +267,7 @@ pub fn kind(holder: &HolderTable, packages: &[String]) -> Result<HolderKind, Hol
         "gradle" => HolderKind::GradleBuild,
         "gradle-properties" => HolderKind::GradleProperties,
         "helm-chart" => HolderKind::HelmChart,
+        "lerna-json" => HolderKind::LernaJson,
         "mix-exs" => HolderKind::MixExs,
         "msbuild" => HolderKind::Msbuild,
         "package-json" => HolderKind::PackageJson { packages },
@@ -310,6 +315,7 @@ impl HolderKind {
             Self::PackageLockJson { packages } => json::package_lock(source, packages),
             Self::DenoJson => json::top(source, true, "the file"),
             Self::ComposerJson => json::top(source, false, "composer.json"),
+            Self::LernaJson => json::lerna(source),
             Self::TauriConf => json::tauri(source),
             Self::PubspecYaml => yaml::pubspec(source),
             Self::HelmChart => yaml::chart(source),

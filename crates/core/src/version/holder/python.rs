@@ -55,7 +55,7 @@ pub fn python_modules(name: &str) -> Vec<String> {
     files
 }
 
-/// `[project] version`, else `[tool.poetry] version`.
+/// `[project] version`, else `[tool.poetry] version`; both where both are there.
 pub(super) fn pyproject(source: &str) -> Result<Vec<Place>, HolderError> {
     let document = parse(source)?;
     let root = document.as_item();
@@ -71,14 +71,31 @@ pub(super) fn pyproject(source: &str) -> Result<Vec<Place>, HolderError> {
         };
         return Err(HolderError::Dynamic { line, help });
     }
+    let project = at(root, &["project", "version"]);
+    if let (Some(one), Some(other)) = (project, poetry) {
+        return both(source, one, other);
+    }
     // Poetry 2 lists `version` as dynamic and keeps it in its own table.
-    match at(root, &["project", "version"]).or(poetry) {
+    match project.or(poetry) {
         Some(item) => Ok(vec![Place { span: string(source, item)?, spelling: Spelling::Pep440 }]),
         None => Err(HolderError::Missing {
             expected: "pyproject.toml has neither `[project] version` nor `[tool.poetry] version`".to_owned(),
             help: "add `version = \"0.1.0\"` under [project]".to_owned(),
         }),
     }
+}
+
+/// The places of a version that both tables state: each is written, and they must agree before. A 0.0.0 beside another
+/// version only fills its place.
+fn both(source: &str, project: &Item, poetry: &Item) -> Result<Vec<Place>, HolderError> {
+    let is_placeholder = |item: &Item| item.as_str() == Some("0.0.0");
+    let stated: Vec<&Item> = match (is_placeholder(project), is_placeholder(poetry)) {
+        (true, false) => vec![poetry],
+        (false, true) => vec![project],
+        _ => vec![project, poetry],
+    };
+    let place = |item| Ok(Place { span: string(source, item)?, spelling: Spelling::Pep440 });
+    stated.into_iter().map(place).collect()
 }
 
 /// What makes the version dynamic, when it is.

@@ -84,6 +84,18 @@ pub enum NextError {
         /// What to do.
         help: String,
     },
+    /// The packages of a group are released together or not at all.
+    #[error(
+        "the packages of the group `{group}` share their version, and `{package}` cannot have this one: {problem}"
+    )]
+    Group {
+        /// The group.
+        group: String,
+        /// The package that cannot.
+        package: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// There are releases, but HEAD contains none of them.
     #[error(
         "HEAD contains none of the {count} release tags (the highest is `{highest}`), so they were made on commits \

@@ -227,6 +227,36 @@ fn explicit_requests_are_obeyed_or_refused() {
     }
 }
 
+/// Decision 8: only the same major and minor number is a line, unless the branch's name tells a wider one.
+#[test]
+fn a_stable_release_beside_higher_ones_is_above_all_of_its_line() {
+    for (tags, subject, branch, expect) in [
+        ("v1.0.0 ~v1.1.0", "fix: a", "", "1.0.1"),
+        ("v1.0.0 ~v1.2.0", "feat: a", "", "1.1.0"),
+        ("v1.0.0 ~v1.2.0", "feat!: a", "", "2.0.0"),
+        ("v1.0.0 ~v2.0.0-rc.1", "feat: a", "", "1.1.0"),
+        ("v1.0.0 ~v1.0.5", "fix: a", "", "1.0.1 would not be above `v1.0.5`, which is of the same line"),
+        ("v1.0.0 ~v1.1.1", "feat: a", "", "1.1.0 would not be above `v1.1.1`, which is of the same line"),
+        ("v1.0.0 ~v1.1.0", "feat: a", "", "already exists as the tag `v1.1.0`; HEAD does not contain it"),
+        (
+            "v1.0.0 ~v1.1.0 ~v1.2.0",
+            "fix: a",
+            "1.x",
+            "1.0.1 would not be above `v1.2.0`, which is of the same line",
+        ),
+        ("v1.0.0 ~v1.2.0", "feat: a", "1.x", "1.1.0 would not be above `v1.2.0`, which is of the same line"),
+        ("v1.0.0 ~v1.2.0", "fix: a", "1.0.x", "1.0.1"),
+    ] {
+        let case = Case { tags, commits: vec![subject], branch, ..Case::default() };
+        let decided = run(&case);
+        check(case, expect);
+        let Ok(decision) = decided else { continue };
+        let beside =
+            decision.reasons.iter().any(|reason| reason.ends_with("is higher, but HEAD does not contain it"));
+        assert!(beside, "{tags} {subject}: {:?}", decision.reasons);
+    }
+}
+
 #[test]
 fn a_number_that_is_taken_comes_with_advice_that_fits() {
     for (tags, commits, request, branch, expect) in [

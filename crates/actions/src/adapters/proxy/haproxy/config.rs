@@ -189,3 +189,106 @@ fn lines(text: &str) -> impl Iterator<Item = Vec<Word<'_>>> {
         words
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use windlass_core::config::ProxyKind;
+
+    use super::super::super::unasked;
+    use super::*;
+
+    fn course(server: &str, admission: Admission, weight: Option<u32>) -> Course {
+        Course { server: server.into(), address: None, admission, weight }
+    }
+
+    #[test]
+    fn only_the_servers_of_the_backend_change() {
+        use Admission::{Drain, Maintenance, Ready};
+        for (line, wanted, expect) in [
+            ("server a 10.0.0.1:80", (Maintenance, None), "server a 10.0.0.1:80 disabled"),
+            ("server a 10.0.0.1:80", (Drain, None), "server a 10.0.0.1:80 disabled"),
+            ("server a 10.0.0.1:80", (Ready, None), "server a 10.0.0.1:80"),
+            ("server a 10.0.0.1:80 disabled", (Ready, None), "server a 10.0.0.1:80"),
+            ("server a 10.0.0.1:80 disabled", (Drain, None), "server a 10.0.0.1:80 disabled"),
+            ("server  a\t10.0.0.1:80  disabled  check", (Ready, None), "server  a\t10.0.0.1:80  check"),
+            ("server a 10.0.0.1:80 check # disabled", (Ready, None), "server a 10.0.0.1:80 check # disabled"),
+            ("server a 10.0.0.1:80 check # why", (Drain, None), "server a 10.0.0.1:80 check disabled # why"),
+            ("server a 10.0.0.1:80 # why", (Drain, Some(5)), "server a 10.0.0.1:80 weight 5 disabled # why"),
+            (
+                "server a 10.0.0.1:80 weight 1 check",
+                (Ready, Some(25)),
+                "server a 10.0.0.1:80 weight 25 check",
+            ),
+            ("server a 10.0.0.1:80 weight 1 check", (Ready, None), "server a 10.0.0.1:80 weight 1 check"),
+            ("server a 10.0.0.1:80 cookie disabled", (Ready, None), "server a 10.0.0.1:80 cookie disabled"),
+            (
+                "server a 10.0.0.1:80 cookie disabled",
+                (Drain, None),
+                "server a 10.0.0.1:80 cookie disabled disabled",
+            ),
+            (
+                "server a 10.0.0.1:80 cookie \"x # y\"",
+                (Drain, None),
+                "server a 10.0.0.1:80 cookie \"x # y\" disabled",
+            ),
+            (
+                "server a 10.0.0.1:80 cookie x\\ \\#",
+                (Drain, None),
+                "server a 10.0.0.1:80 cookie x\\ \\# disabled",
+            ),
+            ("server a 10.0.0.1:80\r", (Drain, None), "server a 10.0.0.1:80 disabled\r"),
+        ] {
+            let around = |line: &str| {
+                format!(
+                    "global\n  # backend shop\nbackend shops\n  server a 10.0.0.1:80\nbackend shop from x\n  {line}\n  server b \
+                     10.0.0.2:80 disabled\nlisten other\n  server a 10.0.0.1:80\n"
+                )
+            };
+            let proxy = unasked(ProxyKind::Haproxy, "shop");
+            let edited = edit(&proxy, "f", &around(line), &[course("a", wanted.0, wanted.1)]).unwrap();
+            assert_eq!(edited, around(expect));
+        }
+    }
+
+    #[test]
+    fn an_address_is_replaced_by_an_address_only() {
+        let proxy = unasked(ProxyKind::Haproxy, "shop");
+        for (before, wanted, expect) in [
+            ("10.0.0.1:80", "10.0.0.2:81", "10.0.0.2:81"),
+            ("10.0.0.1:80", "10.0.0.1:80", "10.0.0.1:80"),
+            ("web1:80", "10.0.0.1:80", "web1:80"),
+            ("10.0.0.1:80", "web1:80", "10.0.0.1:80"),
+        ] {
+            let text = |address: &str| format!("listen shop\n\tserver a {address} check");
+            let course = Course { address: Some(wanted.into()), ..course("a", Admission::Ready, None) };
+            assert_eq!(edit(&proxy, "f", &text(before), &[course]).unwrap(), text(expect));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back_is_where_it_was(lines in proptest::collection::vec(
+            prop_oneof![
+                Just("backend shop"), Just("frontend front"), Just("  server x 10.0.0.3:80 disabled"), Just("# é \"' \\"),
+                Just("  option httpchk"), Just(""), Just("\r"), Just("\u{0}\u{7f}  \""), Just("backend other"),
+            ],
+            0..12,
+        )) {
+            let proxy = unasked(ProxyKind::Haproxy, "shop");
+            let text = format!("{}\nbackend shop\n  server a 10.0.0.1:80 check #\n  server b b:1", lines.join("\n"));
+            let out: Vec<Course> = ["a", "b"].map(|name| course(name, Admission::Maintenance, None)).into();
+            let back: Vec<Course> = ["a", "b"].map(|name| course(name, Admission::Ready, None)).into();
+            let held = edit(&proxy, "f", &text, &out).unwrap();
+            prop_assert_eq!(held.len(), text.len() + 2 * " disabled".len());
+            prop_assert_eq!(edit(&proxy, "f", &held, &out).unwrap(), held.clone());
+            prop_assert_eq!(edit(&proxy, "f", &held, &back).unwrap(), text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(backend shop\n)?(server a|[ #\"'\\\\\t\né]|weight|disabled|[a-z.:]{0,4}){0,40}") {
+            let proxy = unasked(ProxyKind::Haproxy, "shop");
+            let _either = edit(&proxy, "f", &text, &[course("a", Admission::Drain, Some(3))]);
+        }
+    }
+}

@@ -183,3 +183,92 @@ fn words(text: &str) -> Vec<Word<'_>> {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use windlass_core::config::ProxyKind;
+
+    use super::super::super::unasked;
+    use super::*;
+
+    fn course(server: &str, admission: Admission, weight: Option<u32>) -> Course {
+        Course { server: server.into(), address: None, admission, weight }
+    }
+
+    #[test]
+    fn only_the_servers_of_the_upstream_change() {
+        use Admission::{Drain, Maintenance, Ready};
+        for (line, wanted, expect) in [
+            ("server 127.0.0.1:8081;", (Maintenance, None), "server 127.0.0.1:8081 down;"),
+            ("server 127.0.0.1:8081;", (Drain, None), "server 127.0.0.1:8081 down;"),
+            ("server 127.0.0.1:8081 down;", (Ready, None), "server 127.0.0.1:8081;"),
+            ("server 127.0.0.1:8081 down backup;", (Ready, None), "server 127.0.0.1:8081 backup;"),
+            ("server 127.0.0.1:8081\n  down\n  ;", (Ready, None), "server 127.0.0.1:8081\n  ;"),
+            ("server 127.0.0.1:8081 down;", (Drain, None), "server 127.0.0.1:8081 down;"),
+            ("server 127.0.0.1:8081 weight=5;", (Ready, Some(10)), "server 127.0.0.1:8081 weight=10;"),
+            ("server 127.0.0.1:8081;", (Drain, Some(10)), "server 127.0.0.1:8081 weight=10 down;"),
+            (
+                "server 127.0.0.1:8081 max_fails=1 ; # down",
+                (Drain, None),
+                "server 127.0.0.1:8081 max_fails=1  down; # down",
+            ),
+            (
+                "# server 127.0.0.1:8081;\nserver 127.0.0.1:8081;",
+                (Drain, None),
+                "# server 127.0.0.1:8081;\nserver 127.0.0.1:8081 down;",
+            ),
+        ] {
+            let around = |line: &str| {
+                format!(
+                    "log_format x '$host {{ upstream shop {{ }}';\nupstream shops {{ server 127.0.0.1:8081; }}\nupstream shop\n{{\n  \
+                     {line}\n  server 127.0.0.1:8082 down;\n  zone ${{x}}y 64k;\n}}\nserver {{ server_name a; }}\nupstream other {{ \
+                     server 127.0.0.1:8081; }}\n"
+                )
+            };
+            let proxy = unasked(ProxyKind::Nginx, "shop");
+            let edited = edit(&proxy, "f", &around(line), &[course("blue", wanted.0, wanted.1)]).unwrap();
+            assert_eq!(edited, around(expect));
+        }
+    }
+
+    #[test]
+    fn what_the_file_says_is_read() {
+        let proxy = unasked(ProxyKind::Nginx, "shop");
+        let text =
+            "upstream shop { server 127.0.0.1:8081 weight=7; server 127.0.0.1:8082 down; server unix:/x; }";
+        let all: Vec<_> =
+            servers(&proxy, "f", text).unwrap().iter().map(|server| server.status(&proxy)).collect();
+        let told: Vec<_> =
+            all.iter().map(|status| (status.server.as_str(), status.admission, status.weight)).collect();
+        use Admission::{Maintenance, Ready};
+        assert_eq!(told, [("blue", Ready, 7), ("green", Maintenance, 1), ("unix:/x", Ready, 1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back_is_where_it_was(parts in proptest::collection::vec(
+            prop_oneof![
+                Just("# } é\n"), Just("map $a $b { x 'y;'; }\n"), Just("upstream other { server 127.0.0.1:8081; }\n"),
+                Just("log_format a \"{;\\\"}\";\n"), Just("\r\n\t"), Just("set $x ${y};\n"),
+            ],
+            0..10,
+        )) {
+            let proxy = unasked(ProxyKind::Nginx, "shop");
+            let text = format!("{}upstream shop {{server 127.0.0.1:8081;server 127.0.0.1:8082 backup ;}}", parts.concat());
+            let out: Vec<Course> = ["blue", "green"].map(|name| course(name, Admission::Maintenance, None)).into();
+            let back: Vec<Course> = ["blue", "green"].map(|name| course(name, Admission::Ready, None)).into();
+            let held = edit(&proxy, "f", &text, &out).unwrap();
+            prop_assert_eq!(held.len(), text.len() + 2 * " down".len());
+            prop_assert_eq!(edit(&proxy, "f", &held, &out).unwrap(), held.clone());
+            let again = edit(&proxy, "f", &held, &back).unwrap();
+            prop_assert_eq!(again.replace(' ', ""), text.replace(' ', ""));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(upstream shop \\{)?(server 127.0.0.1:8081|[ #\"'\\\\\t\n;{}$é]|down|weight=){0,40}") {
+            let proxy = unasked(ProxyKind::Nginx, "shop");
+            let _either = edit(&proxy, "f", &text, &[course("blue", Admission::Drain, Some(3))]);
+        }
+    }
+}

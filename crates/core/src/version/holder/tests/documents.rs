@@ -76,7 +76,9 @@ fn pyproject() {
     for marked in [
         "[tool.ruff]\ntarget-version = \"py311\"\nversion = \"0\"\n\n[project]\nname = \"a\"\nversion = \"«1.2.3»\"\n",
         "[tool.ruff]\ntarget-version = \"py311\"\n[tool.poetry]\nversion = \"«1.2.3»\"\n",
-        "[project]\nversion = \"«1.2.3»\"\n[tool.poetry]\nversion = \"0.0.1\"\n",
+        "[project]\nversion = \"«1.2.3»\"\n[tool.poetry]\nversion = \"0.0.0\"\n",
+        "[project]\nversion = \"0.0.0\"\n[tool.poetry]\nversion = \"«1.2.3»\"\n",
+        "[project]\nversion = \"«1.2.3»\"\n[tool.poetry]\nversion = '«1.2.3»'\n",
         "[project]\nname = \"a\"\ndynamic = [\"version\"]\n[tool.poetry]\nversion = \"«1.2.3»\"\n",
         "[project]\nversion = \"«1.2.3rc1»\"\ndynamic = [\"dependencies\"]\n",
     ] {
@@ -88,6 +90,9 @@ fn pyproject() {
         "line 3: the version is dynamic",
     );
     refused(&kind, "[tool.ruff]\ntarget-version = \"py311\"\n", "neither `[project] version`");
+    let two = "[project]\nversion = \"1.2.3\"\n\n[tool.poetry]\nversion = \"1.2.2\"\n";
+    let error = stated(&kind, two).unwrap_err().to_string();
+    assert_eq!(error, "line 5 states 1.2.2, but line 2 states 1.2.3; make them agree");
 }
 
 #[test]
@@ -316,12 +321,15 @@ fn other_json() {
             "composer.json",
             "{\"name\": \"a/b\", \"version\": \"v«1.2.3»\", \"require\": {\"c/d\": \"1.2.3\"}}",
         ),
+        ("lerna.json", "{\"packages\": [\"packages/*\"], \"version\": \"«1.2.3»\"}"),
         ("src-tauri/tauri.conf.json", "{\"version\": \"«1.2.3»\", \"bundle\": {}}"),
         ("src-tauri/tauri.conf.json", "{\"package\": {\"productName\": \"a\", \"version\": \"«1.2.3»\"}}"),
     ] {
         check(&of(path), marked);
     }
     refused(&of("tauri.conf.json"), "{\"version\": \"../package.json\"}", "read from the file named there");
+    refused(&of("lerna.json"), "{\"version\": \"independent\"}", "each package has a version of its own");
+    refused(&of("lerna.json"), "{}", "lerna.json has no `version`");
     refused(&of("composer.json"), "{\"name\": \"a/b\"}", "composer.json has no `version`");
     refused(&of("deno.json"), "{\"version\": \"1.2.3\", \"version\": \"1.2.3\"}", "a second time");
     refused(&of("tauri.conf.json"), "{}", "no `version`");

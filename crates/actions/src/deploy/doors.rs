@@ -1,0 +1,139 @@
+//! The proxies in front of an environment's servers, told all together.
+
+use futures::future::join_all;
+use windlass_core::config::{Colour, Proxy as Table};
+use windlass_engine::action::{ActionError, Result};
+use windlass_engine::context::Context;
+
+use super::work::Work;
+use super::{Site, together};
+use crate::adapters::proxy::{Admission, Course, Proxy, Server, Status};
+use crate::adapters::remote::RemoteError;
+use crate::adapters::ssh::Trouble;
+
+/// Every proxy of an environment that can be reached.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doors {
+    proxies: Vec<Proxy>,
+}
+
+/// What is wanted of a server: whether it gets traffic, and its share.
+pub(crate) type Wish = Option<(Admission, Option<u32>)>;
+
+impl Doors {
+    /// The proxies of an environment. One on a host that is let pass is let pass with it.
+    pub(crate) async fn of(site: &Site, context: &Context, is_there: impl Fn(usize) -> bool) -> Result<Self> {
+        let mut proxies = Proxy::all(site, context).await?;
+        if site.environment.proxy.as_ref().is_some_and(|table| table.hosts.is_empty()) {
+            proxies.retain(|proxy| proxy.servers().iter().any(|server| is_there(server.host)));
+        }
+        Ok(Self { proxies })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proxies.is_empty()
+    }
+
+    pub(crate) fn table(&self) -> Option<&Table> {
+        self.proxies.first().map(Proxy::table)
+    }
+
+    /// Refuses what would fail later, before anything is touched: a proxy that does not answer or cannot be changed, a
+    /// server that it does not know, a configuration that does not pass its test.
+    pub(crate) async fn check(&self, work: &Work<'_>) -> Result<()> {
+        let asked = self.proxies.iter().map(|proxy| proxy.check(work.context, work.fence));
+        all(asked).await.map(drop).map_err(|error| match error {
+            ActionError::Failed(why) => ActionError::Failed(format!("{why}; nothing was touched")),
+            ActionError::Final(why) => ActionError::Final(format!("{why}; nothing was touched")),
+            other => other,
+        })
+    }
+
+    /// The servers behind each proxy.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &[Server]> {
+        self.proxies.iter().map(Proxy::servers)
+    }
+
+    /// What the proxies say of the environment's own servers.
+    pub(crate) async fn look(&self, context: &Context) -> Result<Vec<(Server, Status)>> {
+        let statuses = all(self.proxies.iter().map(|proxy| proxy.status(context))).await?;
+        let mut found = Vec::new();
+        for (proxy, statuses) in self.proxies.iter().zip(statuses) {
+            for server in proxy.servers() {
+                let status = statuses.iter().find(|status| status.server == server.name);
+                found.extend(status.map(|status| (server.clone(), status.clone())));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every server follows its wish, on every proxy at the same time. Twice is once.
+    pub(crate) async fn steer(&self, work: &Work<'_>, wish: impl Fn(&Server) -> Wish) -> Result<()> {
+        let courses: Vec<Vec<Course>> = self
+            .proxies
+            .iter()
+            .map(|proxy| {
+                let course = |server: &Server| {
+                    wish(server).map(|(admission, weight)| server.course(admission, weight))
+                };
+                proxy.servers().iter().filter_map(course).collect()
+            })
+            .collect();
+        let pairs = self.proxies.iter().zip(&courses).filter(|(_, courses)| !courses.is_empty());
+        all(pairs.map(|(proxy, courses)| proxy.steer(work.context, work.fence, courses))).await.map(drop)
+    }
+
+    /// Waits until these servers have no session, for as long as the configuration says.
+    pub(crate) async fn drained(&self, work: &Work<'_>, which: impl Fn(&Server) -> bool) -> Result<()> {
+        let Some(table) = self.table() else { return Ok(()) };
+        let left = all(self.proxies.iter().map(|proxy| {
+            let names = proxy.servers().iter().filter(|server| which(server));
+            let names: Vec<String> = names.map(|server| server.name.clone()).collect();
+            async move {
+                match names.is_empty() {
+                    true => Ok(0),
+                    false => proxy.drained(work.context, &names, table.drain.to_std()).await,
+                }
+            }
+        }))
+        .await?;
+        let left: u64 = left.into_iter().sum();
+        if left > 0 {
+            work.context.log(&format!("{left} sessions did not end within {}, and are cut", table.drain));
+        }
+        Ok(())
+    }
+}
+
+/// The colours that get traffic, by what the proxies say.
+pub(crate) fn ready(statuses: &[(Server, Status)]) -> Vec<Colour> {
+    let ready = |colour: &Colour| {
+        let own = |(server, status): &(Server, Status)| {
+            server.colour == Some(*colour) && status.admission == Admission::Ready
+        };
+        statuses.iter().any(own)
+    };
+    Colour::ALL.into_iter().filter(ready).collect()
+}
+
+/// All of them, or what went wrong with any.
+async fn all<T, F: Future<Output = std::result::Result<T, RemoteError>>>(
+    asked: impl Iterator<Item = F>,
+) -> Result<Vec<T>> {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for result in join_all(asked).await {
+        match result {
+            Ok(value) => good.push(value),
+            Err(RemoteError::Ssh(error)) if error.kind == Trouble::Cancelled => {
+                return Err(ActionError::Cancelled);
+            }
+            Err(error) => bad.push(error),
+        }
+    }
+    match bad.len() {
+        0 => Ok(good),
+        1 => Err(bad.remove(0).into()),
+        _ => Err(ActionError::Failed(together(&bad))),
+    }
+}

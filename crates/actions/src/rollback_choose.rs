@@ -1,0 +1,244 @@
+//! `rollback.choose`: which way leads back in an environment, from what its hosts, its database and its backups say.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_core::config::Environment;
+use windlass_core::duration::Duration;
+use windlass_core::plan::{Effect, Facts};
+use windlass_core::rollback::{self, Backup, Cause, Choice, Class, Migration, Situation, Way};
+use windlass_core::text::sanitize_line;
+use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
+use windlass_engine::context::Context;
+
+use crate::adapters::remote::Record;
+use crate::database::BackupRef;
+use crate::database::ledger::{self, Applied};
+use crate::database::tools::Tools;
+use crate::deploy::{Site, known};
+
+/// Which way leads back in an environment.
+#[derive(Debug, Clone, Copy)]
+pub struct ChooseRollback;
+
+/// Parameters of `rollback.choose`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The environment, as under `[environments]` in windlass.toml.
+    pub environment: String,
+    /// Why: `defect`, or `credentials` when they leaked.
+    #[serde(default)]
+    pub cause: Cause,
+    /// The version to go back to. When not given: what the environment has, while the release that is taken back did not
+    /// get there; else the version before.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// The environment's configuration, as it was when this was planned.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub target: Environment,
+}
+
+/// What `rollback.choose` gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Output {
+    /// The environment.
+    pub environment: String,
+    /// `nothing`, `application`, `database` or `same-version`.
+    pub way: Way,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What is going to be done, a sentence each.
+    pub steps: Vec<String>,
+    /// What is lost, in words; empty when nothing is.
+    pub loss: String,
+    /// The version that is there.
+    pub from: String,
+    /// The version that will be there.
+    pub to: String,
+    /// The backup that the database goes back to, as `database.restore` takes it; empty when it stays.
+    pub backup: String,
+}
+
+impl Action for ChooseRollback {
+    const NAME: &'static str = "rollback.choose";
+    const SUMMARY: &'static str =
+        "Chooses the way back from a bad release by what was deployed, migrated and backed up, and says why.";
+    type Params = Params;
+    type Output = Output;
+
+    fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
+        known(facts, &params.environment)?;
+        Ok(Vec::new())
+    }
+
+    fn label(&self, params: &Params, _: &Facts) -> String {
+        format!("choose the way back for {}", params.environment)
+    }
+
+    async fn probe(&self, _: &Params, _: &Context) -> Result<Probe<Output>> {
+        Ok(Probe::Absent)
+    }
+
+    async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
+        let (situation, backup) = situation(params, context).await?;
+        let Choice { way, why, steps, loss } = rollback::choose(&situation);
+        if way == Way::Person {
+            return Err(ActionError::Final(format!(
+                "there is no way back that could be gone by itself: {why}"
+            )));
+        }
+        context.log(&why);
+        for step in &steps {
+            context.log(&format!("- {step}"));
+        }
+        if let Some(loss) = &loss {
+            context.log(&format!("what is lost: {loss}"));
+        }
+        let stays = matches!(way, Way::SameVersion | Way::Nothing);
+        let from = situation.current.unwrap_or_default();
+        Ok(Output {
+            environment: params.environment.clone(),
+            way,
+            why,
+            steps,
+            loss: loss.unwrap_or_default(),
+            to: if stays { from.clone() } else { situation.target.unwrap_or_default() },
+            from,
+            backup: backup.filter(|_| way == Way::Database).map(|backup| backup.id).unwrap_or_default(),
+        })
+    }
+
+    async fn undo(&self, _: &Params, _: &Output, _: &Context) -> Result<Undone> {
+        Ok(Undone::NothingToDo)
+    }
+}
+
+/// What is known, and the backup that leads back where one does.
+async fn situation(params: &Params, context: &Context) -> Result<(Situation, Option<BackupRef>)> {
+    let site = Site::new(&params.environment, &params.target, context);
+    let mut records: Vec<Record> = Vec::new();
+    for (host, look) in site.hosts.iter().zip(site.look(context).await) {
+        match look {
+            Ok(kept) => records.extend(kept.record),
+            Err(error) => context.log(&format!("{} is not known: {error}", host.name)),
+        }
+    }
+    let Some(record) = records.first() else {
+        return Err(ActionError::Failed(format!(
+            "nothing is known to run in {}: look with `windlass env {0}`",
+            params.environment
+        )));
+    };
+    let releasing = context.world.release.as_ref().map(|release| release.version.clone());
+    let target = target_of(record, params.to.as_deref(), releasing.as_deref());
+    let (migrations, backup, written) = match (&params.target.database, &target) {
+        (Some(_), Some(target)) => data(params, target, context).await,
+        _ => (Ok(Vec::new()), Err("there is no database".to_owned()), None),
+    };
+    let reference = backup
+        .as_ref()
+        .ok()
+        .map(|backup| BackupRef { id: backup.id.clone(), taken: backup.taken.to_string() });
+    let situation = Situation {
+        environment: params.environment.clone(),
+        cause: params.cause,
+        current: Some(record.version.clone()),
+        is_hot: target.as_ref().is_some_and(|target| {
+            records.iter().all(|record| {
+                record.idle.as_ref().is_some_and(|idle| idle.hot && idle.version == target.version)
+            })
+        }),
+        target: target.map(|target| target.version),
+        migrations,
+        backup,
+        written,
+        now: context.world.clock.now(),
+    };
+    Ok((situation, reference))
+}
+
+/// What is to be there again: what is asked for; what is there, while the release that is taken back never got there;
+/// else what was there before.
+fn target_of(record: &Record, asked: Option<&str>, releasing: Option<&str>) -> Option<Record> {
+    let previous = record.previous.as_deref();
+    let known = |version: &str| {
+        let mut all = std::iter::once(record).chain(previous);
+        all.find(|record| record.version == version).cloned()
+    };
+    match (asked, releasing) {
+        (Some(version), _) => known(version),
+        (None, Some(releasing)) if releasing != record.version => Some(record.clone()),
+        _ => previous.cloned(),
+    }
+}
+
+type Data =
+    (std::result::Result<Vec<Migration>, String>, std::result::Result<Backup, String>, Option<String>);
+
+/// What was done to the data since `target` was deployed, and the backup from before it.
+async fn data(params: &Params, target: &Record, context: &Context) -> Data {
+    let unknown = |error: ActionError| (Err(error.to_string()), Err("it is not known".to_owned()), None);
+    let tools = match Tools::new(&params.environment, &params.target, context) {
+        Ok(tools) => tools,
+        Err(error) => return unknown(error),
+    };
+    let applied = match ledger::since(&tools, &target.at.to_string(), &target.version).await {
+        Ok(applied) => applied,
+        Err(error) => return unknown(error),
+    };
+    let Some(first) = applied.iter().find(|applied| applied.class == Class::Destructive) else {
+        return (Ok(applied.iter().map(migration).collect()), Err("none is needed".to_owned()), None);
+    };
+    let backup = backup_before(&tools, first).await;
+    let written = match &backup {
+        Ok(backup) => {
+            let reference = BackupRef { id: backup.id.clone(), taken: backup.taken.to_string() };
+            match tools.loss(&reference).await {
+                Ok(loss) => loss.rows.map(|rows| format!("{rows} by the `loss` query")),
+                Err(error) => Some(format!("how much is not known: {error}")),
+            }
+        }
+        Err(_) => None,
+    };
+    (Ok(applied.iter().map(migration).collect()), backup, written)
+}
+
+/// The backup that was made for a destructive migration, else the newest one from before it.
+async fn backup_before(tools: &Tools<'_>, first: &Applied) -> std::result::Result<Backup, String> {
+    let catalogue =
+        tools.catalogue().await.map_err(|error| format!("the backups cannot be read: {error}"))?;
+    let own = first.backup.as_deref().and_then(|id| catalogue.find(id));
+    let older = || catalogue.entries.iter().rev().find(|entry| entry.taken <= first.began);
+    let entry = own.or_else(older).filter(|entry| entry.broken.is_none() && entry.size > 0);
+    let entry = entry.ok_or_else(|| "there is no good backup from before it".to_owned())?;
+    let proof = catalogue.proof(Some(&entry.id));
+    Ok(Backup {
+        id: entry.id.clone(),
+        taken: entry.taken,
+        is_proven: proof.is_some(),
+        recovery: proof.map(|proof| Duration::from_millis(proof.recovery)),
+    })
+}
+
+fn migration(applied: &Applied) -> Migration {
+    let version = applied.version.clone().unwrap_or_default();
+    let name = match (&applied.schema, version.as_str()) {
+        (Some(schema), _) => sanitize_line(schema),
+        (None, "") => format!("of {}", sanitize_line(&applied.run)),
+        (None, version) => format!("of {}", sanitize_line(version)),
+    };
+    Migration { name, class: applied.class, version, at: applied.began }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_core::rollback::Cause;
+
+    #[test]
+    fn a_cause_is_written_as_in_runbooks() {
+        for (text, cause) in [("defect", Cause::Defect), ("credentials", Cause::Credentials)] {
+            assert_eq!(serde_json::from_value::<Cause>(text.into()).unwrap(), cause);
+        }
+    }
+}

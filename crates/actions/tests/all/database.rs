@@ -1,0 +1,435 @@
+//! Backups, migrations and restores, on a real PostgreSQL.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use windlass_core::plan::StepPath;
+use windlass_core::run::RunId;
+use windlass_engine::action::{ActionError, Probe, Undone};
+use windlass_engine::context::Context;
+use windlass_engine::mask::Masker;
+use windlass_testkit::postgres::{Cluster, PASSWORD};
+use windlass_testkit::repo::RepoBuilder;
+
+use crate::world::{Setting, action};
+
+/// A shop with orders, and where its backups go.
+pub struct Data {
+    pub setting: Setting,
+    pub name: String,
+    pub folder: PathBuf,
+    pub target: Value,
+}
+
+impl Data {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("shop{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let cluster = Cluster::shared();
+        let folder = cluster.folder(&format!("backups-{name}")).unwrap();
+        cluster.sql("postgres", &format!("create database {name}")).unwrap();
+        cluster
+            .sql(&name, "create table orders (id int primary key, at timestamptz not null default now())")
+            .unwrap();
+        cluster.sql(&name, "create table head (version text); insert into head values ('0001')").unwrap();
+        cluster
+            .sql(
+                &name,
+                "insert into orders select n, now() - interval '1 day' from generate_series(1, 100) n",
+            )
+            .unwrap();
+        let repo = RepoBuilder::new();
+        repo.file("README.md", "x").commit("feat: begin");
+        let mut setting = Setting::releasing(repo);
+        let secrets = [("DB_PASSWORD".to_owned(), PASSWORD.to_owned())].into();
+        setting.world.masker = std::sync::Arc::new(Masker::new(&secrets).unwrap());
+        setting.world.secrets = std::sync::Arc::new(secrets);
+        let target = json!({ "database": {
+            "name": name,
+            "address": cluster.path(),
+            "user": "postgres",
+            "password": "DB_PASSWORD",
+            "account": cluster.account(),
+            "schema": "select version from head",
+            "backup": {
+                "folder": folder,
+                "check": ["select count(*) >= 100 from orders"],
+                "loss": "select count(*) from orders where at > $since",
+            },
+        }});
+        Self { setting, name, folder, target }
+    }
+
+    pub fn sql(&self, sql: &str) -> String {
+        Cluster::shared().sql(&self.name, sql).unwrap()
+    }
+
+    /// Changes one key of the backups' configuration.
+    pub fn with(mut self, key: &str, value: Value) -> Self {
+        self.target["database"]["backup"][key] = value;
+        self
+    }
+
+    pub fn params(&self, more: Value) -> Value {
+        let mut params = json!({ "environment": "production", "target": self.target });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            params[key] = value.clone();
+        }
+        params
+    }
+
+    pub fn context(&self, run: &str) -> Context {
+        let world = self.setting.world.clone();
+        Context::new(world, RunId(run.into()), StepPath::new("step/1"), 1, 1, Default::default())
+    }
+
+    pub async fn run(&self, run: &str, name: &str, more: Value) -> Result<Value, ActionError> {
+        action(name).run(&self.params(more), &self.context(run)).await
+    }
+
+    pub async fn refused(&self, run: &str, name: &str, more: Value) -> String {
+        let error = self.run(run, name, more).await.unwrap_err().to_string();
+        assert!(!error.contains(PASSWORD), "{error}");
+        error
+    }
+
+    pub async fn backup(&self, run: &str) -> Value {
+        self.run(run, "backup.create", json!({})).await.unwrap()
+    }
+
+    /// Pretends that every backup was taken so many hours earlier.
+    fn age(&self, hours: i64) {
+        let path = self.folder.join("catalogue.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut aged = String::new();
+        for line in text.lines() {
+            let mut entry: Value = serde_json::from_str(line).unwrap();
+            let taken: jiff::Timestamp = entry["taken"].as_str().unwrap().parse().unwrap();
+            entry["taken"] = json!((taken - jiff::SignedDuration::from_hours(hours)).to_string());
+            aged += &format!("{entry}\n");
+        }
+        std::fs::write(path, aged).unwrap();
+    }
+
+    fn dump(&self, id: &Value) -> PathBuf {
+        self.folder.join(format!("{}.dump", id.as_str().unwrap()))
+    }
+
+    /// The databases whose names begin with this one's.
+    fn databases(&self) -> Vec<String> {
+        let like =
+            format!("select datname from pg_database where datname ~ '^{}(_|$)' order by 1", self.name);
+        Cluster::shared().sql("postgres", &like).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(&self.folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_made_whole_and_proven_by_restoring_it() {
+    let data = Data::new();
+    let made = data.backup("one").await;
+    assert_eq!(made["schema"], "0001");
+    // Twice is once, and by another run it is another one.
+    assert_eq!(data.backup("one").await, made);
+    assert_ne!(data.backup("two").await["id"], made["id"]);
+    let id = made["id"].as_str().unwrap();
+    assert!(data.files().contains(&format!("{id}.dump")), "{:?}", data.files());
+    let verified = data.run("three", "backup.verify", json!({})).await.unwrap();
+    assert_eq!((&verified["median"], &verified["proof"]["checks"]), (&made["size"], &json!(3)));
+    assert!(verified["proof"]["recovery"].as_u64().unwrap() > 0 && verified["age"].as_u64().unwrap() < 60);
+    // Proven already: it is not restored again. Nothing but what belongs there is left anywhere.
+    let begin = std::time::Instant::now();
+    let again = data.run("four", "backup.verify", json!({})).await.unwrap();
+    assert_eq!((&again["proof"], begin.elapsed().as_secs() < 2), (&verified["proof"], true));
+    assert_eq!(data.databases(), [data.name.as_str()]);
+    let odd = |name: &&String| !name.ends_with(".dump") && !name.ends_with(".jsonl") && *name != ".lock";
+    assert_eq!(data.files().iter().filter(odd).count(), 0, "{:?}", data.files());
+    assert!(!data.setting.log.text().contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn every_bad_backup_is_told_with_what_to_do() {
+    let data = Data::new();
+    let verify = async |expect: &str| {
+        let told = data.refused("v", "backup.verify", json!({})).await;
+        assert!(told.contains(expect), "{expect}: {told}");
+        assert!(told.contains(data.folder.to_str().unwrap()) && told.contains(&data.name), "{told}");
+        assert!(told.contains("make a new one") || told.contains("make one"), "{told}");
+    };
+    verify("there is no backup in").await;
+    let made = data.backup("one").await;
+    data.age(25);
+    verify("is 1d1h").await;
+    data.age(-25);
+    let path = data.dump(&made["id"]);
+    let whole = std::fs::read(&path).unwrap();
+    let mut other = whole.clone();
+    *other.last_mut().unwrap() ^= 1;
+    for (bytes, expect) in [
+        (Some(&[][..]), "is empty"),
+        (Some(&whole[..whole.len() / 2]), "is truncated"),
+        (Some(&other), "is not what was written"),
+        (None, "is gone"),
+    ] {
+        match bytes {
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        verify(expect).await;
+    }
+    std::fs::write(&path, &whole).unwrap();
+    data.run("v", "backup.verify", json!({})).await.unwrap();
+    // Of another size than those before it.
+    data.sql("insert into orders select n from generate_series(1000, 60000) n");
+    data.backup("two").await;
+    verify("in the median").await;
+}
+
+/// What its catalogue does not show shows when it is restored.
+#[tokio::test]
+async fn what_cannot_be_restored_or_is_not_true_is_found() {
+    let data = Data::new();
+    let made = data.backup("one").await;
+    let bad = data.with("check", json!(["select count(*) = 7 from orders"]));
+    let told = bad.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("the check `select count(*) = 7 from orders` gave `f`, not true"), "{told}");
+    let data = bad.with("check", json!(["select * from no_such_table"]));
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("gave `error") && told.contains("no_such_table"), "{told}");
+    let mut data = data.with("check", json!([]));
+    let schema = data.target["database"]["schema"].take();
+    data.target["database"]["schema"] = json!("select version || 'x' from head");
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("its schema was 0001 when it was made, and is 0001x"), "{told}");
+    data.target["database"]["schema"] = schema;
+    // The catalogue agrees with a file that is no archive any more.
+    let path = data.dump(&made["id"]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let sum = windlass_core::plan::sha256_hex(&bytes);
+    let catalogue = data.folder.join("catalogue.jsonl");
+    let text = std::fs::read_to_string(&catalogue).unwrap();
+    std::fs::write(&catalogue, text.replace(made["sha256"].as_str().unwrap(), &sum)).unwrap();
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("cannot be restored: pg_restore"), "{told}");
+    // Without a restore it cannot be known.
+    data.run("v", "backup.verify", json!({ "restore": "never" })).await.unwrap();
+    // A database without tables.
+    let data = Data::new();
+    data.sql("drop table orders; drop table head");
+    let mut data = data.with("check", json!([]));
+    data.target["database"]["schema"] = Value::Null;
+    data.backup("one").await;
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("has no tables"), "{told}");
+}
+
+#[tokio::test]
+async fn a_proof_is_good_for_its_time() {
+    let data = Data::new();
+    data.backup("one").await;
+    let one = data.run("v", "backup.verify", json!({ "restore": "when-due" })).await.unwrap();
+    let two = data.backup("two").await;
+    let verified = data.run("v", "backup.verify", json!({ "restore": "when-due" })).await.unwrap();
+    assert_eq!((&verified["id"], &verified["proof"]), (&two["id"], &one["proof"]));
+    let data = data.with("proven_within", json!("0s"));
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let verified = data.run("v", "backup.verify", json!({ "restore": "when-due" })).await.unwrap();
+    assert_eq!(verified["proof"]["id"], two["id"]);
+}
+
+#[tokio::test]
+async fn a_proof_can_be_a_database_beside_the_real_one() {
+    let data = Data::new().with("scratch", json!("database"));
+    data.backup("one").await;
+    let verified = data.run("v", "backup.verify", json!({})).await.unwrap();
+    assert_eq!(verified["proof"]["checks"], 3);
+    assert_eq!(data.databases(), [data.name.as_str()]);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_backup_is_told() {
+    let data = Data::new();
+    let mut wrong = data.params(json!({}));
+    wrong["target"]["database"]["address"] = json!("/nowhere");
+    let told = action("backup.create").run(&wrong, &data.context("x")).await.unwrap_err().to_string();
+    assert!(told.contains("/nowhere") && told.contains("this machine"), "{told}");
+    wrong = data.params(json!({}));
+    wrong["target"]["database"]["name"] = json!("no_such_shop");
+    let told = action("backup.create").run(&wrong, &data.context("x")).await.unwrap_err().to_string();
+    assert!(told.contains("no_such_shop"), "{told}");
+    wrong = data.params(json!({}));
+    wrong["target"]["database"]["password"] = json!("OTHER");
+    let told = action("backup.create").run(&wrong, &data.context("x")).await.unwrap_err().to_string();
+    assert!(told.contains("the secret `OTHER` is not configured"), "{told}");
+    wrong = data.params(json!({}));
+    wrong["target"]["database"]["backup"]["folder"] = json!("/proc/backups");
+    let told = action("backup.create").run(&wrong, &data.context("x")).await.unwrap_err().to_string();
+    assert!(told.contains("/proc/backups cannot be made"), "{told}");
+    // Nothing half-made is in the catalogue.
+    assert_eq!(data.files(), Vec::<String>::new());
+    wrong = json!({ "environment": "production" });
+    let told = action("backup.create").effects(&wrong, &data.setting.facts()).unwrap_err().to_string();
+    assert!(told.contains("has no database"), "{told}");
+}
+
+fn path_of(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test]
+async fn scripts_are_a_source_too() {
+    let data = Data::new();
+    let kept = Cluster::shared().folder(&format!("kept-{}", data.name)).unwrap();
+    let (kept, programs) = (path_of(&kept), path_of(Cluster::shared().programs()));
+    let data = data
+        .with("source", json!("script"))
+        .with("create", json!(format!("{programs}/pg_dump -Fc -f {kept}/$WINDLASS_BACKUP; date -u +%FT%TZ > {kept}/taken")))
+        .with(
+            "list",
+            json!(format!(
+                "for file in {kept}/*-*; do test -e $file || continue; printf '{{\"id\":\"%s\",\"taken\":\"%s\",\"size\":%s}}\\n' \
+                 $(basename $file) $(cat {kept}/taken) $(stat -c %s $file); done"
+            )),
+        )
+        .with("fetch", json!(format!("cp {kept}/$WINDLASS_BACKUP $WINDLASS_BACKUP_FILE")));
+    let made = data.backup("one").await;
+    assert_eq!(data.backup("one").await, made);
+    let verified = data.run("v", "backup.verify", json!({})).await.unwrap();
+    assert_eq!(verified["proof"]["id"], made["id"]);
+    assert!(!data.files().iter().any(|name| name.contains("fetched")), "{:?}", data.files());
+    let data = data.with("list", json!("echo nonsense"));
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("it must print JSON"), "{told}");
+}
+
+const UP: &str = "test $PGDATABASE = $PGDATABASE; psql -X -q -v ON_ERROR_STOP=1 -c \"alter table orders add note text; update head set version = '0002'\"";
+const DOWN: &str =
+    "psql -X -q -v ON_ERROR_STOP=1 -c \"alter table orders drop note; update head set version = '0001'\"";
+
+#[tokio::test]
+async fn a_migration_is_recorded_in_the_database_and_taken_back() {
+    let data = Data::new();
+    let more = json!({ "run": UP, "undo": DOWN, "class": "backward-compatible" });
+    let done = data.run("one", "database.migrate", more.clone()).await.unwrap();
+    assert_eq!(
+        (&done["before"], &done["after"], &done["backup"]),
+        (&json!("0001"), &json!("0002"), &Value::Null)
+    );
+    assert_eq!(done["version"], "0.2.0");
+    let row = "select run, step, class, state, schema_after from windlass_migrations";
+    assert_eq!(data.sql(row), "one|step/1|backward-compatible|done|0002");
+    // Twice is once: the column cannot be added again.
+    assert_eq!(data.run("one", "database.migrate", more.clone()).await.unwrap(), done);
+    let undo = async || {
+        action("database.migrate")
+            .undo(&data.params(more.clone()), &done, &data.context("one"))
+            .await
+            .unwrap()
+    };
+    assert!(matches!(undo().await, Undone::Reverted(what) if what.contains("0001")));
+    assert_eq!(undo().await, Undone::NothingToDo);
+    assert_eq!(data.sql(row), "one|step/1|backward-compatible|undone|0001");
+    // And forward again.
+    data.run("one", "database.migrate", more.clone()).await.unwrap();
+    assert_eq!(data.sql("select version from head"), "0002");
+}
+
+#[tokio::test]
+async fn a_destructive_migration_has_a_proven_backup_first() {
+    let data = Data::new();
+    let destroy = "psql -X -q -c \"delete from orders where id > 50; update head set version = '0002'\"";
+    let without = json!({ "run": destroy, "class": "destructive", "backup": false });
+    let told = data.refused("one", "database.migrate", without.clone()).await;
+    assert!(told.contains("nothing was migrated: there is no backup"), "{told}");
+    // A backup that cannot be restored is none.
+    let bad = Data::new().with("check", json!(["select false"]));
+    let told =
+        bad.refused("one", "database.migrate", json!({ "run": destroy, "class": "destructive" })).await;
+    assert!(told.contains("nothing was migrated") && told.contains("select false"), "{told}");
+    assert_eq!(
+        (bad.sql("select count(*) from orders"), data.sql("select count(*) from orders")),
+        ("100".into(), "100".into())
+    );
+    let with = json!({ "run": destroy, "class": "destructive" });
+    let context = data.context("one");
+    let done = action("database.migrate").run(&data.params(with.clone()), &context).await.unwrap();
+    assert_eq!(context.changes().len(), 2);
+    assert!(done["backup"]["id"].as_str().unwrap().starts_with(&data.name), "{done}");
+    assert_eq!(data.sql("select backup from windlass_migrations"), done["backup"]["id"].as_str().unwrap());
+    let undone = action("database.migrate")
+        .undo(&data.params(with.clone()), &done, &data.context("one"))
+        .await
+        .unwrap();
+    let Undone::NeedsHuman(why) = undone else { panic!("{undone:?}") };
+    assert!(why.contains("`database.restore` with { environment: production, backup: shop"), "{why}");
+    // Now the newest one is good enough for another.
+    data.run("two", "database.migrate", without).await.unwrap();
+    // Restored, the database knows nothing of the migration, and there is nothing to take back.
+    let restore = json!({ "backup": done["backup"]["id"] });
+    data.run("back", "database.restore", restore).await.unwrap();
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+    let undone =
+        action("database.migrate").undo(&data.params(with), &done, &data.context("one")).await.unwrap();
+    assert_eq!(undone, Undone::NothingToDo);
+    let undo = json!({ "run": "true", "undo": "true", "class": "destructive" });
+    let told = action("database.migrate")
+        .effects(&data.params(undo), &data.setting.facts())
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("taken back by its backup"), "{told}");
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_half_way_says_what_state_it_left() {
+    let data = Data::new();
+    let half = "psql -X -q -c \"update head set version = '0002'\"; echo boom >&2; false";
+    for (class, run, expect) in [
+        ("backward-compatible", "one", "a rollback runs its `undo`"),
+        ("destructive", "two", "`database.restore` with { environment: production, backup: shop"),
+    ] {
+        data.sql("update head set version = '0001'");
+        let undo = (class != "destructive").then_some("psql -X -q -c \"update head set version = '0001'\"");
+        let more = json!({ "run": half, "class": class, "undo": undo });
+        let told = data.refused(run, "database.migrate", more.clone()).await;
+        for part in ["failed half-way", "boom", "its schema was at 0001 and is at 0002", expect] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let state = format!("select state from windlass_migrations where run = '{run}'");
+        assert_eq!(data.sql(&state), "failed");
+        // Resumed it runs again; taken back, it is known that something is to be taken back.
+        let migrate = action("database.migrate");
+        assert_eq!(migrate.probe(&data.params(more.clone()), &data.context(run)).await, Ok(Probe::Absent));
+        let mut undoing = data.context(run);
+        undoing.path = StepPath::new("undo/step/1");
+        let Ok(Probe::Done(output)) = migrate.probe(&data.params(more.clone()), &undoing).await else {
+            panic!()
+        };
+        let undone = migrate.undo(&data.params(more.clone()), &output, &undoing).await.unwrap();
+        match class {
+            "destructive" => {
+                assert!(matches!(undone, Undone::NeedsHuman(why) if why.contains("database.restore")))
+            }
+            _ => {
+                assert!(matches!(undone, Undone::Reverted(_)));
+                assert_eq!(data.sql("select version from head"), "0001");
+            }
+        }
+    }
+    // Mended, it goes on with the backup of before, not with one of what it left.
+    let backup = data.sql("select backup from windlass_migrations where run = 'two'");
+    let done =
+        data.run("two", "database.migrate", json!({ "run": "true", "class": "destructive" })).await.unwrap();
+    assert_eq!((&done["backup"]["id"], &done["before"]), (&json!(backup), &json!("0001")));
+}
