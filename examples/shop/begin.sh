@@ -28,7 +28,8 @@ ssh -F lab/ssh_config lab1 'haproxy -D -f /srv/haproxy.cfg -p /srv/haproxy.pid'
 
 # The database, with the first migration.
 export PGHOST=10.231.7.1 PGUSER=postgres PGDATABASE=shop
-dropdb --if-exists --force shop
+dropdb --if-exists --force shop 2>/dev/null
+install -d -o postgres "$lab/backups"
 createdb shop
 ./scripts/migrate.sh
 printf '[{ "targets": ["10.231.7.11:8081", "10.231.7.11:8082", "10.231.7.12:8081", "10.231.7.12:8082"] }]\n' >"$lab/targets/shop.json"

@@ -63,7 +63,7 @@ pub fn render_deferred(params: &Value, outputs: &Outputs) -> Result<Value, Strin
     Ok(match params {
         Value::String(text) if text.contains("{{") => {
             let rendered = environment().render_str(text, context(outputs)).map_err(|error| {
-                format!("`{text}` cannot be filled in: {error:#}; it must name an output of an earlier item")
+                format!("`{text}` cannot be filled in: {error}; it must name an output of an earlier item")
             })?;
             Value::String(rendered)
         }
@@ -99,8 +99,8 @@ pub fn evaluate_guard(
     let environment = environment();
     let expression = environment
         .compile_expression(when)
-        .map_err(|error| format!("`{when}` is no expression: {error:#}"))?;
-    let value = expression.eval(known).map_err(|error| format!("`{when}` cannot be decided: {error:#}"))?;
+        .map_err(|error| format!("`{when}` is no expression: {error}"))?;
+    let value = expression.eval(known).map_err(|error| format!("`{when}` cannot be decided: {error}"))?;
     Ok(value.is_true())
 }
 
