@@ -7,6 +7,7 @@ pub mod changelog_promote;
 pub mod deploy;
 pub mod deploy_compose;
 pub mod deploy_script;
+pub mod deploy_verify;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -45,6 +46,8 @@ pub fn all() -> ActionSet {
         .with(deploy_script::DeployScript)
         // Calls the people on call.
         .with(notify_page::Page)
+        // Checks that an environment really has the version.
+        .with(deploy_verify::Verify)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

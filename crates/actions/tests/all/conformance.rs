@@ -70,6 +70,11 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             "run": "echo \"$WINDLASS_VERSION to $WINDLASS_ENVIRONMENT\" > live",
             "undo": "rm -f live",
         }),
+        "deploy.verify" => {
+            blind = true;
+            let target = json!({ "health": server.url("/ok"), "version": "$.status" });
+            json!({ "environment": "production", "target": target, "version": "healthy" })
+        }
         "http.check" => {
             blind = true;
             json!({ "url": server.url("/ok") })

@@ -58,6 +58,51 @@ impl Shop {
 }
 
 #[tokio::test]
+async fn what_is_there_is_held_against_what_was_deployed() {
+    let shop = Shop::new();
+    let params = deploy(&["web1", "web2"], json!({}));
+    shop.release("one", "1.0.0", &params).await.unwrap();
+    let server = crate::server::Server::start().await;
+    let verify = |version: &str, more: Value| {
+        let mut target = params["target"].clone();
+        for (key, value) in more.as_object().unwrap() {
+            target[key] = value.clone();
+        }
+        json!({ "environment": "production", "target": target, "version": version })
+    };
+    let refused = async |params: Value, expect: &[&str]| {
+        let told = action("deploy.verify").run(&params, &shop.context("verify")).await.unwrap_err().to_string();
+        assert!(expect.iter().all(|part| told.contains(part)), "{told}");
+    };
+    let before = (shop.record("web1"), shop.runs("web1"));
+    let healthy = json!({ "health": server.url("/text") });
+    let output =
+        action("deploy.verify").run(&verify("1.0.0", healthy), &shop.context("verify")).await.unwrap();
+    assert_eq!(output["hosts"], json!(["web1", "web2"]));
+    assert_eq!(output["addresses"], json!([server.url("/text")]));
+
+    refused(verify("1.1.0", json!({})), &["is not 1.1.0 as deployed: web1 has 1.0.0; web2 has 1.0.0"]).await;
+    // Health that tells another version, or none where it must; through the front door and at each host.
+    let other = json!({ "health": server.url("/ok"), "version": "$.status" });
+    refused(verify("1.0.0", other), &["answered with the version \"healthy\", not 1.0.0"]).await;
+    let silent = json!({ "health": server.url("/ok").replace("127.0.0.1", "{host}"), "version": "$.version" });
+    refused(verify("1.0.0", silent), &["answered without its version; ", "/ok answered without"]).await;
+    // Somebody stopped it, and a host is away: both are told.
+    let running = shop.setting.repo.path().join("running/web2.json");
+    let text = std::fs::read_to_string(&running).unwrap();
+    std::fs::write(&running, text.replace("running", "exited").replace("\"exit\": 0", "\"exit\": 137")).unwrap();
+    shop.say("web1.down", "");
+    refused(verify("1.0.0", json!({})), &["web1 refuses connections", "web2: web is exited (exit code 137)"]).await;
+    shop.forget("web1.down");
+    assert_eq!((shop.record("web1"), shop.runs("web1")), before, "it only looks");
+    let alone = json!({ "hosts": [], "health": server.url("/ok") });
+    refused(verify("1.0.0", alone), &["/ok answered without its version"]).await;
+    let nothing = json!({ "environment": "production", "target": {}, "version": "1.0.0" });
+    let error = shop.setting.effects("deploy.verify", &nothing).unwrap_err().to_string();
+    assert!(error.contains("neither `hosts` nor `health`"), "{error}");
+}
+
+#[tokio::test]
 async fn what_fails_goes_back_everywhere() {
     let shop = Shop::new();
     let params = deploy(&["web1", "web2", "web3"], json!({}));

@@ -423,6 +423,25 @@ fn criteria_find_what_answers_for_them() {
 }
 
 #[test]
+fn hosts_are_asked_about_the_watchs_environment() {
+    let node = watching(
+        "environment: production, timeout: 5s, queries: { errors: { logs: web, pattern: ERROR, share: true }, \
+         restarts: { restarts: '*' } }, criteria: [{ errors: '> 1%' }]",
+    )
+    .unwrap();
+    let sources = &node.metrics.as_ref().unwrap().sources;
+    assert_eq!(
+        sources[0].call.params,
+        json!({ "logs": "web", "pattern": "ERROR", "share": true, "environment": "production", "patience": "4s" })
+    );
+    assert_eq!(sources[0].query, "lines that match ERROR in the logs of web");
+    // Logs have a past; restarts are counted from the beginning.
+    assert!(!sources[0].is_present_only && !sources[0].remembers);
+    assert!(sources[1].is_present_only && sources[1].remembers, "the hard trip on restarts is there by itself");
+    assert!(node.page.is_none(), "without [notify] nobody is paged");
+}
+
+#[test]
 fn criteria_that_nothing_answers_are_found_when_planned() {
     for (with, expect) in [
         ("", "sees nothing, and silence never passes"),
@@ -445,6 +464,16 @@ fn criteria_that_nothing_answers_are_found_when_planned() {
         ("environment: production, baseline: after, criteria: [{ load: '> 2' }]", "`after` is no baseline"),
         ("environment: production, confidence: sure, criteria: [{ load: '> 2' }]", "the confidence `sure`"),
         ("environment: production, persist: 0, criteria: [{ load: '> 2' }]", "`persist` is from 1 to 20"),
+        ("environment: production, outage: 0, criteria: [{ load: '> 2' }]", "`outage` is a number of looks"),
+        (
+            "queries: { crashes: { restarts: web } }, criteria: [{ crashes: '> 2' }]",
+            "asks the hosts of an environment, and nobody says of which (write environment",
+        ),
+        (
+            "environment: production, queries: { bad: { logs: web, pattern: x } }, criteria: [{ bad: '> 2x' }]",
+            "of one version only",
+        ),
+        ("environment: production, queries: { bad: { logs: web } }, criteria: [{ bad: '> 2' }]", "needs a `pattern`"),
         ("environment: production, every: 1ms, criteria: [{ load: '> 2' }]", "10000 are the most"),
         ("environment: production, every: 2m, criteria: [{ load: '> 2' }]", "must be at least as long"),
         ("queries: { load: up }, criteria: [{ load: '> 2' }]", "nobody says where that is"),

@@ -190,6 +190,23 @@ fn dangerous(words: &[&str]) -> Option<(&'static str, &'static str)> {
             "this deletes every image no container uses, the previous release's included",
             "remove what this release made by its name, or keep the previous version's image",
         )),
+        ["docker" | "podman", "image", "prune", ..] if short('a') || has("--all") => Some((
+            "this deletes every image no container uses, the previous release's included",
+            "remove what this release made by its name, or keep the previous version's image",
+        )),
+        ["docker" | "podman", "volume", "prune", ..] | ["docker" | "podman", "system", "prune", ..]
+            if words.get(1) == Some(&"volume") || has("--volumes") =>
+        {
+            Some((
+                "this deletes the data of every container that does not run just now",
+                "remove a volume by its name",
+            ))
+        }
+        ["docker" | "podman", "compose", rest @ ..] | ["docker-compose", rest @ ..]
+            if rest.contains(&"down") && (short('v') || has("--volumes")) =>
+        {
+            Some(("this deletes the data of the services", "leave out --volumes"))
+        }
         ["git", "push", ..] if short('f') || has("--force") => Some((
             "this overwrites what others pushed",
             "use --force-with-lease, or the action git.push, which leases",
@@ -260,6 +277,14 @@ mod tests {
         check("git push --force origin main", true);
         check("git push -f", true);
         check("git push --force-with-lease", false);
+        check("docker system prune --volumes -f", true);
+        check("docker image prune -a", true);
+        check("docker image prune", false);
+        check("docker volume prune", true);
+        check("docker compose -f a.yml down -v", true);
+        check("docker-compose down --volumes", true);
+        check("docker compose down", false);
+        check("docker compose up -d -V", false);
         check("docker build --dry-run .", true);
         check("git revert v1.2.0", true);
         check("git revert abc123", false);

@@ -7,6 +7,7 @@ mod attributes;
 mod document;
 mod fences;
 mod front_matter;
+mod images;
 mod items;
 mod lint;
 mod names;
@@ -65,6 +66,7 @@ pub fn parse(source: &str) -> Parsed {
     let mentions = sections::read(source, split.body, &blocks, &mut runbook, &mut findings);
     steps::check_ids(source, &runbook, &mut findings);
     lint::scripts(source, &runbook, &mut findings);
+    images::scripts(source, &runbook, &mut findings);
     // Without its front matter every call and skill would look undeclared: one mistake, one finding.
     if split.unclosed.is_none() {
         names::check(source, &runbook, &mentions, &mut findings);
