@@ -34,6 +34,8 @@ mod setup;
 mod speed;
 #[path = "suite/support.rs"]
 mod support;
+#[path = "suite/verifying.rs"]
+mod verifying;
 #[path = "suite/versions.rs"]
 mod versions;
 

@@ -12,6 +12,7 @@ use crate::support::{Ran, newest, program};
 mod faults;
 mod kills;
 mod releases;
+mod watches;
 
 /// Set where the lab may be started: it needs root, and installs servers from Debian's packages.
 const WITH: &str = "WINDLASS_WITH_LAB";
