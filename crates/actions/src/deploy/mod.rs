@@ -40,7 +40,9 @@ pub struct Request {
 impl Request {
     /// What a call of an action deploys, when it is one that does: `deploy.verify` only looks.
     pub fn of_call(action: &str, params: &Value) -> Option<Self> {
-        (action.starts_with("deploy.") && action != "deploy.verify").then(|| Self::deserialize(params).ok()).flatten()
+        (action.starts_with("deploy.") && action != "deploy.verify")
+            .then(|| Self::deserialize(params).ok())
+            .flatten()
     }
 }
 

@@ -71,7 +71,8 @@ async fn what_is_there_is_held_against_what_was_deployed() {
         json!({ "environment": "production", "target": target, "version": version })
     };
     let refused = async |params: Value, expect: &[&str]| {
-        let told = action("deploy.verify").run(&params, &shop.context("verify")).await.unwrap_err().to_string();
+        let told =
+            action("deploy.verify").run(&params, &shop.context("verify")).await.unwrap_err().to_string();
         assert!(expect.iter().all(|part| told.contains(part)), "{told}");
     };
     let before = (shop.record("web1"), shop.runs("web1"));
@@ -85,14 +86,17 @@ async fn what_is_there_is_held_against_what_was_deployed() {
     // Health that tells another version, or none where it must; through the front door and at each host.
     let other = json!({ "health": server.url("/ok"), "version": "$.status" });
     refused(verify("1.0.0", other), &["answered with the version \"healthy\", not 1.0.0"]).await;
-    let silent = json!({ "health": server.url("/ok").replace("127.0.0.1", "{host}"), "version": "$.version" });
+    let silent =
+        json!({ "health": server.url("/ok").replace("127.0.0.1", "{host}"), "version": "$.version" });
     refused(verify("1.0.0", silent), &["answered without its version; ", "/ok answered without"]).await;
     // Somebody stopped it, and a host is away: both are told.
     let running = shop.setting.repo.path().join("running/web2.json");
     let text = std::fs::read_to_string(&running).unwrap();
-    std::fs::write(&running, text.replace("running", "exited").replace("\"exit\": 0", "\"exit\": 137")).unwrap();
+    std::fs::write(&running, text.replace("running", "exited").replace("\"exit\": 0", "\"exit\": 137"))
+        .unwrap();
     shop.say("web1.down", "");
-    refused(verify("1.0.0", json!({})), &["web1 refuses connections", "web2: web is exited (exit code 137)"]).await;
+    refused(verify("1.0.0", json!({})), &["web1 refuses connections", "web2: web is exited (exit code 137)"])
+        .await;
     shop.forget("web1.down");
     assert_eq!((shop.record("web1"), shop.runs("web1")), before, "it only looks");
     let alone = json!({ "hosts": [], "health": server.url("/ok") });

@@ -35,7 +35,10 @@ impl Service {
                     "/api/orders" => (503, "no".to_owned()),
                     _ => (404, "none".to_owned()),
                 };
-                let head = format!("HTTP/1.1 {code} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 {code} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
                 let _gone = stream.write_all(format!("{head}{body}").as_bytes());
             }
         });
@@ -59,7 +62,10 @@ impl Service {
              memory | more memory |\n"
         );
         repo.file("runbooks/verify.md", text);
-        repo.file("windlass.toml", format!("[environments.production]\nurl = \"{address}\"\nhealth = \"/health\"\n"));
+        repo.file(
+            "windlass.toml",
+            format!("[environments.production]\nurl = \"{address}\"\nhealth = \"/health\"\n"),
+        );
         repo.commit("feat: begin");
         repo
     }
@@ -103,7 +109,11 @@ fn a_deployment_is_verified_by_scripts_lists_and_people() {
     );
     // People are waited for within the box; what commands can tell, commands tell.
     let ran = windlass(&repo, &["run", "verify"]);
-    expect(&ran, 4, &["OK health", "OK api/orders", "✓ No 5xx errors", "waits for qa: The UI looks right", "until "]);
+    expect(
+        &ran,
+        4,
+        &["OK health", "OK api/orders", "✓ No 5xx errors", "waits for qa: The UI looks right", "until "],
+    );
     let gate = windlass(&repo, &["status", "--json"]).json()["gates"][0].clone();
     assert!(gate["deadline"].is_string(), "{gate}");
     let item = gate["path"].as_str().unwrap();
@@ -131,7 +141,13 @@ fn what_is_not_as_expected_stops_and_says_so() {
     // The smoke script's own words choose the row of the known errors, now and whenever somebody asks.
     let repo = check(
         SMOKE,
-        &["OK login", "KO api/orders", "known error: Orders KO", "cause:    the queue is full", "solution: drain it"],
+        &[
+            "OK login",
+            "KO api/orders",
+            "known error: Orders KO",
+            "cause:    the queue is full",
+            "solution: drain it",
+        ],
     );
     let status = windlass(&repo, &["status"]);
     expect(&status, 0, &["known error: Orders KO\n", "  solution: drain it"]);

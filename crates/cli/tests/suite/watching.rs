@@ -99,7 +99,8 @@ fn a_watch_of_prometheus_passes_fails_and_asks() {
 
 /// A repository that watches a script which gives nothing at its second and third look, and pages through `page`.
 fn paging(page: &str) -> RepoBuilder {
-    let script = "N=$(cat n 2>/dev/null || echo 0); echo $((N + 1)) > n; case $N in 1|2) exit 1;; esac; echo 1";
+    let script =
+        "N=$(cat n 2>/dev/null || echo 0); echo $((N + 1)) > n; case $N in 1|2) exit 1;; esac; echo 1";
     let with = format!(
         "for: 6s, outage: 2, criteria: [{{ failures: '> 5' }}], queries: {{ failures: {{ script: \"{script}\" }} }}"
     );
@@ -130,13 +131,20 @@ fn people_are_paged_when_the_metrics_are_away() {
         .collect();
     let kinds: Vec<&str> = pages.iter().map(|page| page["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["page", "resolved"]);
-    assert!(pages[0]["id"] == pages[1]["id"] && pages[0]["id"].as_str().unwrap().ends_with("/outage-1"), "{pages:?}");
+    assert!(
+        pages[0]["id"] == pages[1]["id"] && pages[0]["id"].as_str().unwrap().ends_with("/outage-1"),
+        "{pages:?}"
+    );
     expect(&windlass(&repo, &["status"]), 0, &["paged through sh", "are back, "]);
 
     // Nobody can be reached: the release is what it is, and the exit code says that a message failed.
     let repo = paging("{ command = [\"false\"] }, { url = \"http://127.0.0.1:1/page\" }");
     let ran = windlass(&repo, &["run", "ship"]);
-    expect(&ran, 8, &["! nobody could be paged (no way took the message: false: ", "127.0.0.1: ", "ship succeeded"]);
+    expect(
+        &ran,
+        8,
+        &["! nobody could be paged (no way took the message: false: ", "127.0.0.1: ", "ship succeeded"],
+    );
     let data = windlass(&repo, &["status", "--json"]).json();
     assert_eq!((&data["exit"], &data["pages"][0]["by"]), (&8.into(), &serde_json::Value::Null), "{data}");
 }
@@ -147,10 +155,15 @@ fn a_verdict_that_only_people_can_give_pages_them() {
     repo.file("n", "1");
     let text = std::fs::read_to_string(repo.path().join("runbooks/ship.md")).unwrap();
     repo.file("runbooks/ship.md", text.replace("for: 6s", "for: 2s").replace("outage: 2", "outage: 9"));
-    let call = "\n### Tell\n\n```yaml\nuses: notify.page\nwith: { message: \"released; 'quoted' $(id)\" }\n```\n";
+    let call =
+        "\n### Tell\n\n```yaml\nuses: notify.page\nwith: { message: \"released; 'quoted' $(id)\" }\n```\n";
     let text = std::fs::read_to_string(repo.path().join("runbooks/ship.md")).unwrap() + call;
     repo.file("runbooks/ship.md", text).commit("feat: tell");
-    expect(&windlass(&repo, &["run", "ship"]), 4, &["✉ paged through sh: watch 2s, every 1s: NoData (failures saw nothing"]);
+    expect(
+        &windlass(&repo, &["run", "ship"]),
+        4,
+        &["✉ paged through sh: watch 2s, every 1s: NoData (failures saw nothing"],
+    );
     let item = windlass(&repo, &["status", "--json"]).json()["gates"][0]["path"].as_str().unwrap().to_owned();
     expect(&windlass(&repo, &["confirm", &item]), 0, &[]);
     expect(&windlass(&repo, &["resume"]), 0, &["✓ page: released; 'quoted' $(id)", "ship succeeded"]);
@@ -158,11 +171,21 @@ fn a_verdict_that_only_people_can_give_pages_them() {
     assert_eq!(pages.lines().count(), 2, "one page for the verdict, one of the runbook's own: {pages}");
     assert!(pages.contains("\"message\":\"released; 'quoted' $(id)\""), "{pages}");
 
-    repo.file("windlass.toml", "[notify]\npage = [{ command = [\"false\"] }]\n").commit("fix: nobody listens");
-    repo.file("runbooks/tell.md", format!("---\nname: tell\n---\n# Tell\n\n## Steps\n{call}")).commit("feat: tell alone");
-    expect(&windlass(&repo, &["run", "tell"]), 8, &["failed, which is allowed: no way took the message: false:"]);
+    repo.file("windlass.toml", "[notify]\npage = [{ command = [\"false\"] }]\n")
+        .commit("fix: nobody listens");
+    repo.file("runbooks/tell.md", format!("---\nname: tell\n---\n# Tell\n\n## Steps\n{call}"))
+        .commit("feat: tell alone");
+    expect(
+        &windlass(&repo, &["run", "tell"]),
+        8,
+        &["failed, which is allowed: no way took the message: false:"],
+    );
     repo.file("windlass.toml", "").commit("fix: no pager");
-    expect(&windlass(&repo, &["plan", "tell"]), 2, &["nobody says how people are paged: write [notify] page ="]);
+    expect(
+        &windlass(&repo, &["plan", "tell"]),
+        2,
+        &["nobody says how people are paged: write [notify] page ="],
+    );
 }
 
 #[test]

@@ -437,7 +437,10 @@ fn hosts_are_asked_about_the_watchs_environment() {
     assert_eq!(sources[0].query, "lines that match ERROR in the logs of web");
     // Logs have a past; restarts are counted from the beginning.
     assert!(!sources[0].is_present_only && !sources[0].remembers);
-    assert!(sources[1].is_present_only && sources[1].remembers, "the hard trip on restarts is there by itself");
+    assert!(
+        sources[1].is_present_only && sources[1].remembers,
+        "the hard trip on restarts is there by itself"
+    );
     assert!(node.page.is_none(), "without [notify] nobody is paged");
 }
 
@@ -473,7 +476,10 @@ fn criteria_that_nothing_answers_are_found_when_planned() {
             "environment: production, queries: { bad: { logs: web, pattern: x } }, criteria: [{ bad: '> 2x' }]",
             "of one version only",
         ),
-        ("environment: production, queries: { bad: { logs: web } }, criteria: [{ bad: '> 2' }]", "needs a `pattern`"),
+        (
+            "environment: production, queries: { bad: { logs: web } }, criteria: [{ bad: '> 2' }]",
+            "needs a `pattern`",
+        ),
         ("environment: production, every: 1ms, criteria: [{ load: '> 2' }]", "10000 are the most"),
         ("environment: production, every: 2m, criteria: [{ load: '> 2' }]", "must be at least as long"),
         ("queries: { load: up }, criteria: [{ load: '> 2' }]", "nobody says where that is"),

@@ -38,13 +38,22 @@ fn problem(image: &str, read: &Read<'_>, is_guarded: bool) -> Option<(&'static s
     let shown = crate::text::sanitize_line(image);
     if !image.contains('/') && !image.starts_with('$') {
         let message = format!("`{shown}` names no registry and no user, so the push is refused");
-        return Some(("wrong-image", message, "write it with both, such as registry.example.com/team/app:TAG".into()));
+        return Some((
+            "wrong-image",
+            message,
+            "write it with both, such as registry.example.com/team/app:TAG".into(),
+        ));
     }
     let named = read.tagged.get(last(image)).filter(|tagged| !tagged.contains(image));
     if let Some(other) = named.and_then(|tagged| tagged.iter().find(|other| !other.contains('/'))) {
         let other = crate::text::sanitize_line(other);
-        let message = format!("`{shown}` is not what was tagged here: `{other}` is, and stays on this machine");
-        return Some(("wrong-image", message, format!("tag it under the name that is pushed: docker tag IMAGE {shown}")));
+        let message =
+            format!("`{shown}` is not what was tagged here: `{other}` is, and stays on this machine");
+        return Some((
+            "wrong-image",
+            message,
+            format!("tag it under the name that is pushed: docker tag IMAGE {shown}"),
+        ));
     }
     (image.ends_with(":latest") && !is_guarded).then(|| {
         (
@@ -153,7 +162,10 @@ mod tests {
         };
         let retag = "docker tag app:old app:latest\ndocker push \"user/app:latest\"";
         check(retag, &["wrong-image user/app:latest"]);
-        check("docker tag a:1 app:2\nsudo docker push --quiet reg.io/x/app:2", &["wrong-image reg.io/x/app:2"]);
+        check(
+            "docker tag a:1 app:2\nsudo docker push --quiet reg.io/x/app:2",
+            &["wrong-image reg.io/x/app:2"],
+        );
         check("docker tag app:1 user/app:2 && docker push user/app:2", &[]);
         check("docker tag app:1 \\\n  user/app:2\ndocker push user/app:2", &[]);
         check("docker build -t app:2 .\ndocker tag app:2 user/app:2; docker push user/app:2", &[]);
@@ -163,7 +175,10 @@ mod tests {
         check("docker push \"user/app:$WINDLASS_VERSION\"", &[]);
         check("docker push user/app:latest", &["moves-latest user/app:latest"]);
         check("[ $WINDLASS_CHANNEL = stable ] && docker push user/app:latest", &[]);
-        check("docker tag user/app:$WINDLASS_PREVIOUS_VERSION user/app:latest\ndocker push user/app:latest", &[]);
+        check(
+            "docker tag user/app:$WINDLASS_PREVIOUS_VERSION user/app:latest\ndocker push user/app:latest",
+            &[],
+        );
         check("# docker push app:2\necho docker push", &[]);
     }
 
