@@ -153,7 +153,10 @@ impl Memory {
             let now = container.restarts;
             let more = match counted.containers.get(&container.id) {
                 // Started by somebody rather than by docker, which then counts anew.
-                Some((before, started)) if now <= *before && *started != container.started => now.max(1),
+                Some((before, _)) if now < *before => now.saturating_add(1),
+                // The same, where docker had nothing counted. It counts a restart before it starts the container, so
+                // with any other count this is one that was seen already.
+                Some((0, started)) if now == 0 && *started != container.started => 1,
                 Some((before, _)) => now.saturating_sub(*before),
                 // Nobody saw it before the watch began, and what it did then does not count.
                 None if is_new && container.made < self.began => 0,
@@ -284,8 +287,16 @@ mod tests {
         check(vec![
             ("a", vec![container("1", -5, "m", 4)], 0),
             ("a", vec![container("1", -5, "n", 0)], 1),
-            ("a", vec![container("1", -5, "o", 2)], 3),
-            ("a", vec![container("1", -5, "o", 2)], 3),
+            ("a", vec![container("1", -5, "o", 0)], 2),
+            ("a", vec![container("1", -5, "p", 2)], 4),
+            ("a", vec![container("1", -5, "p", 2)], 4),
+            ("a", vec![container("1", -5, "q", 1)], 6),
+        ]);
+        // Docker counts a restart first and starts the container then: one restart, seen in its middle.
+        check(vec![
+            ("a", vec![container("1", -5, "m", 0)], 0),
+            ("a", vec![container("1", -5, "m", 1)], 1),
+            ("a", vec![container("1", -5, "n", 1)], 1),
         ]);
     }
 
