@@ -3,6 +3,8 @@
 # image registry, a PostgreSQL, and a Prometheus that scrapes what `$WINDLASS_LAB/targets/*.json` names. `up.sh [HOSTS]`;
 # two by default. Leaves `$WINDLASS_LAB/lab.env` and an ssh configuration beside it.
 set -euo pipefail
+# Whoever starts this may hold a lock on a descriptor, which servers that stay must not inherit.
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 here="$(cd "$(dirname "$0")" && pwd)"
 export WINDLASS_LAB="${WINDLASS_LAB:-/var/tmp/windlass-lab}"
 LAB="$WINDLASS_LAB"
