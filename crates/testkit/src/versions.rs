@@ -136,8 +136,8 @@ fn shop(front: SocketAddr, stop: &AtomicBool) -> Tally {
             }
             Err(error) => tally.bad.push(error.to_string()),
         }
-        // A thousand a second and customer are enough, and leave something of the machine to others.
-        std::thread::sleep(Duration::from_millis(1));
+        // A few hundred a second and customer are enough, and leave something of the machine to others.
+        std::thread::sleep(Duration::from_millis(4));
     }
     tally
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 mod demo;
 mod ledger;
 mod stage;
+mod strategies;
 
 use stage::{Death, Stage};
 

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::{Setup, Shop, lab};
+use super::proxies::Front;
+use super::strategies::Colours;
+use super::{Lab, Setup, Shop, lab};
 use crate::support::{Ran, newest, program};
 
 /// How many deployments go on at a time.
@@ -29,6 +31,8 @@ exit $code
 struct Worker {
     shop: Shop,
     next: u32,
+    /// What stands in front of its colours, where it has some.
+    fronts: Vec<Front>,
 }
 
 impl Worker {
@@ -72,7 +76,8 @@ impl Worker {
         }
         self.shop.expect(version);
         for (host, before) in ["lab1", "lab2"].iter().zip(before) {
-            assert_eq!(self.shop.containers(host), 1, "{die}: {host}");
+            let containers = usize::from(self.fronts.is_empty());
+            assert_eq!(self.shop.containers(host), containers, "{die}: {host}");
             assert_eq!(self.shop.deployed(host, version), before + 1, "{die}: {host} was told once");
         }
         assert_eq!(was_killed, resumed > 0, "{die}");
@@ -87,36 +92,53 @@ fn real_ssh() -> String {
     found.next().expect("the tests need ssh").display().to_string()
 }
 
-#[test]
-fn a_deployment_survives_death_at_each_of_its_commands() {
-    let Some(lab) = lab("a_deployment_survives_death_at_each_of_its_commands") else { return };
+/// Kills deployments at every command of this `share`, alternately before it is sent and after it was done.
+fn survives(worker: impl Fn(u16) -> Worker + Sync, workers: u16, share: u32) {
     let begin = Instant::now();
-    let worker = |number: u16| {
-        let shop = Shop::new(lab, &format!("kills{number}"), 8120 + number, Setup::default());
-        Worker { shop, next: 0 }
-    };
     let mut first = worker(0);
     first.deploy("never");
     let commands = first.deploy("never");
     assert!(commands > 20, "only {commands} commands were sent");
-    // Each command once: alternately before it is sent, and after it was done.
     let next = AtomicU32::new(1);
     std::thread::scope(|scope| {
-        for number in 0..WORKERS {
-            let next = &next;
+        for number in 0..workers {
+            let (next, worker) = (&next, &worker);
             scope.spawn(move || {
                 let mut worker = worker(10 + number);
                 worker.deploy("never");
                 loop {
-                    let point = next.fetch_add(1, Ordering::Relaxed);
+                    let point = next.fetch_add(1, Ordering::Relaxed) * share;
                     if point > commands {
                         return;
                     }
-                    let when = if point.is_multiple_of(2) { "before" } else { "after" };
+                    let when = if (point / share).is_multiple_of(2) { "before" } else { "after" };
                     worker.deploy(&format!("{when}:{point}"));
                 }
             });
         }
     });
-    println!("killed at each of {commands} commands in {:?}", begin.elapsed());
+    println!("killed at every {share}. of {commands} commands in {:?}", begin.elapsed());
+}
+
+#[test]
+fn a_deployment_survives_death_at_each_of_its_commands() {
+    let Some(lab) = lab("a_deployment_survives_death_at_each_of_its_commands") else { return };
+    let worker = |number: u16| {
+        let shop = Shop::new(lab, &format!("kills{number}"), 8120 + number, Setup::default());
+        Worker { shop, next: 0, fronts: Vec::new() }
+    };
+    survives(worker, WORKERS, 1);
+}
+
+/// A sample: with scripts in the place of compose the crash harness has every point of it.
+#[test]
+fn colours_survive_death_at_a_sample_of_their_commands() {
+    let Some(lab) = lab("colours_survive_death_at_a_sample_of_their_commands") else { return };
+    let worker = |number: u16| coloured(lab, number);
+    survives(worker, 2, 7);
+}
+
+fn coloured(lab: &'static Lab, number: u16) -> Worker {
+    let Colours { shop, fronts, .. } = Colours::new(lab, &format!("colourkills{number}"), 8150 + number * 3);
+    Worker { shop, next: 0, fronts }
 }

@@ -11,7 +11,9 @@ use crate::support::{Ran, newest, program};
 
 mod faults;
 mod kills;
+mod proxies;
 mod releases;
+mod strategies;
 mod watches;
 
 /// Set where the lab may be started: it needs root, and installs servers from Debian's packages.
@@ -139,6 +141,8 @@ pub struct Shop {
 /// How the service behaves, and what the environment says beside the usual.
 #[derive(Default, Clone, Copy)]
 pub struct Setup<'a> {
+    /// How it is deployed; with `deploy.compose` when empty.
+    pub action: &'a str,
     pub hosts: &'a [&'a str],
     pub environment: &'a str,
     pub with: &'a str,
@@ -177,7 +181,8 @@ impl Shop {
             "runbooks/deploy.md",
             format!(
                 "---\nname: deploy\nskills: [deploy]\n---\n# Deploy\n\n## Steps\n\n### 1. Deploy\n\n```yaml\n\
-                 uses: deploy.compose\nwith:\n  environment: production\n  ready: 12s\n{}```\n",
+                 uses: {}\nwith:\n  environment: production\n  ready: 12s\n{}```\n",
+                if setup.action.is_empty() { "deploy.compose" } else { setup.action },
                 setup.with
             ),
         );
@@ -189,7 +194,7 @@ impl Shop {
         self.repo.file(
             "compose.yml",
             format!(
-                "services:\n  web:\n    image: {}:${{VERSION}}\n    ports: [\"{}:8080\"]\n    restart: always\n    \
+                "services:\n  web:\n    image: {}:${{VERSION}}\n    ports: [\"${{PORT:-{}}}:8080\"]\n    restart: always\n    \
                  stop_signal: SIGKILL\n    environment: {{ BEHAVIOUR: {behaviour} }}\n    healthcheck: {{ test: [CMD, \
                  /service, check], interval: 500ms, timeout: 2s, retries: 3 }}\n",
                 self.lab.image, self.port
@@ -246,6 +251,13 @@ impl Shop {
         self.lab.on(host, &filter).lines().count()
     }
 
+    /// What runs on a host in a colour, as `docker ps` has it.
+    pub fn runs_in(&self, host: &str, colour: &str) -> String {
+        let project = format!("{}-{colour}", self.name);
+        self.lab
+            .on(host, &format!("docker ps -q --no-trunc --filter label=com.docker.compose.project={project}"))
+    }
+
     /// How often a version was deployed to its end, by a host's own history.
     pub fn deployed(&self, host: &str, version: &str) -> usize {
         let text =
@@ -263,8 +275,9 @@ impl Shop {
             self.lab.on(
                 host,
                 &format!(
-                    "ids=$(docker ps -aq --filter label=com.docker.compose.project={name}); [ -z \"$ids\" ] || docker rm -f \
-                     $ids >/dev/null; docker network rm {name}_default >/dev/null 2>&1; umount /srv/{name} 2>/dev/null; rm -rf \
+                    "for project in {name} {name}-blue {name}-green; do ids=$(docker ps -aq --filter \
+                     label=com.docker.compose.project=$project); [ -z \"$ids\" ] || docker rm -f $ids >/dev/null; docker \
+                     network rm ${{project}}_default >/dev/null 2>&1; done; umount /srv/{name} 2>/dev/null; rm -rf \
                      /srv/{name}"
                 ),
             );
