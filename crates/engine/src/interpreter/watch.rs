@@ -281,10 +281,16 @@ impl<D: Durable> Interpreter<'_, D> {
         samples: &[Sample],
     ) -> Result<Option<Sample>, Stop> {
         let Some(traffic) = &metrics.traffic else { return Ok(None) };
-        let counted = samples.iter().filter(|sample| !sample.baseline);
-        let requests = counted.filter_map(|sample| sample.reading.as_ref()?.requests()).reduce(f64::max);
+        let counted = |samples: &[Sample]| {
+            let own = samples.iter().filter(|sample| !sample.baseline);
+            own.filter_map(|sample| sample.reading.as_ref()?.requests()).reduce(f64::max).unwrap_or_default()
+        };
+        let (requests, enough) = (counted(samples), metrics.rule.min_requests as f64);
+        // What our own requests left says nothing about how many customers there are.
+        let was_ours = watching.samples.last().is_some_and(|sample| sample.probe == traffic.name);
         let rounds = watching.node.rule.planned().max(1) as f64;
-        if requests.is_some_and(|requests| requests * rounds >= metrics.rule.min_requests as f64) {
+        let so_far: f64 = watching.samples.iter().map(|sample| counted(std::slice::from_ref(sample))).sum();
+        if so_far + requests >= enough || (!was_ours && requests * rounds >= enough) {
             return Ok(None);
         }
         self.probed(watching, key.child("traffic"), traffic).await.map(Some)
