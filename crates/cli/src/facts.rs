@@ -82,7 +82,7 @@ impl Repository {
     /// # Errors
     /// When the repository is damaged.
     pub fn read_history(project: &Project) -> Result<Self> {
-        let history = History::open(&project.root).map_err(unreadable)?;
+        let history = History::open(&project.root).map_err(unreadable)?.keep_in(&project.state.join("paths"));
         let tags = history.tags().map_err(unreadable)?;
         Ok(Self {
             head: history.head().map_err(unreadable)?.map(|head| head.to_string()),

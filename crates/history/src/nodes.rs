@@ -7,6 +7,7 @@ use gix::objs::Kind;
 
 use crate::error::HistoryError;
 use crate::message::Headers;
+use crate::packs::Objects;
 use crate::{History, Id, Result};
 
 /// A commit in [`Nodes`].
@@ -28,7 +29,8 @@ pub(crate) struct Info {
 /// The commits that a walk has met.
 pub(crate) struct Nodes<'history> {
     pub history: &'history History,
-    pub local: gix::Repository,
+    /// What reads the objects of this walk, and all that goes with it.
+    pub objects: Objects<'history>,
     graph: Option<&'history Graph>,
     /// How many numbers the commit-graph has taken.
     base: u32,
@@ -46,7 +48,7 @@ impl<'history> Nodes<'history> {
         let graph = history.graph();
         Self {
             history,
-            local: history.local(),
+            objects: history.objects(),
             graph,
             base: graph.map_or(0, Graph::num_commits),
             ids: Vec::new(),
@@ -106,7 +108,7 @@ impl<'history> Nodes<'history> {
         let headers = match &kept {
             Some(kept) => Headers::parse(kept),
             None => {
-                let kind = self.history.find(&self.local, id, "commit", &mut buffer)?;
+                let kind = self.history.find(&mut self.objects, id, "commit", &mut buffer)?;
                 let headers = Headers::parse(&buffer);
                 if kind != Kind::Commit || headers.tree.is_none() {
                     return Err(HistoryError::OtherKind { kind: "commit", id: Id(id) });

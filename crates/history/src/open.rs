@@ -1,30 +1,30 @@
 //! Finding a repository, and what its refs say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice as _;
 use gix::discover::upwards;
 use gix::objs::Kind;
-use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use gix::sec::{Trust, trust::Mapping};
 use windlass_core::text::sanitize_line;
 
 use crate::bloom::Bloom;
 use crate::error::{CHECK, REFS};
+use crate::packs::{Objects, Packs};
 use crate::recent::Recent;
 use crate::{HistoryError, Id, Result};
-
-/// How many bytes of trees are kept while paths are compared.
-const TREES: usize = 8 << 20;
 
 /// A repository, opened for reading.
 pub struct History {
     repository: gix::ThreadSafeRepository,
+    packs: Packs,
     graph: Option<gix::commitgraph::Graph>,
     /// Commits whose parents a shallow clone left out, sorted.
     boundary: Vec<ObjectId>,
     partial: bool,
+    /// Where answers are kept between runs.
+    keeping: Option<PathBuf>,
     pub(crate) recent: Recent,
 }
 
@@ -64,7 +64,15 @@ impl History {
         let partial = is_partial(&local);
         // A graph says nothing about where a shallow clone ends.
         let graph = if boundary.is_empty() { graph(&local)? } else { None };
-        Ok(Self { repository, graph, boundary, partial, recent: Recent::default() })
+        let packs = Packs::new(repository.objects_dir(), local.object_hash());
+        Ok(Self { repository, packs, graph, boundary, partial, keeping: None, recent: Recent::default() })
+    }
+
+    /// Keeps in `folder`, which is made when it is needed, what takes long to find out about a long history. Whatever is
+    /// there, answers are the same; nothing is kept when it cannot be written.
+    #[must_use]
+    pub fn keep_in(self, folder: &Path) -> Self {
+        Self { keeping: Some(folder.to_owned()), ..self }
     }
 
     /// The commit HEAD names; nothing before the first commit.
@@ -118,10 +126,11 @@ impl History {
             return Ok(None);
         };
         let mut id = id.detach();
+        let mut objects = self.objects();
         let mut buffer = Vec::new();
         // A tag of a tag of a tag ... ends somewhere.
         for _ in 0..64 {
-            match self.find(&local, id, "object", &mut buffer)? {
+            match self.find(&mut objects, id, "object", &mut buffer)? {
                 Kind::Commit => return Ok(Some(Id(id))),
                 Kind::Tag => match crate::tags::target(&buffer) {
                     Some(target) => id = target,
@@ -134,25 +143,23 @@ impl History {
     }
 
     pub(crate) fn local(&self) -> gix::Repository {
-        plain(&self.repository)
+        let mut local = self.repository.to_thread_local();
+        local.objects.ignore_replacements = true;
+        local.objects.refresh_never();
+        local
     }
 
-    /// The repository opened once more, for trees: what it maps of the packs goes with it.
-    pub(crate) fn for_trees(&self) -> Result<gix::Repository> {
-        let opened =
-            gix::ThreadSafeRepository::open_opts(self.repository.git_dir(), options().open_path_as_is(true));
-        match opened {
-            Ok(repository) => {
-                let mut local = plain(&repository);
-                // Trees are stored as differences of each other: the last ones make the next.
-                local.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(TREES)));
-                Ok(local)
-            }
-            Err(error) => {
-                let what = format!("the repository `{}`", self.repository.git_dir().display());
-                Err(HistoryError::damaged(what, error, CHECK))
-            }
-        }
+    pub(crate) fn keeping(&self) -> Option<&Path> {
+        self.keeping.as_deref()
+    }
+
+    pub(crate) fn hash(&self) -> gix::hash::Kind {
+        self.packs.hash()
+    }
+
+    /// A reader of objects.
+    pub(crate) fn objects(&self) -> Objects<'_> {
+        self.packs.objects()
     }
 
     pub(crate) fn graph(&self) -> Option<&gix::commitgraph::Graph> {
@@ -172,18 +179,12 @@ impl History {
     /// Reads an object into `buffer`.
     pub(crate) fn find(
         &self,
-        local: &gix::Repository,
+        objects: &mut Objects<'_>,
         id: ObjectId,
         kind: &'static str,
         buffer: &mut Vec<u8>,
     ) -> Result<Kind> {
-        use gix::objs::Find as _;
-        let found = local.objects.try_find(&id, buffer);
-        match found {
-            Ok(Some(data)) => Ok(data.kind),
-            Ok(None) => Err(self.missing(kind, id)),
-            Err(error) => Err(HistoryError::damaged(format!("the {kind} {id}"), error, CHECK)),
-        }
+        objects.find(id, buffer)?.ok_or_else(|| self.missing(kind, id))
     }
 
     pub(crate) fn missing(&self, kind: &'static str, id: ObjectId) -> HistoryError {
@@ -195,13 +196,6 @@ impl History {
 /// Nothing counts but the repository itself.
 fn options() -> gix::open::Options {
     gix::open::Options::isolated().with(Trust::Full)
-}
-
-fn plain(repository: &gix::ThreadSafeRepository) -> gix::Repository {
-    let mut local = repository.to_thread_local();
-    local.objects.ignore_replacements = true;
-    local.objects.refresh_never();
-    local
 }
 
 fn head_error(error: impl std::fmt::Display) -> HistoryError {

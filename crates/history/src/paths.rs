@@ -29,6 +29,11 @@ impl PathFilter {
         if paths.iter().any(Vec::is_empty) { Self::default() } else { Self { paths } }
     }
 
+    /// The same text for the same paths in the same order.
+    pub(crate) fn text(&self) -> String {
+        self.paths.iter().map(|path| path.join("/") + "\0").collect()
+    }
+
     /// Whether every commit counts.
     pub fn is_everything(&self) -> bool {
         self.paths.is_empty()
@@ -44,10 +49,7 @@ struct Step {
 }
 
 /// How many ids of subtrees are remembered, about: it is what bounds the memory.
-const REMEMBERED: usize = 50_000;
-
-/// After so many trees the packs are opened anew: they are mapped, and what was read of them stays in memory.
-const PER_OPENING: usize = 2048;
+const REMEMBERED: usize = 20_000;
 
 /// Finds out which filters a commit touches.
 pub(crate) struct Touch {
@@ -64,8 +66,6 @@ pub(crate) struct Touch {
     old: Known,
     size: usize,
     buffer: Vec<u8>,
-    /// Where trees are read from, and how many more times.
-    trees: Option<(gix::Repository, usize)>,
 }
 
 type Known = HashMap<(usize, ObjectId), Rc<[Option<ObjectId>]>>;
@@ -118,7 +118,6 @@ impl Touch {
             old: Known::new(),
             size: 0,
             buffer: Vec::new(),
-            trees: None,
         }
     }
 
@@ -158,7 +157,7 @@ impl Touch {
 
     fn compare(
         &mut self,
-        nodes: &Nodes<'_>,
+        nodes: &mut Nodes<'_>,
         step: usize,
         one: Option<ObjectId>,
         other: Option<ObjectId>,
@@ -190,7 +189,7 @@ impl Touch {
     /// The ids of what stands in this tree at the step's children.
     fn entries(
         &mut self,
-        nodes: &Nodes<'_>,
+        nodes: &mut Nodes<'_>,
         step: usize,
         tree: Option<ObjectId>,
     ) -> Result<Rc<[Option<ObjectId>]>> {
@@ -212,16 +211,8 @@ impl Touch {
         Ok(found)
     }
 
-    fn read(&mut self, nodes: &Nodes<'_>, step: usize, tree: ObjectId) -> Result<Rc<[Option<ObjectId>]>> {
-        let (trees, left) = match &mut self.trees {
-            Some((trees, left)) if *left > 0 => (trees, left),
-            other => {
-                let (trees, left) = other.insert((nodes.history.for_trees()?, PER_OPENING));
-                (trees, left)
-            }
-        };
-        *left -= 1;
-        let kind = nodes.history.find(trees, tree, "tree", &mut self.buffer)?;
+    fn read(&mut self, nodes: &mut Nodes<'_>, step: usize, tree: ObjectId) -> Result<Rc<[Option<ObjectId>]>> {
+        let kind = nodes.history.find(&mut nodes.objects, tree, "tree", &mut self.buffer)?;
         let Some(step) = self.steps.get(step).filter(|_| kind == Kind::Tree) else {
             return Ok(Rc::default());
         };

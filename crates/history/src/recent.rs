@@ -6,7 +6,7 @@ use gix::ObjectId;
 use gix::hashtable::HashMap;
 
 /// How many bytes of commits are kept.
-const MOST: usize = 16 << 20;
+const MOST: usize = 12 << 20;
 /// What a commit costs besides its text, about.
 const EACH: usize = 80;
 

@@ -2,8 +2,8 @@
 
 use windlass_core::commit::Commit;
 
+use crate::kept::Changes;
 use crate::nodes::{Flags, Node, Nodes};
-use crate::paths::Touch;
 use crate::range::ByDate;
 use crate::{History, HistoryError, Id, PathFilter, Result};
 
@@ -48,9 +48,6 @@ impl History {
         const SEEN: u8 = 1;
         const CONTAINED: u8 = 2;
         let mut nodes = Nodes::new(self);
-        let mut touch = filter
-            .filter(|filter| !filter.is_everything())
-            .map(|filter| Touch::new(self, std::slice::from_ref(filter)));
         let mut seen = Flags::default();
         let mut sections = Vec::new();
         let mut parents: Vec<Node> = Vec::new();
@@ -64,6 +61,8 @@ impl History {
             nodes.parents(node, &mut parents)?;
             open.extend(parents.iter().copied().filter(|parent| seen.set(*parent, CONTAINED)));
         }
+        let filter = filter.filter(|filter| !filter.is_everything());
+        let mut changes = filter.map(|filter| Changes::new(self, filter, &mut nodes));
         let named = tags.iter().map(|(name, id)| (Some(name), *id));
         for (tag, commit) in named.chain([(None, head)]) {
             let mut queue = ByDate::default();
@@ -76,8 +75,8 @@ impl History {
                 queue.push(&mut nodes, start)?;
             }
             while let Some(node) = queue.pop() {
-                let is_listed = match &mut touch {
-                    Some(touch) => !touch.of(&mut nodes, node)?.is_empty(),
+                let is_listed = match &mut changes {
+                    Some(changes) => changes.has(&mut nodes, node)?,
                     None => true,
                 };
                 if is_listed {
@@ -92,6 +91,9 @@ impl History {
             }
             let committed_at = nodes.info(start)?.time;
             sections.push(Section { tag: tag.cloned(), commit, committed_at, ids });
+        }
+        if let Some(changes) = changes {
+            changes.keep(&mut nodes, top, |node| seen.has(node, CONTAINED));
         }
         sections.reverse();
         Ok(sections)

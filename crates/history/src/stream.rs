@@ -6,6 +6,7 @@ use windlass_core::commit::Commit;
 
 use crate::message::Headers;
 use crate::nodes::Nodes;
+use crate::packs::Objects;
 use crate::paths::Touch;
 use crate::range::walk;
 use crate::{History, Id, PathFilter, Range, Result};
@@ -34,7 +35,7 @@ impl History {
     /// # Errors
     /// When it is missing, or is no commit.
     pub fn commit(&self, id: Id) -> Result<Commit> {
-        decode(self, &self.local(), id, &mut Vec::new())
+        decode(self, &mut self.objects(), id, &mut Vec::new())
     }
 
     /// The commits of a range, newest first, each with the indexes of the packages it changes. One walk for all.
@@ -84,12 +85,15 @@ impl Iterator for CommitsByPackage<'_> {
 }
 
 fn decode_all(history: &History, ids: &[Id]) -> VecDeque<Result<Commit>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(THREADS).min(ids.len() / PER_THREAD).max(1);
+    let threads = match ids.len() / PER_THREAD {
+        0 | 1 => 1,
+        // Asking for the cores takes as long as reading some commits.
+        wanted => std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(wanted),
+    };
     let one = |ids: &[Id]| {
-        let local = history.local();
+        let mut objects = history.objects();
         let mut buffer = Vec::new();
-        ids.iter().map(|id| decode(history, &local, *id, &mut buffer)).collect::<Vec<_>>()
+        ids.iter().map(|id| decode(history, &mut objects, *id, &mut buffer)).collect::<Vec<_>>()
     };
     if threads == 1 {
         return one(ids).into();
@@ -105,11 +109,11 @@ fn decode_all(history: &History, ids: &[Id]) -> VecDeque<Result<Commit>> {
     })
 }
 
-fn decode(history: &History, local: &gix::Repository, id: Id, buffer: &mut Vec<u8>) -> Result<Commit> {
+fn decode(history: &History, objects: &mut Objects<'_>, id: Id, buffer: &mut Vec<u8>) -> Result<Commit> {
     if let Some(kept) = history.recent.get(&id.0) {
         return Ok(Headers::parse(&kept).commit(id.0));
     }
-    match history.find(local, id.0, "commit", buffer)? {
+    match history.find(objects, id.0, "commit", buffer)? {
         gix::objs::Kind::Commit => Ok(Headers::parse(buffer).commit(id.0)),
         _ => Err(crate::HistoryError::OtherKind { kind: "commit", id }),
     }

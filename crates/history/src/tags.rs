@@ -6,7 +6,8 @@ use gix::ObjectId;
 use gix::objs::Kind;
 use gix::refs::TargetRef;
 
-use crate::error::{CHECK, REFS};
+use crate::error::REFS;
+use crate::packs::Objects;
 use crate::{History, HistoryError, Id, Result};
 
 /// How many tags of tags are followed.
@@ -32,6 +33,7 @@ impl History {
     /// When refs cannot be read, and when a tag leads to an object that is missing.
     pub fn tags(&self) -> Result<Vec<Tag>> {
         let local = self.local();
+        let mut objects = self.objects();
         let unreadable = |error: gix::Error| HistoryError::damaged("the list of tags", error, REFS);
         let platform = local.references().map_err(unreadable)?;
         let mut tags = BTreeMap::new();
@@ -52,8 +54,8 @@ impl History {
             };
             let packed = reference.inner.peeled.filter(|peeled| *peeled != object);
             let commit = match packed {
-                Some(peeled) => self.commit_of(&local, &name, peeled, &mut buffer)?,
-                None => self.commit_of(&local, &name, object, &mut buffer)?,
+                Some(peeled) => self.commit_of(&mut objects, &name, peeled, &mut buffer)?,
+                None => self.commit_of(&mut objects, &name, object, &mut buffer)?,
             };
             if let Some(commit) = commit {
                 let tag = Tag {
@@ -71,24 +73,19 @@ impl History {
     /// The commit that `id` is or leads to; nothing for trees and blobs.
     fn commit_of(
         &self,
-        local: &gix::Repository,
+        objects: &mut Objects<'_>,
         name: &str,
         mut id: ObjectId,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<ObjectId>> {
-        use gix::prelude::Header as _;
         for _ in 0..DEPTH {
             if self.graph().is_some_and(|graph| graph.lookup(id).is_some()) {
                 return Ok(Some(id));
             }
-            let header = local.objects.try_header(&id);
-            let header = header.map_err(|error| {
-                HistoryError::damaged(format!("the object {id} of the tag `{name}`"), error, CHECK)
-            })?;
-            match header.map(|header| header.kind()) {
+            match objects.kind(id)? {
                 Some(Kind::Commit) => return Ok(Some(id)),
                 Some(Kind::Tag) => {
-                    self.find(local, id, "tag", buffer)?;
+                    self.find(objects, id, "tag", buffer)?;
                     let Some(next) = target(buffer) else { return Ok(None) };
                     id = next;
                 }

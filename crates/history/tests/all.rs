@@ -13,3 +13,5 @@ mod against_git;
 mod bad_input;
 #[path = "suite/dag.rs"]
 mod dag;
+#[path = "suite/keeping.rs"]
+mod keeping;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use windlass_core::diagnostic::Severity;
 use windlass_core::runbook::{Check as RunbookCheck, Item, Language};
 use windlass_core::text::sanitize_line;
+use windlass_history::Range;
 
 use crate::error::Result;
 use crate::exit::Exit;
@@ -15,6 +16,9 @@ use crate::preflight;
 use crate::project::{Project, counted};
 use crate::session::Session;
 use crate::{holders, report};
+
+/// With so many commits a commit-graph is worth having.
+const LONG: usize = 5000;
 
 /// Look for what could keep a release from working
 #[derive(Debug, Args)]
@@ -67,6 +71,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         Ok(repository) => {
             checks.push(identity(&repository));
             checks.push(history(&repository));
+            checks.extend(speed(&repository));
             checks.extend(remote(&project, &repository, arguments.offline)?);
         }
         Err(error) => checks.push(bad("repository", error.message, None)),
@@ -151,6 +156,24 @@ fn history(repository: &Repository) -> Check {
             }
         },
     }
+}
+
+/// Whether git could tell of a long history faster than it does.
+fn speed(repository: &Repository) -> Option<Check> {
+    let history = &repository.history;
+    if history.has_commit_graph() || history.is_shallow() {
+        return None;
+    }
+    let head = history.head().ok().flatten()?;
+    // What keeps it from being counted is said elsewhere.
+    let count = history.count(&Range { most: Some(LONG), ..Range::all(head) }).ok()?;
+    (count >= LONG).then(|| {
+        warning(
+            "speed",
+            format!("there are {LONG} commits or more and no commit-graph, so that each of them is read"),
+            "have git write one: git commit-graph write --reachable --changed-paths",
+        )
+    })
 }
 
 fn remote(project: &Project, repository: &Repository, offline: bool) -> Result<Option<Check>> {

@@ -113,3 +113,31 @@ fn the_doctor_looks_at_everything() {
     let ran = windlass_with(&repo, &["doctor", "--offline"], &[("GIT_AUTHOR_EMAIL", "")]);
     assert_eq!(ran.code, 1);
 }
+
+#[test]
+fn the_doctor_advises_a_commit_graph_for_a_long_history() {
+    let repo = RepoBuilder::with_commit();
+    repo.remote();
+    let speed = |repo: &RepoBuilder| {
+        let told = windlass(repo, &["doctor", "--offline", "--json"]).json();
+        let checks = told["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "speed")
+    };
+    assert_eq!(speed(&repo), None);
+    let mut stream = String::new();
+    for at in 0..5000 {
+        let from = if at == 0 { "from refs/heads/main^0\n" } else { "" };
+        stream += "commit refs/heads/main\ncommitter Carl <carl@example.com> 1700000000 +0000\ndata 6\nfix: x\n";
+        stream += from;
+    }
+    let file = repo.outside().join("stream");
+    std::fs::write(&file, stream).unwrap();
+    let mut import = repo.command("git");
+    import.args(["fast-import", "--quiet"]).stdin(std::fs::File::open(&file).unwrap());
+    assert!(import.status().unwrap().success());
+    let found = speed(&repo).unwrap();
+    assert_eq!(found["state"], "warning");
+    assert!(found["help"].as_str().unwrap().contains("git commit-graph write --reachable --changed-paths"));
+    repo.git(&["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"]);
+    assert_eq!(speed(&repo), None);
+}
