@@ -11,13 +11,13 @@ impl History {
     /// # Errors
     /// When an object on the way is missing, as the file itself may be in a partial clone.
     pub fn file(&self, commit: Id, path: &str) -> Result<Option<Vec<u8>>> {
-        let local = self.local();
+        let mut objects = self.objects();
         let mut nodes = Nodes::new(self);
         let node = nodes.node(commit.0);
         let mut at = nodes.info(node)?.tree;
         let mut buffer = Vec::new();
         for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
-            if self.find(&local, at, "tree", &mut buffer)? != Kind::Tree {
+            if self.find(&mut objects, at, "tree", &mut buffer)? != Kind::Tree {
                 return Ok(None);
             }
             let mut found = None;
@@ -31,7 +31,7 @@ impl History {
             let Some(next) = found else { return Ok(None) };
             at = next;
         }
-        match self.find(&local, at, "file", &mut buffer)? {
+        match self.find(&mut objects, at, "file", &mut buffer)? {
             Kind::Blob => Ok(Some(buffer)),
             _ => Ok(None),
         }

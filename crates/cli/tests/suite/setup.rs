@@ -127,7 +127,8 @@ fn the_doctor_advises_a_commit_graph_for_a_long_history() {
     let mut stream = String::new();
     for at in 0..5000 {
         let from = if at == 0 { "from refs/heads/main^0\n" } else { "" };
-        stream += "commit refs/heads/main\ncommitter Carl <carl@example.com> 1700000000 +0000\ndata 6\nfix: x\n";
+        stream +=
+            "commit refs/heads/main\ncommitter Carl <carl@example.com> 1700000000 +0000\ndata 6\nfix: x\n";
         stream += from;
     }
     let file = repo.outside().join("stream");
