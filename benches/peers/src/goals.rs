@@ -22,7 +22,8 @@ pub fn missed(sheet: &Sheet) -> Vec<String> {
     let mut missed = Vec::new();
     let place = format!("{}, {}", sheet.subject.name, sheet.variant);
     for ours in sheet.outcomes.iter().filter(|outcome| outcome.kind == Kind::Windlass) {
-        let mut miss = |text: String| missed.push(format!("{place}: {}: {text}", ours.task));
+        let own = state(ours.cache);
+        let mut miss = |text: String| missed.push(format!("{place}: {}{own}: {text}", ours.task));
         match &ours.answer {
             Err(why) => {
                 miss(format!("windlass failed: {why}"));
@@ -40,7 +41,7 @@ pub fn missed(sheet: &Sheet) -> Vec<String> {
         let peers: Vec<&Outcome> = sheet
             .outcomes
             .iter()
-            .filter(|other| other.task == ours.task && other.kind == Kind::Peer)
+            .filter(|other| other.task == ours.task && other.kind == Kind::Peer && other.is_as_warm_as(ours))
             .collect();
         if let Some(goal) = times_less(ours.task) {
             for peer in peers.iter().filter(|peer| peer.tool == GOAL && is_comparable(peer)) {

@@ -56,12 +56,13 @@ pub fn table(sheet: &Sheet) -> String {
     text.push_str("|---|---|---:|---:|---:|---:|---:|---:|---|\n");
     for task in TASKS {
         let of: Vec<&Outcome> = sheet.outcomes.iter().filter(|outcome| outcome.task == task).collect();
-        let ours = of.iter().find(|outcome| outcome.kind == Kind::Windlass && outcome.answer.is_ok());
+        let done = |outcome: &&&Outcome| outcome.kind == Kind::Windlass && outcome.answer.is_ok();
         for (index, outcome) in of.iter().enumerate() {
             let name = if index == 0 { task.to_string() } else { String::new() };
             let tool = format!("{} {}", outcome.tool, shown(outcome.cache));
             let tool = if outcome.kind == Kind::Windlass { format!("**{}**", tool.trim()) } else { tool };
             let usage = &outcome.usage;
+            let ours = of.iter().filter(done).find(|ours| ours.is_as_warm_as(outcome));
             let times = |figure: f64, own: f64| match ours {
                 Some(_) if outcome.kind != Kind::Windlass && own > 0.0 => {
                     format!("{}{:.1}x", if usage.is_over_time { "> " } else { "" }, figure / own)

@@ -106,6 +106,9 @@ pub struct Tools {
 /// Where git-cliff leaves its cache of changed paths.
 const CLIFF_CACHE: &str = ".git/git-cliff-core";
 
+/// Where Windlass keeps which commits change a package.
+const WINDLASS_CACHE: &str = ".git/windlass/paths";
+
 /// Every row of a repository.
 pub fn rows(subject: &Subject, tools: &Tools) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -169,6 +172,9 @@ fn windlass(task: Task, program: &Path, subject: &Subject) -> Row {
     if matches!(task, Task::Next | Task::NextPackages) {
         // 3: nothing calls for a release. What it counted is printed all the same.
         row.codes = &[0, 3];
+    }
+    if matches!(task, Task::Package | Task::Packages) {
+        row.cache = Some(WINDLASS_CACHE);
     }
     row
 }

@@ -57,6 +57,13 @@ pub struct Outcome {
     pub answer: std::result::Result<Answer, String>,
 }
 
+impl Outcome {
+    /// Whether these are in the same state: cold with cold, warm with warm, and without a cache with both.
+    pub fn is_as_warm_as(&self, other: &Self) -> bool {
+        self.cache == other.cache || self.cache == Cache::None || other.cache == Cache::None
+    }
+}
+
 /// The outcomes of one repository in one variant.
 #[derive(Debug, Clone)]
 pub struct Sheet {

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_used() {
-        let mut repo = RepoBuilder::new();
+        let repo = RepoBuilder::new();
         repo.file("a/one", "1");
         repo.commit("feat: one");
         let folder = repo.outside().join("kept");

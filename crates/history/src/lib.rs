@@ -1,4 +1,4 @@
-//! Reads a git repository for Windlass: tags, ancestry, commits, packages. Changes nothing, asks no network.
+//! Reads a git repository for Windlass: tags, ancestry, commits, packages. Changes nothing of it, asks no network.
 //!
 //! What is read is what was committed and pushed: replacements (`refs/replace`) and grafts are ignored, so that
 //! every clone decides alike. The commit-graph is used where git has written one.

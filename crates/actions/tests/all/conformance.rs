@@ -66,7 +66,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
         "deploy.blue_green" => {
             let shop = crate::colours::Shop::start(repo.path());
             let params = shop.params(json!({}));
-            return Fixture { setting, params, by_hand, blind, _shop: Some(shop) };
+            return Fixture { setting, params, by_hand, blind, keeps, _shop: Some(shop) };
         }
         "deploy.cleanup" => {
             let shop = crate::colours::Shop::start(repo.path());
@@ -75,7 +75,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
                 setting.run("deploy.blue_green", &params).await.unwrap();
             }
             let params = shop.cleanup();
-            return Fixture { setting, params, by_hand, blind, _shop: Some(shop) };
+            return Fixture { setting, params, by_hand, blind, keeps, _shop: Some(shop) };
         }
         "deploy.compose" | "deploy.rolling" => {
             repo.file("compose.yml", crate::standin::COMPOSE).commit("feat: compose");
