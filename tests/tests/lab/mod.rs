@@ -11,6 +11,7 @@ use crate::support::{Ran, newest, program};
 
 mod faults;
 mod kills;
+mod proxies;
 mod releases;
 mod watches;
 
