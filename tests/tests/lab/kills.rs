@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use super::proxies::Front;
+use super::front::Front;
 use super::strategies::Colours;
 use super::{Lab, Setup, Shop, lab};
 use crate::support::{Ran, newest, program};

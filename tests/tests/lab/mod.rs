@@ -10,6 +10,7 @@ use windlass_testkit::repo::RepoBuilder;
 use crate::support::{Ran, newest, program};
 
 mod faults;
+mod front;
 mod kills;
 mod proxies;
 mod releases;

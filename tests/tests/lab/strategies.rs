@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use windlass_testkit::versions::{Customers, Tally};
 
-use super::proxies::Front;
+use super::front::Front;
 use super::{Lab, Setup, Shop, lab};
 
 /// A shop with two colours on each host, and a proxy on each.

@@ -275,6 +275,30 @@ async fn what_is_wrong_is_said() {
 }
 
 #[tokio::test]
+async fn traffic_does_not_go_where_haproxy_finds_nobody() {
+    let mut shop = Shop::new(Kind::Haproxy, Way::Here);
+    let nobody = windlass_testkit::proxies::free().unwrap();
+    let (now, gone) = (
+        format!(":{} check inter 500ms disabled", shop.green.port),
+        format!(":{nobody} check inter 50ms fall 1"),
+    );
+    shop.running.down();
+    std::fs::write(shop.running.config(), shop.text().replace(&now, &gone)).unwrap();
+    shop.running.up().unwrap();
+    let proxy = shop.proxy(json!({})).await;
+    let is_down = async {
+        while proxy.status(&shop.context()).await.unwrap().iter().all(|status| status.up != Some(false)) {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_down).await.unwrap();
+    let before = shop.text();
+    let error = shop.steer(&proxy, 1, &[(GREEN, Ready), (BLUE, Drain)]).await.unwrap_err().to_string();
+    assert!(error.contains("green is down by HAProxy's own check"), "{error}");
+    assert_eq!(shop.text(), before);
+    shop.expect("blue");
+    assert_eq!(shop.admissions(&proxy).await, (Ready, Ready));
+}
+
+#[tokio::test]
 async fn a_socket_that_lets_nothing_be_changed_is_found_by_the_check() {
     let mut shop = Shop::new(Kind::Haproxy, Way::Here);
     shop.running.down();
@@ -383,7 +407,13 @@ async fn a_server_may_get_another_address() {
     for way in [Way::Here, Way::Host] {
         let mut shop = Shop::new(Kind::Haproxy, way);
         let other = Named::start("moved").unwrap();
-        let proxy = shop.proxy(json!({ "ports": { "blue": shop.blue.port, "green": other.port } })).await;
+        let ports = json!({ "blue": shop.blue.port, "green": other.port });
+        // Not by itself: HAProxy knows where its servers are.
+        let proxy = shop.proxy(json!({ "ports": ports })).await;
+        let error = proxy.check(&shop.context(), 1).await.unwrap_err().to_string();
+        assert!(error.contains("correct `ports`, or give the `address`"), "{error}");
+        let proxy = shop.proxy(json!({ "ports": ports, "address": "127.0.0.1:{port}" })).await;
+        proxy.check(&shop.context(), 1).await.unwrap();
         shop.steer(&proxy, 1, &[(GREEN, Ready), (BLUE, Maintenance)]).await.unwrap();
         shop.expect("moved");
         shop.running.down();

@@ -24,6 +24,7 @@ pub struct Proxy {
     pub server: Option<String>,
     /// Where a server answers, as seen from the proxy, with `{host}`, the address that ssh reaches, and `{port}`. When
     /// not given, but `ports` are: `127.0.0.1:{port}` for a proxy on each host, `{host}:{port}` for one in front of all.
+    /// HAProxy is told an address only when it is given here.
     pub address: Option<String>,
     /// The port of each colour, for blue-green deployments.
     pub ports: Option<Ports>,
@@ -172,6 +173,10 @@ impl Proxy {
             (Some(_), false) => Some("{host}:{port}"),
         };
         let form = self.address.as_deref().or(otherwise)?;
+        let host = match host.contains(':') && !form.contains("[{host}]") {
+            true => &format!("[{host}]"),
+            false => host,
+        };
         let port = self.ports.zip(colour).map(|(ports, colour)| ports.of(colour).to_string());
         Some(form.replace("{port}", &port.unwrap_or_default()).replace("{host}", host))
     }
@@ -223,6 +228,15 @@ mod tests {
         ] {
             assert_eq!(proxy.server_of("web1", colour), name);
             assert_eq!(proxy.address_of("10.0.0.1", colour).as_deref(), address);
+        }
+    }
+
+    #[test]
+    fn an_address_of_ipv6_has_its_brackets_once() {
+        let ports = Some(Ports { blue: 8081, green: 8082 });
+        for form in ["{host}:{port}", "[{host}]:{port}"] {
+            let proxy = Proxy { ports, address: Some(form.into()), ..Proxy::default() };
+            assert_eq!(proxy.address_of("fd00::1", Some(Colour::Blue)).as_deref(), Some("[fd00::1]:8081"));
         }
     }
 

@@ -1,12 +1,18 @@
 //! Caddy, by its admin interface (caddyserver.com/docs/api): the upstreams of one `reverse_proxy` handler. A server that
 //! gets no traffic is not in its list.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use windlass_core::text::sanitize_line;
 use windlass_engine::context::Context;
 
 use super::{Admission, Course, Proxy, Status};
 use crate::adapters::remote::{Around, RemoteError, Result};
+
+/// How often something is said to Caddy that does not answer, and the time between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A handler in Caddy's configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -209,9 +215,22 @@ async fn call(
         "{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let told = match fence {
-        Some(fence) => proxy.host.tell(context, fence, address, &message).await?,
-        None => proxy.host.ask(context, address, &message).await?,
+    // With every change Caddy begins its admin interface anew, and may cut what is said meanwhile. All that is said here
+    // may be said twice.
+    let mut tries = 0;
+    let told = loop {
+        let told = match fence {
+            Some(fence) => proxy.host.tell(context, fence, address, &message).await,
+            None => proxy.host.ask(context, address, &message).await,
+        };
+        tries += 1;
+        match told {
+            Ok(told) if !told.is_empty() => break told,
+            Ok(_) if tries == TRIES => return Err(proxy.unfit(&format!("{address} gave no answer"))),
+            Err(error @ (RemoteError::Fenced { .. } | RemoteError::Ssh(_))) => return Err(error),
+            Err(error) if tries == TRIES => return Err(error),
+            Ok(_) | Err(_) => tokio::time::sleep(PAUSE).await,
+        }
     };
     let (head, body) = told.split_once("\r\n\r\n").unwrap_or((&told, ""));
     let status: u16 =

@@ -1,15 +1,16 @@
 //! HAProxy, by its runtime socket. The protocol is in its Management Guide, section 9.3, "Unix Socket commands".
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use windlass_core::text::sanitize_line;
 use windlass_engine::context::Context;
 
 use super::{Admission, Course, Proxy, Status};
 use crate::adapters::remote::{Around, RemoteError, Result};
+use state::{VERSION, parse};
 
 mod config;
+mod state;
 
 /// A message that is longer is cut at a command: HAProxy reads one into a buffer of 16 KiB.
 const LONGEST: usize = 8 << 10;
@@ -25,8 +26,8 @@ pub(super) async fn status(proxy: &Proxy, context: &Context) -> Result<Vec<Statu
     }
 }
 
-/// The socket first: in one message what becomes ready does so, and then the others are drained. Then the file; when it
-/// is refused, the servers get back what they had.
+/// The socket first: in one message what becomes ready does so, and then the others are drained. Then the file. When the
+/// new servers do not take the traffic, or the file is refused, all servers get back what they had.
 pub(super) async fn steer(proxy: &Proxy, context: &Context, fence: u64, courses: &[Course]) -> Result<()> {
     let before = status(proxy, context).await?;
     let mut back = Vec::new();
@@ -35,18 +36,50 @@ pub(super) async fn steer(proxy: &Proxy, context: &Context, fence: u64, courses:
         let weight = course.weight.map(|_| status.weight);
         back.push(Course { weight, ..status.course(status.admission) });
     }
-    tell(proxy, context, fence, &before, courses).await?;
-    let Err(error) = render(proxy, context, fence, courses, false).await else { return Ok(()) };
+    let after = tell(proxy, context, fence, &before, courses).await?;
+    let rendered = match unmet(&before, &after, courses) {
+        Some(why) => Err(proxy.unfit(&why)),
+        None => render(proxy, context, fence, courses, false).await,
+    };
+    let Err(error) = rendered else { return Ok(()) };
     if matches!(error, RemoteError::Fenced { .. }) {
         return Err(error);
     }
-    let now = status(proxy, context).await?;
-    match tell(proxy, context, fence, &now, &back).await {
-        Ok(()) => Err(error),
+    match tell(proxy, context, fence, &after, &back).await {
+        Ok(_) => Err(error),
         Err(second) => Err(RemoteError::Unfit(format!(
             "{error}; and the servers could not be given back what they had: {second}"
         ))),
     }
+}
+
+/// What HAProxy did not do: a server may inherit its maintenance from another one, and when traffic is taken away from
+/// one that had it, those that are to take it must not be down.
+fn unmet(before: &[Status], after: &[Status], courses: &[Course]) -> Option<String> {
+    let of = |statuses: &[Status], course: &Course| {
+        statuses.iter().find(|status| status.server == course.server).cloned()
+    };
+    let loses = |course: &Course| {
+        course.admission != Admission::Ready
+            && of(before, course).is_some_and(|status| status.admission == Admission::Ready)
+    };
+    let is_switch = courses.iter().any(loses);
+    for course in courses {
+        let Some(now) = of(after, course) else { continue };
+        if now.admission != course.admission {
+            return Some(format!(
+                "{} did not become what it was told to be: it follows another server",
+                course.server
+            ));
+        }
+        if is_switch && course.admission == Admission::Ready && now.up == Some(false) {
+            return Some(format!(
+                "{} is down by HAProxy's own check ({}), so the traffic stays where it was",
+                course.server, now.address
+            ));
+        }
+    }
+    None
 }
 
 /// Whether the socket and the file know every server of the environment, and the file passes its test.
@@ -54,7 +87,17 @@ pub(super) async fn check(proxy: &Proxy, context: &Context, fence: u64) -> Resul
     let statuses = status(proxy, context).await?;
     let mut courses = Vec::new();
     for server in &proxy.servers {
-        courses.push(proxy.find(&statuses, &server.name)?.course(Admission::Ready));
+        let status = proxy.find(&statuses, &server.name)?;
+        courses.push(status.course(Admission::Ready));
+        // Otherwise one server would be looked at before a switch, and another one get the traffic.
+        let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
+        let configured = server.address.as_deref().filter(|_| proxy.table.address.is_none());
+        if let Some(configured) = configured.filter(|configured| port(configured) != port(&status.address)) {
+            return Err(proxy.unfit(&format!(
+                "{} is at {} there, and not at {configured}: correct `ports`, or give the `address` it should have",
+                server.name, status.address
+            )));
+        }
     }
     // A command that changes nothing shows whether the socket lets us change something.
     let Some(Course { server, .. }) = courses.first() else { return Ok(()) };
@@ -64,15 +107,18 @@ pub(super) async fn check(proxy: &Proxy, context: &Context, fence: u64) -> Resul
     render(proxy, context, fence, &courses, true).await
 }
 
+/// Says it all; what the servers are then.
 async fn tell(
     proxy: &Proxy,
     context: &Context,
     fence: u64,
     before: &[Status],
     courses: &[Course],
-) -> Result<()> {
+) -> Result<Vec<Status>> {
     let backend = &proxy.table.backend;
-    for message in messages(backend, before, courses) {
+    let mut after = before.to_vec();
+    let courses = as_given(proxy, courses);
+    for message in messages(backend, before, &courses) {
         let message = format!("{message};show servers state {backend};show stat {backend} 4 -1\n");
         let told = proxy.host.tell(context, fence, proxy.table.socket(), &message).await?;
         let words = told.split_once(VERSION).map_or(told.as_str(), |(words, _)| words);
@@ -84,11 +130,21 @@ async fn tell(
         if let Some(problem) = problem {
             return Err(refused(proxy, problem));
         }
-        if parse(&told).is_none() {
-            return Err(explain(proxy, context, &told).await);
-        }
+        after = match parse(&told) {
+            Some(statuses) => statuses,
+            None => return Err(explain(proxy, context, &told).await),
+        };
     }
-    Ok(())
+    Ok(after)
+}
+
+/// The courses, without addresses that nobody configured: HAProxy knows where its servers are.
+fn as_given(proxy: &Proxy, courses: &[Course]) -> Vec<Course> {
+    let mut courses = courses.to_vec();
+    if proxy.table.address.is_none() {
+        courses.iter_mut().for_each(|course| course.address = None);
+    }
+    courses
 }
 
 /// What there is to be said, in as few messages as there can be; all that makes a server ready before all that drains.
@@ -99,11 +155,12 @@ fn messages(backend: &str, before: &[Status], courses: &[Course]) -> Vec<String>
     for course in ready.into_iter().chain(rest) {
         let server = format!("{backend}/{}", course.server);
         let now = before.iter().find(|status| status.server == course.server);
-        if let Some((host, port)) = course.address.as_deref().and_then(|address| address.rsplit_once(':'))
-            && now.is_none_or(|now| !is_same(&now.address, course.address.as_deref().unwrap_or_default()))
+        let parsed = |address: &str| address.parse::<SocketAddr>().ok();
+        // HAProxy is told addresses only; a name of a host is its own configuration's business.
+        if let Some(wanted) = course.address.as_deref().and_then(parsed)
+            && now.and_then(|now| parsed(&now.address)) != Some(wanted)
         {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            commands.push(format!("set server {server} addr {host} port {port}"));
+            commands.push(format!("set server {server} addr {} port {}", wanted.ip(), wanted.port()));
         }
         if let Some(weight) = course.weight {
             commands.push(format!("set server {server} weight {weight}"));
@@ -128,12 +185,6 @@ fn messages(backend: &str, before: &[Status], courses: &[Course]) -> Vec<String>
     messages
 }
 
-/// Whether two addresses are the same. A name of a host is never the same as an address.
-fn is_same(one: &str, other: &str) -> bool {
-    let parsed = |text: &str| text.parse::<SocketAddr>().ok();
-    one == other || parsed(one).is_some() && parsed(one) == parsed(other)
-}
-
 async fn render(
     proxy: &Proxy,
     context: &Context,
@@ -144,10 +195,11 @@ async fn render(
     let Some(file) = &proxy.table.config else { return Ok(()) };
     let test = proxy.table.test_command();
     let around = Around { test: &test, reload: &[] };
+    let courses = as_given(proxy, courses);
     let edit = |text: &str| match always {
         // Only whether the servers are there.
-        true => config::edit(proxy, file, text, courses).map(|_| text.to_owned()),
-        false => config::edit(proxy, file, text, courses),
+        true => config::edit(proxy, file, text, &courses).map(|_| text.to_owned()),
+        false => config::edit(proxy, file, text, &courses),
     };
     proxy.host.render(context, fence, file, around, always, edit).await
 }
@@ -177,80 +229,6 @@ fn refused(proxy: &Proxy, words: &str) -> RemoteError {
         ""
     };
     proxy.unfit(&format!("the socket {} said: {words}{help}", proxy.table.socket()))
-}
-
-/// The first line of `show servers state`: the version of its format.
-const VERSION: &str = "\n1\n# be_id ";
-
-/// What `show servers state` and `show stat` say together.
-fn parse(told: &str) -> Option<Vec<Status>> {
-    let told = format!("\n{told}");
-    let (_, told) = told.split_once(VERSION)?;
-    let (states, stat) = told.split_once("\n# pxname,")?;
-    let mut lines = states.lines();
-    let names: Vec<&str> = lines.next()?.split_whitespace().collect();
-    // The first name, be_id, was taken off with the version.
-    let place = |name: &str| names.iter().position(|found| *found == name).map(|place| place + 1);
-    let (name, address, port) = (place("srv_name")?, place("srv_addr")?, place("srv_port")?);
-    let (admin, weight) = (place("srv_admin_state")?, place("srv_uweight")?);
-    let stats = stats(stat);
-    let mut statuses = Vec::new();
-    for line in lines.filter(|line| !line.trim().is_empty()) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let server = (*words.get(name)?).to_owned();
-        let admin: u32 = words.get(admin)?.parse().ok()?;
-        let stat = stats.get(server.as_str());
-        let host = *words.get(address)?;
-        let address = match host.parse::<IpAddr>() {
-            Ok(IpAddr::V6(host)) => format!("[{host}]:{}", words.get(port)?),
-            _ => format!("{host}:{}", words.get(port)?),
-        };
-        statuses.push(Status {
-            server,
-            address,
-            admission: admission(admin),
-            weight: words.get(weight)?.parse().ok()?,
-            sessions: stat.map(|(sessions, _)| *sessions),
-            up: stat.and_then(|(_, up)| *up),
-        });
-    }
-    Some(statuses)
-}
-
-/// The admin state is a set of bits (include/haproxy/server-t.h, `enum srv_admin`). These count: forced and inherited
-/// maintenance, maintenance because a name has no address or was set by the resolver; forced and inherited drain. That
-/// the configuration once said `disabled`, 0x04, stays set when the server is made ready.
-fn admission(bits: u32) -> Admission {
-    if bits & (0x01 | 0x02 | 0x20 | 0x40) != 0 {
-        Admission::Maintenance
-    } else if bits & (0x08 | 0x10) != 0 {
-        Admission::Drain
-    } else {
-        Admission::Ready
-    }
-}
-
-/// The sessions of each server, those that wait included, and what its check says; from a `show stat` that lost the
-/// name of its first column.
-fn stats(text: &str) -> BTreeMap<&str, (u64, Option<bool>)> {
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let place = |name: &str| names.iter().position(|found| *found == name).map(|place| place + 1);
-    let mut stats = BTreeMap::new();
-    for line in lines {
-        let words: Vec<&str> = line.split(',').collect();
-        let word = |name: &str| place(name).and_then(|place| words.get(place)).copied().unwrap_or_default();
-        let number = |name: &str| word(name).parse::<u64>().unwrap_or_default();
-        let up = match word("status") {
-            status if status.starts_with("UP") => Some(true),
-            status if status.starts_with("DOWN") || status.starts_with("NOLB") => Some(false),
-            _ => None,
-        };
-        if let Some(server) = words.get(1) {
-            stats.insert(*server, (number("scur") + number("qcur"), up));
-        }
-    }
-    stats
 }
 
 #[cfg(test)]
@@ -305,41 +283,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_socket_says_is_read() {
-        let told = "IP changed from '1.1.1.1' to '2.2.2.2' by 'stats socket command'\n\n1\n# be_id be_name srv_id srv_name srv_addr \
-                    srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status \
-                    srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn \
-                    srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n\
-                    4 shop 1 blue 127.0.0.1 2 8 5 1 4 15 3 4 6 0 0 0 - 8081 - 0 0 - - 0\n\
-                    4 shop 2 green ::1 0 4 1 1 4 1 0 3 7 0 0 0 - 8082 - 0 0 - - 0\n\n\
-                    # pxname,svname,qcur,qmax,scur,smax,slim,stot,status,\nshop,blue,1,0,2,3,,9,UP 1/3,\nshop,green,0,0,0,0,,0,no check,\n\n";
-        let statuses = parse(told).unwrap();
-        let blue = Status {
-            admission: Admission::Drain,
-            weight: 5,
-            sessions: Some(3),
-            up: Some(true),
-            ..status("blue", "127.0.0.1:8081")
+    fn what_haproxy_did_not_do_is_found() {
+        use Admission::{Drain, Maintenance, Ready};
+        let of = |server: &str, admission, up| Status { admission, up, ..status(server, "10.0.0.1:81") };
+        let before = [of("blue", Ready, Some(true)), of("green", Maintenance, None)];
+        let course = |server: &str, admission| Course {
+            server: server.into(),
+            address: None,
+            admission,
+            weight: None,
         };
-        assert_eq!(statuses, [blue, status("green", "[::1]:8082")]);
-        for broken in ["", "Can't find backend.\n", "1\n# be_id x\n", "1\n# be_id srv_name\n\n# pxname,\n"] {
-            assert_eq!(parse(broken), None, "{broken}");
-        }
-    }
-
-    #[test]
-    fn the_bits_of_the_admin_state_are_understood() {
-        for (bits, expect) in [
-            (0x00, Admission::Ready),
-            (0x01, Admission::Maintenance),
-            (0x05, Admission::Maintenance),
-            (0x04, Admission::Ready),
-            (0x08, Admission::Drain),
-            (0x0c, Admission::Drain),
-            (0x09, Admission::Maintenance),
-            (0x20, Admission::Maintenance),
+        let switch = [course("green", Ready), course("blue", Drain)];
+        for (before, blue, green, courses, expect) in [
+            (&before[..], (Drain, None), (Ready, Some(true)), &switch[..], None),
+            (&before, (Drain, None), (Ready, None), &switch, None),
+            (&before, (Drain, None), (Ready, Some(false)), &switch, Some("green is down")),
+            (&before, (Drain, None), (Maintenance, None), &switch, Some("green did not become")),
+            // What nobody loses traffic to may be down: it is told so elsewhere.
+            (&[], (Maintenance, None), (Ready, Some(false)), &[course("green", Ready)], None),
         ] {
-            assert_eq!(admission(bits), expect, "{bits:#x}");
+            let after = [of("blue", blue.0, blue.1), of("green", green.0, green.1)];
+            let found = unmet(before, &after, courses);
+            assert_eq!(found.is_some(), expect.is_some(), "{found:?}");
+            assert!(expect.is_none_or(|expect| found.unwrap().contains(expect)));
         }
     }
 }

@@ -170,7 +170,10 @@ impl Host {
                 }
                 _ => format!("{address} cannot be talked to: {error}"),
             },
-            Err(_) => format!("no answer from {address} within {} s", PATIENCE.as_secs()),
+            Err(_) => {
+                let message = format!("{}: no answer from {address} in {} s", self.name, PATIENCE.as_secs());
+                return Err(RemoteError::Failed(message));
+            }
         };
         Err(RemoteError::Unfit(format!("{}: {problem}", self.name)))
     }

@@ -157,22 +157,24 @@ except OSError as error:
     fi || fail 71 "nobody answers at $1: the proxy is not running"
 }
 
-whole() { # FILE: sets file to it with no links left, and apart to where its copies are kept; nobody else renders it
+whole() { # FILE: sets file to it with no links left, around to its folder, and apart to where its copies are kept;
+    # nobody else renders it meanwhile
     [ -f "$1" ] || fail 71 "there is no file $1"
     file=$(readlink -f "$1")
-    [ -r "$file" ] && [ -w "$file" ] && [ -w "${file%/*}" ] || fail 71 "$file may not be changed by $(id -un)"
+    around=${file%/*}/
+    [ -r "$file" ] && [ -w "$file" ] && [ -w "$around" ] || fail 71 "$file may not be changed by $(id -un)"
     apart=$home/rendered-$(printf '%s' "$file" | tr -c 'A-Za-z0-9.\n' '-')
-    exec 7<"${file%/*}"
+    exec 7<"$around"
     holds 7 20
 }
 
 place() { # FROM: its content into the file, with the owner and the rights that the file has
-    new=${file%/*}/.windlass-new.$$
+    new=$around.windlass-new.$$
     cp -p "$file" "$new"
     cat "$1" >"$new" || { rm -f "$new"; fail 71 "$file cannot be written"; }
     flush "$new"
     mv -f "$new" "$file"
-    flush "${file%/*}"
+    flush "$around"
 }
 
 first() { # COUNT WORDS...: the first COUNT words as a command, when there are any
