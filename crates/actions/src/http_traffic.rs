@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use windlass_core::duration::Duration;
 use windlass_core::plan::{Effect, Facts};
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
@@ -23,6 +24,11 @@ pub struct Params {
     /// How many requests.
     #[serde(default = "twenty")]
     pub requests: u32,
+    /// Over which time they are spread; most of the time until the next look in a watch, one right after another
+    /// elsewhere.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub over: Option<Duration>,
     /// What each asks, and what its answer must be: parameters of `http.check`.
     pub http: http_check::Params,
 }
@@ -55,7 +61,16 @@ impl Action for HttpTraffic {
         let prepared = Prepared::new(&params.http)?;
         let request = prepared.request(&params.http, context)?;
         let (mut failed, mut last) = (0u32, String::new());
+        let pause =
+            params.over.map_or(std::time::Duration::ZERO, |over| over.to_std() / params.requests.max(1));
+        let mut turns = tokio::time::interval(pause.max(std::time::Duration::from_nanos(1)));
+        turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for _ in 0..params.requests.min(MOST) {
+            tokio::select! {
+                biased;
+                () = context.cancel.cancelled() => return Err(ActionError::Cancelled),
+                _ = turns.tick() => {}
+            }
             let answer = tokio::select! {
                 biased;
                 () = context.cancel.cancelled() => return Err(ActionError::Cancelled),

@@ -15,7 +15,8 @@ use windlass_core::plan::{
 };
 use windlass_core::run::{Outcome, RunEvent};
 use windlass_core::verdict::{
-    self, Answer, Baseline, Judgement, Moment, Sample, Seen, Verdict, combine, failed_early, judge, metrics,
+    self, Answer, Baseline, Judgement, Moment, Reading, Sample, Seen, Verdict, combine, failed_early, judge,
+    metrics,
 };
 
 use super::pages::Silence as Outage;
@@ -135,15 +136,22 @@ impl<D: Durable> Interpreter<'_, D> {
         }
         if let Some(metrics) = &node.metrics {
             samples.extend(self.measured(watching, metrics, &key, round, due).await?);
-            if !missed {
-                samples.extend(self.traffic(watching, metrics, &key, &samples).await?);
-            }
         }
+        // Requests of our own take most of the time until the next look, so what is bad is said before.
+        let before = watching.samples.len();
+        watching.samples.extend(samples);
+        if let Some(metrics) = &node.metrics
+            && !missed
+            && !is_last
+            && watching.failed_early().is_none()
+        {
+            let traffic = self.traffic(watching, metrics, &key, before).await?;
+            watching.samples.extend(traffic);
+        }
+        let samples = watching.samples.get(before..).unwrap_or_default().to_vec();
         let event = RunEvent::Sampled { path: watching.path.clone(), round, samples: samples.clone() };
         self.engine.record(event).await?;
-        self.outage(node, watching.path, watching.scope, &mut watching.outage, &samples).await?;
-        watching.samples.extend(samples);
-        Ok(())
+        self.outage(node, watching.path, watching.scope, &mut watching.outage, &samples).await
     }
 
     async fn probed(
@@ -272,25 +280,32 @@ impl<D: Durable> Interpreter<'_, D> {
         Ok(Told { samples: points.collect(), memory })
     }
 
-    /// Requests of our own while the customers make too few, in the hope that the next look sees enough.
+    /// Requests of our own while the customers make too few, in the hope that the next look sees enough. The samples of
+    /// this round are those from `begin` on.
     async fn traffic(
         &self,
         watching: &Watching<'_>,
         metrics: &MetricWatch,
         key: &StepPath,
-        samples: &[Sample],
+        begin: usize,
     ) -> Result<Option<Sample>, Stop> {
         let Some(traffic) = &metrics.traffic else { return Ok(None) };
-        let counted = |samples: &[Sample]| {
-            let own = samples.iter().filter(|sample| !sample.baseline);
-            own.filter_map(|sample| sample.reading.as_ref()?.requests()).reduce(f64::max).unwrap_or_default()
+        let (earlier, now) = watching.samples.split_at(begin.min(watching.samples.len()));
+        let requests = |sample: &Sample| {
+            sample
+                .reading
+                .as_ref()
+                .filter(|_| !sample.baseline)
+                .and_then(Reading::requests)
+                .unwrap_or_default()
         };
-        let (requests, enough) = (counted(samples), metrics.rule.min_requests as f64);
+        let enough = metrics.rule.min_requests as f64;
+        let so_far: f64 = watching.samples.iter().map(requests).sum();
         // What our own requests left says nothing about how many customers there are.
-        let was_ours = watching.samples.last().is_some_and(|sample| sample.probe == traffic.name);
+        let was_ours = earlier.last().is_some_and(|sample| sample.probe == traffic.name);
         let rounds = watching.node.rule.planned().max(1) as f64;
-        let so_far: f64 = watching.samples.iter().map(|sample| counted(std::slice::from_ref(sample))).sum();
-        if so_far + requests >= enough || (!was_ours && requests * rounds >= enough) {
+        let promised = now.iter().map(requests).fold(0.0, f64::max) * rounds;
+        if so_far >= enough || (!was_ours && promised >= enough) {
             return Ok(None);
         }
         self.probed(watching, key.child("traffic"), traffic).await.map(Some)

@@ -151,8 +151,17 @@ impl Binder<'_> {
             }
         }
         let traffic = params.traffic.as_ref().and_then(|traffic| {
-            let probe = self.checked(frame, "http.traffic", traffic.clone(), place)?;
-            Some(WatchProbe { name: "traffic".into(), call: probe, timeout: params.timeout })
+            let mut traffic = traffic.clone();
+            // All at once, they might fall between two scrapes, and be in no interval.
+            let over = Duration::from_millis(params.every.as_millis() * 4 / 5);
+            if let Value::Object(fields) = &mut traffic
+                && !fields.contains_key("over")
+            {
+                fields.insert("over".into(), json!(over));
+            }
+            let probe = self.checked(frame, "http.traffic", traffic, place)?;
+            let timeout = Duration::from_millis(over.as_millis() + params.timeout.as_millis());
+            Some(WatchProbe { name: "traffic".into(), call: probe, timeout })
         });
         for problem in problems {
             self.report(frame.document, Diagnostic::error("wrong-parameters", problem, place));
