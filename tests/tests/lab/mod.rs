@@ -14,6 +14,7 @@ mod front;
 mod kills;
 mod proxies;
 mod releases;
+mod shop;
 mod strategies;
 mod watches;
 

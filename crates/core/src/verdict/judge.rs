@@ -46,6 +46,19 @@ pub struct MetricRule {
     pub extend: Option<Duration>,
 }
 
+impl MetricRule {
+    /// How many requests a pass takes when none of them fails, and a fourth more: fewer leave room for a bad release
+    /// within the Wilson bound, whose upper end at none of `n` is `z² / (n + z²)`.
+    pub fn enough(&self) -> f64 {
+        let squared = bounds::normal_quantile(self.confidence).powi(2);
+        let needed = self.criteria.iter().filter_map(|criterion| match criterion.limit {
+            Limit::Share(limit) if limit > 0.0 => Some(1.25 * squared * (1.0 - limit) / limit),
+            _ => None,
+        });
+        needed.fold(self.min_requests as f64, f64::max)
+    }
+}
+
 /// What a release is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -304,3 +304,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn as_many_requests_as_a_pass_takes_are_enough() {
+    for (criterion, least, expect) in [("> 1%", 100, 335), ("> 10%", 100, 100), ("> 0.1%", 100, 3379), ("> 1%", 1000, 1000)] {
+        let criteria = vec![Criterion::parse("error_rate", criterion).unwrap()];
+        let rule = MetricRule { min_requests: least, criteria, ..rule(&[]) };
+        let enough = rule.enough();
+        assert_eq!(enough.ceil() as u64, expect, "{criterion}");
+        assert!(bounds::wilson(0.0, enough, rule.confidence).1 <= criterion_limit(criterion), "{criterion}");
+    }
+}
+
+fn criterion_limit(text: &str) -> f64 {
+    text.trim_start_matches("> ").trim_end_matches('%').parse::<f64>().unwrap() / 100.0
+}

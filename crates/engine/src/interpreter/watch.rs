@@ -299,7 +299,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 .and_then(Reading::requests)
                 .unwrap_or_default()
         };
-        let enough = metrics.rule.min_requests as f64;
+        let enough = metrics.rule.enough();
         let so_far: f64 = watching.samples.iter().map(requests).sum();
         // What our own requests left says nothing about how many customers there are.
         let was_ours = earlier.last().is_some_and(|sample| sample.probe == traffic.name);
