@@ -55,26 +55,32 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// One cluster for all tests of this process, which ends soon after it.
+    /// One cluster for all tests of this process.
+    ///
+    /// # Panics
+    /// As [`Self::lasting`].
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<&'static Cluster> = OnceLock::new();
+        SHARED.get_or_init(Self::lasting)
+    }
+
+    /// A cluster that ends soon after this process.
     ///
     /// # Panics
     /// When PostgreSQL is not installed or does not come up, with what to do.
-    pub fn shared() -> &'static Self {
-        // Statics are never dropped.
+    pub fn lasting() -> &'static Self {
+        // What lasts as long as the process is never dropped.
         const WATCH: &str = "while [ -e /proc/$1 ]; do sleep 0.5; done; \"$2\" -D \"$3/data\" -m immediate stop; rm -rf \"$3\"";
-        static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let cluster = Self::start().unwrap();
-            let stop = cluster.programs.join("pg_ctl").display().to_string();
-            let (process, folder) = (std::process::id().to_string(), cluster.path().display().to_string());
-            let mut command = Command::new("setsid");
-            if let Some(account) = cluster.account {
-                command.args(["runuser", "-u", account, "--"]);
-            }
-            let command = command.args(["sh", "-c", WATCH, "sh", &process, &stop, &folder]).current_dir("/");
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            cluster
-        })
+        let cluster = Self::start().unwrap();
+        let stop = cluster.programs.join("pg_ctl").display().to_string();
+        let (process, folder) = (std::process::id().to_string(), cluster.path().display().to_string());
+        let mut command = Command::new("setsid");
+        if let Some(account) = cluster.account {
+            command.args(["runuser", "-u", account, "--"]);
+        }
+        let command = command.args(["sh", "-c", WATCH, "sh", &process, &stop, &folder]).current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Box::leak(Box::new(cluster))
     }
 
     /// Adds lines to the server's configuration, and starts it again.

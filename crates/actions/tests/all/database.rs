@@ -16,6 +16,7 @@ use crate::world::{Setting, action};
 
 /// A shop with orders, and where its backups go.
 pub struct Data {
+    pub cluster: &'static Cluster,
     pub setting: Setting,
     pub name: String,
     pub folder: PathBuf,
@@ -24,9 +25,12 @@ pub struct Data {
 
 impl Data {
     pub fn new() -> Self {
+        Self::on(Cluster::shared())
+    }
+
+    fn on(cluster: &'static Cluster) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("shop{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let cluster = Cluster::shared();
         let folder = cluster.folder(&format!("backups-{name}")).unwrap();
         cluster.sql("postgres", &format!("create database {name}")).unwrap();
         cluster
@@ -58,11 +62,11 @@ impl Data {
                 "loss": "select count(*) from orders where at > $since",
             },
         }});
-        Self { setting, name, folder, target }
+        Self { cluster, setting, name, folder, target }
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        Cluster::shared().sql(&self.name, sql).unwrap()
+        self.cluster.sql(&self.name, sql).unwrap()
     }
 
     /// Changes one key of the backups' configuration.
@@ -432,4 +436,341 @@ async fn a_migration_that_fails_half_way_says_what_state_it_left() {
     let done =
         data.run("two", "database.migrate", json!({ "run": "true", "class": "destructive" })).await.unwrap();
     assert_eq!((&done["backup"]["id"], &done["before"]), (&json!(backup), &json!("0001")));
+}
+
+/// Puts a program in front of PostgreSQL's own, which kills everything at one call of it: before or after the call.
+fn with_mortal_psql(data: &mut Data) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Cluster::shared().folder(&format!("mortal-{}", data.name)).unwrap();
+    let real = Cluster::shared().programs().join("psql");
+    let text = format!(
+        "#!/bin/sh\ncd {}\necho x >>calls\n[ ! -f before ] || [ $(wc -l <calls) -ne $(cat before) ] || kill -9 0\n\
+         {} \"$@\"\ncode=$?\n[ ! -f after ] || [ $(wc -l <calls) -ne $(cat after) ] || kill -9 0\nexit $code\n",
+        folder.display(),
+        real.display()
+    );
+    let program = folder.join("psql");
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    data.target["database"]["programs"] = json!(folder);
+    folder
+}
+
+#[tokio::test]
+async fn a_restore_changes_places_and_back() {
+    let data = Data::new();
+    data.sql(&format!(
+        "alter database {0} set work_mem = '7MB'; alter database {0} set search_path = public, pg_catalog; \
+         create role reader_{0}; grant temporary on database {0} to reader_{0}; alter database {0} connection limit 33",
+        data.name
+    ));
+    let made = data.backup("one").await;
+    data.sql("insert into orders select n from generate_series(201, 207) n");
+    let restore = json!({ "backup": made["id"] });
+    let context = data.context("back-1.0.0");
+    let restored = action("database.restore").run(&data.params(restore.clone()), &context).await.unwrap();
+    assert_eq!((&restored["loss"]["rows"], &restored["backup"]["id"]), (&json!(7), &made["id"]));
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+    let before = restored["before"].as_str().unwrap();
+    assert!(before.starts_with(&format!("{}_before_back_1_0_0", data.name)), "{before}");
+    assert_eq!(data.databases(), [data.name.as_str(), before]);
+    // What is in no dump is there too.
+    assert_eq!(data.sql("show work_mem") + &data.sql("show search_path"), "7MBpublic, pg_catalog");
+    let known = format!(
+        "select datconnlimit, has_database_privilege('reader_{0}', '{0}', 'temporary'), has_database_privilege('reader_{0}', '{0}', 'create') \
+         from pg_database where datname = '{0}'",
+        data.name
+    );
+    assert_eq!(data.sql(&known), "33|t|f");
+    // Nobody writes to the one of before by mistake.
+    assert!(
+        Cluster::shared()
+            .sql(before, "select 1")
+            .unwrap_err()
+            .to_string()
+            .contains("not currently accepting")
+    );
+    // Twice is once, also when nobody remembers.
+    assert_eq!(data.run("back-1.0.0", "database.restore", restore.clone()).await.unwrap(), restored);
+    let undo = async || {
+        action("database.restore")
+            .undo(&data.params(restore.clone()), &restored, &data.context("back-1.0.0"))
+            .await
+            .unwrap()
+    };
+    let undone = undo().await;
+    let Undone::Reverted(told) = undone else { panic!("{undone:?}") };
+    assert!(told.contains("_undone_"), "{told}");
+    assert_eq!(data.sql("select count(*) from orders"), "107");
+    assert_eq!(undo().await, Undone::NothingToDo);
+    // And once more.
+    data.run("back-1.0.0", "database.restore", restore.clone()).await.unwrap();
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+    assert!(matches!(undo().await, Undone::Reverted(_)));
+    assert_eq!(data.sql("select count(*) from orders"), "107");
+}
+
+/// Killed at every call of psql, before it or after it, a restore goes on to one database of that name, or back to it.
+#[tokio::test]
+async fn a_restore_survives_being_killed_at_any_point() {
+    let mut data = Data::new();
+    data.backup("one").await;
+    data.sql("insert into orders values (101)");
+    let folder = with_mortal_psql(&mut data);
+    let restore = action("database.restore");
+    let params = data.params(json!({}));
+    let mut seen = std::collections::BTreeSet::new();
+    for (round, when) in (1..40).flat_map(|call| [(call, "before"), (call, "after")]) {
+        let run = format!("r{round}{when}");
+        std::fs::write(folder.join("calls"), "").unwrap();
+        Cluster::shared().give(&folder.join("calls")).unwrap();
+        std::fs::write(folder.join(when), round.to_string()).unwrap();
+        let killed = restore.run(&params, &data.context(&run)).await;
+        std::fs::remove_file(folder.join(when)).unwrap();
+        let databases: Vec<String> =
+            data.databases().into_iter().map(|name| name.replace(&format!("_{run}"), "")).collect();
+        seen.insert(
+            databases
+                .iter()
+                .map(|name| name.rsplit_once('_').map_or(name.clone(), |(stem, _)| stem.to_owned()))
+                .collect::<Vec<_>>(),
+        );
+        // Half of them are taken back from where they stopped, the others go on first.
+        let goes_on = round % 2 == 0;
+        if goes_on {
+            restore.run(&params, &data.context(&run)).await.unwrap_or_else(|error| panic!("{run}: {error}"));
+            assert_eq!(data.sql("select count(*) from orders"), "100", "{run}");
+            assert_eq!(data.databases().len(), 2, "{run}: {:?}", data.databases());
+        }
+        let mut undoing = data.context(&run);
+        undoing.path = StepPath::new("undo/step/1");
+        if let Probe::Done(output) = restore.probe(&params, &undoing).await.unwrap() {
+            let undone = restore.undo(&params, &output, &undoing).await.unwrap();
+            assert!(matches!(undone, Undone::Reverted(_)), "{run}: {undone:?}");
+        }
+        assert_eq!(data.sql("select count(*) from orders"), "101", "{run}");
+        for left in data.databases().iter().filter(|name| **name != data.name) {
+            assert!(left.contains("_undone_") || left.contains("_restored_"), "{run}: {left}");
+            Cluster::shared().sql("postgres", &format!("drop database {left} with (force)")).unwrap();
+        }
+        if killed.is_ok() && when == "after" {
+            assert!(round > 8 && seen.len() >= 3, "it was killed {round} times only: {seen:?}");
+            return;
+        }
+    }
+    panic!("it never came to its end");
+}
+
+/// Whoever writes while databases change places is told that it did not work, or it is kept.
+#[test]
+fn no_write_is_lost_between_two_databases() {
+    use std::sync::atomic::AtomicBool;
+    let data = Data::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(data.backup("one"));
+    let stop = AtomicBool::new(false);
+    let (restored, kept) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut kept = 0;
+            let mut refused = 0;
+            for id in 1000.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                match Cluster::shared().sql(&data.name, &format!("insert into orders values ({id})")) {
+                    Ok(_) => kept += 1,
+                    Err(_) => refused += 1,
+                }
+            }
+            assert!(kept > 0, "nothing was written, {refused} were refused");
+            kept
+        });
+        let restored = runtime.block_on(data.run("back", "database.restore", json!({})));
+        stop.store(true, Ordering::Relaxed);
+        (restored.unwrap(), writer.join().unwrap())
+    });
+    let before = restored["before"].as_str().unwrap();
+    Cluster::shared().sql("postgres", &format!("alter database {before} allow_connections true")).unwrap();
+    let count = "select count(*) from orders where id >= 1000";
+    let of = |database: &str| Cluster::shared().sql(database, count).unwrap().parse::<i32>().unwrap();
+    assert_eq!(of(before) + of(&data.name), kept);
+    assert!(of(before) > 0);
+}
+
+#[tokio::test]
+async fn a_restore_that_cannot_be_touches_nothing() {
+    let data = Data::new();
+    let told = data.refused("x", "database.restore", json!({})).await;
+    assert!(told.contains("there is no backup in"), "{told}");
+    let made = data.backup("one").await;
+    let told = data.refused("x", "database.restore", json!({ "backup": "../../etc/passwd" })).await;
+    assert!(
+        told.contains("there is no backup ../../etc/passwd") && told.contains(made["id"].as_str().unwrap()),
+        "{told}"
+    );
+    let data = data.with("check", json!(["select false"]));
+    let told = data.refused("x", "database.restore", json!({})).await;
+    assert!(told.contains("was not touched") && told.contains("select false"), "{told}");
+    let path = data.dump(&made["id"]);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..100]).unwrap();
+    let told = data.refused("x", "database.restore", json!({})).await;
+    assert!(told.contains("is truncated") && told.contains("was not touched"), "{told}");
+    assert_eq!(data.databases(), [data.name.as_str()]);
+    // Where the database itself is gone, it comes back.
+    std::fs::write(&path, &whole).unwrap();
+    let data = data.with("check", json!([]));
+    Cluster::shared().sql("postgres", &format!("drop database {}", data.name)).unwrap();
+    let restored = data.run("x", "database.restore", json!({})).await.unwrap();
+    assert_eq!((&restored["before"], &restored["loss"]), (&Value::Null, &Value::Null));
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+}
+
+#[tokio::test]
+async fn what_would_be_lost_is_estimated() {
+    let data = Data::new();
+    let made = data.backup("one").await;
+    data.sql("insert into orders values (1001), (1002)");
+    data.sql("insert into orders values (1003, now() - interval '2 days')");
+    let target = serde_json::from_value(data.target.clone()).unwrap();
+    let backup = serde_json::from_value(json!({ "id": made["id"], "taken": made["taken"] })).unwrap();
+    let loss =
+        windlass_actions::database::loss("production", &target, &backup, &data.context("x")).await.unwrap();
+    assert_eq!((loss.rows, loss.seconds < 60), (Some(2), true));
+    let data = data.with("loss", json!("select 'many' || $since"));
+    let target = serde_json::from_value(data.target.clone()).unwrap();
+    let told = windlass_actions::database::loss("production", &target, &backup, &data.context("x"))
+        .await
+        .unwrap_err();
+    assert!(
+        told.to_string().contains("gave `many") && told.to_string().contains("must give a number"),
+        "{told}"
+    );
+}
+
+/// For the promises that every action keeps: parameters, and what the world is seen by.
+pub fn fixture(name: &str) -> (Setting, Value) {
+    let data = Data::new();
+    let more = match name {
+        "database.migrate" => json!({ "run": UP, "undo": DOWN, "class": "none" }),
+        _ => json!({}),
+    };
+    let (database, folder) = (data.name.clone(), data.folder.clone());
+    let params = data.params(more);
+    let mut setting = data.setting;
+    setting.also = Some(Box::new(move || {
+        let columns = "select string_agg(column_name, ',' order by 1) from information_schema.columns where table_name = 'orders'";
+        let sql = |sql: &str| Cluster::shared().sql(&database, sql).unwrap();
+        let dumps = std::fs::read_dir(&folder).unwrap().filter(|entry| {
+            entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "dump")
+        });
+        format!("{} {} {} dumps", sql(columns), sql("select count(*) from orders"), dumps.count())
+    }));
+    (setting, params)
+}
+
+/// As [`fixture`], with a backup, and rows that are not in it.
+pub async fn fixture_with_backup(name: &str) -> (Setting, Value) {
+    let (setting, params) = fixture(name);
+    let mut context = setting.context();
+    context.run = RunId("earlier".into());
+    let create = json!({ "environment": params["environment"], "target": params["target"] });
+    action("backup.create").run(&create, &context).await.unwrap();
+    let database = params["target"]["database"]["name"].as_str().unwrap();
+    Cluster::shared().sql(database, "insert into orders values (1001)").unwrap();
+    (setting, params)
+}
+
+/// Adds a secret to the world of a test.
+fn with_secret(mut data: Data, name: &str, value: &str) -> Data {
+    let mut secrets = (*data.setting.world.secrets).clone();
+    secrets.insert(name.into(), value.into());
+    data.setting.world.masker = std::sync::Arc::new(Masker::new(&secrets).unwrap());
+    data.setting.world.secrets = std::sync::Arc::new(secrets);
+    data
+}
+
+fn succeeds(cluster: &Cluster, words: &[&str]) {
+    let output = cluster.run("/usr/bin/env", words).unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {told}; is it installed? apt-get install restic pgbackrest");
+}
+
+#[tokio::test]
+async fn restic_keeps_backups_too() {
+    const KEY: &str = "a-key-of-restic";
+    let data = with_secret(Data::new(), "RESTIC_KEY", KEY);
+    let repository = data.cluster.folder(&format!("restic-{}", data.name)).unwrap();
+    let repository = path_of(&repository).to_owned();
+    let data = data
+        .with("source", json!("restic"))
+        .with("repository", json!(repository))
+        .with("password", json!("RESTIC_KEY"));
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("config file") && !told.contains(KEY), "{told}");
+    succeeds(
+        data.cluster,
+        &[&format!("RESTIC_PASSWORD={KEY}"), "restic", "--repo", &repository, "--quiet", "init"],
+    );
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("there is no backup in restic's"), "{told}");
+    let made = data.backup("one").await;
+    assert_eq!(data.backup("one").await, made);
+    assert_eq!(made["sha256"].as_str().unwrap().len(), 64);
+    let two = data.backup("two").await;
+    let verified = data.run("v", "backup.verify", json!({})).await.unwrap();
+    assert_eq!((&verified["id"], &verified["median"]), (&two["id"], &made["size"]));
+    assert_eq!(verified["proof"]["id"], two["id"]);
+    data.sql("delete from orders");
+    data.run("back", "database.restore", json!({ "backup": made["id"] })).await.unwrap();
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+    assert_eq!(data.files(), [".lock", "proofs.jsonl"]);
+    // A repository that lost what it kept.
+    let three = data.backup("three").await;
+    succeeds(data.cluster, &["sh", "-c", &format!("rm -rf {repository}/data/*/*")]);
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains(three["id"].as_str().unwrap()) && told.contains("cannot be restored"), "{told}");
+}
+
+#[tokio::test]
+async fn pgbackrest_keeps_backups_too() {
+    let cluster = Cluster::lasting();
+    let place = cluster.folder("pgbackrest").unwrap();
+    let place = path_of(&place);
+    let config = format!("{place}/pgbackrest.conf");
+    std::fs::write(
+        &config,
+        format!(
+            "[global]\nrepo1-path={place}/repo\nlog-path={place}\nlock-path={place}\nspool-path={place}\nlog-level-file=off\n\
+             start-fast=y\nrepo1-retention-full=9\n[shop]\npg1-path={0}/data\npg1-socket-path={0}\npg1-user=postgres\n",
+            cluster.path().display()
+        ),
+    )
+    .unwrap();
+    cluster
+        .configure(&format!(
+            "archive_mode = on\narchive_command = 'pgbackrest --config={config} --stanza=shop archive-push %p'\nmax_connections = 150\n"
+        ))
+        .unwrap();
+    let password = format!("PGPASSWORD={PASSWORD}");
+    succeeds(
+        cluster,
+        &[&password, "pgbackrest", &format!("--config={config}"), "--stanza=shop", "stanza-create"],
+    );
+    let data = with_secret(Data::on(cluster), "PGBACKREST_CONFIG", &config)
+        .with("source", json!("pgbackrest"))
+        .with("stanza", json!("shop"))
+        .with("secrets", json!(["PGBACKREST_CONFIG"]));
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("there is no backup in pgBackRest's stanza shop"), "{told}");
+    let made = data.backup("one").await;
+    assert_eq!(data.backup("one").await, made);
+    let verified = data.run("v", "backup.verify", json!({})).await.unwrap();
+    assert_eq!((&verified["id"], &verified["proof"]["id"]), (&made["id"], &made["id"]));
+    data.sql("delete from orders");
+    data.run("back", "database.restore", json!({ "backup": made["id"] })).await.unwrap();
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+    let data = data.with("stanza", json!("other"));
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("pgBackRest says: missing stanza path"), "{told}");
 }

@@ -36,6 +36,8 @@ pub struct Setting {
     pub repo: RepoBuilder,
     pub world: World,
     pub log: Arc<Log>,
+    /// What else can be changed here, for snapshots.
+    pub also: Option<Box<dyn Fn() -> String + Send + Sync>>,
 }
 
 impl Setting {
@@ -55,7 +57,7 @@ impl Setting {
             log: Arc::clone(&log) as Arc<dyn LogSink>,
             clock: Arc::new(SystemClock),
         };
-        Self { repo, world, log }
+        Self { repo, world, log, also: None }
     }
 
     /// With the release 0.2.0 after 0.1.0.
@@ -137,6 +139,7 @@ impl Setting {
             text += &self.repo.remote_git(&["for-each-ref"]);
         }
         add_files(self.repo.path(), &mut text);
+        text.extend(self.also.as_ref().map(|also| also()));
         text
     }
 }
