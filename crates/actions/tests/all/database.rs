@@ -774,3 +774,23 @@ async fn pgbackrest_keeps_backups_too() {
     let told = data.refused("v", "backup.verify", json!({})).await;
     assert!(told.contains("pgBackRest says: missing stanza path"), "{told}");
 }
+
+/// On another host everything goes by ssh (here its stand-in), and no password stands in a command line.
+#[tokio::test]
+async fn the_programs_run_on_the_databases_host() {
+    let mut data = Data::new();
+    data.setting = crate::standin::with_standins(data.setting);
+    data.target["database"]["host"] = json!("db1");
+    let made = data.backup("one").await;
+    let verified = data.run("v", "backup.verify", json!({})).await.unwrap();
+    assert_eq!(verified["id"], made["id"]);
+    data.sql("delete from orders");
+    data.run("back", "database.restore", json!({})).await.unwrap();
+    assert_eq!(data.sql("select count(*) from orders"), "100");
+    let outside = data.setting.repo.outside();
+    let lines = std::fs::read_to_string(outside.join("ssh.log")).unwrap();
+    assert!(lines.contains("db1 ") && lines.contains("dump") && !lines.contains(PASSWORD));
+    std::fs::write(outside.join("db1.down"), "").unwrap();
+    let told = data.refused("v", "backup.verify", json!({})).await;
+    assert!(told.contains("db1") && told.contains("sshd is not running there"), "{told}");
+}
