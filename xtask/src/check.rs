@@ -23,6 +23,9 @@ const PARTS: &[(&str, &str)] = &[
     ("flock", "util-linux"),
     ("busybox", "busybox"),
     ("ssh", "openssh-client"),
+    ("initdb", "postgresql"),
+    ("restic", "restic"),
+    ("pgbackrest", "pgbackrest"),
 ];
 
 /// Set where the lab may be started.
@@ -91,6 +94,9 @@ fn deny(root: &Path) -> Result<(), String> {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Debian keeps PostgreSQL's programs out of `PATH`.
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let apart = versions.map(|version| version.path().join("bin"));
+    std::env::split_paths(&path).chain(apart).any(|folder| folder.join(program).is_file())
         || Command::new(program).arg("--version").output().is_ok()
 }

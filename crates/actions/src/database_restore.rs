@@ -117,7 +117,7 @@ async fn forward(params: &Params, tools: &Tools<'_>, context: &Context) -> Resul
             }
             let entry = chosen(params, tools).await?;
             context.log(&format!("{}: restoring {} to {}", tools.place(), entry.id, swap.new));
-            swap.prepare(&entry).await?
+            swap.prepare(&entry, context).await?
         }
     };
     context.log(&format!("{}: {} takes the place of {}", tools.place(), swap.new, tools.database.name));

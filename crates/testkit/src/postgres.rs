@@ -68,6 +68,7 @@ impl Cluster {
     ///
     /// # Panics
     /// When PostgreSQL is not installed or does not come up, with what to do.
+    #[expect(clippy::zombie_processes, reason = "what ends the server outlives this process")]
     pub fn lasting() -> &'static Self {
         // What lasts as long as the process is never dropped.
         const WATCH: &str = "while [ -e /proc/$1 ]; do sleep 0.5; done; \"$2\" -D \"$3/data\" -m immediate stop; rm -rf \"$3\"";

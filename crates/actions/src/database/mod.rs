@@ -39,6 +39,9 @@ pub struct Loss {
     pub seconds: u64,
     /// What the query `loss` of the configuration counts, when there is one.
     pub rows: Option<u64>,
+    /// Why that query gave no number. A migration may have taken away what it asks for: no reason not to go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
 }
 
 /// What going back to `backup` would lose now: looks only, and changes nothing.
@@ -58,17 +61,21 @@ impl Tools<'_> {
     /// What going back to `backup` would lose now.
     ///
     /// # Errors
-    /// When the database cannot be asked.
+    /// When the database's host cannot be asked for the time.
     pub async fn loss(&self, backup: &BackupRef) -> Result<Loss> {
         let wrong =
             |_| ActionError::Final(format!("`{}` is no time at which a backup was taken", backup.taken));
         let since: jiff::Timestamp = backup.taken.parse().map_err(wrong)?;
         let seconds = u64::try_from(self.now().await?.as_second() - since.as_second()).unwrap_or(0);
-        let rows = match &self.database.backup.loss {
-            Some(query) => Some(self.count(query, &since.to_string()).await?),
-            None => None,
+        let (rows, unknown) = match &self.database.backup.loss {
+            Some(query) => match self.count(query, &since.to_string()).await {
+                Ok(rows) => (Some(rows), None),
+                Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
+                Err(error) => (None, Some(error.to_string())),
+            },
+            None => (None, None),
         };
-        Ok(Loss { since: since.to_string(), seconds, rows })
+        Ok(Loss { since: since.to_string(), seconds, rows, unknown })
     }
 
     async fn count(&self, query: &str, since: &str) -> Result<u64> {

@@ -160,8 +160,8 @@ impl<'a> Swap<'a> {
     ///
     /// # Errors
     /// When it cannot be restored, or is not right; then it is gone, and the database was not touched.
-    pub async fn prepare(&self, entry: &Entry) -> Result<Marker> {
-        let made = self.prepared(entry).await;
+    pub async fn prepare(&self, entry: &Entry, context: &Context) -> Result<Marker> {
+        let made = self.prepared(entry, context).await;
         if made.is_err() {
             // Its name is found again, should this not work either.
             let _left = self.drop_new().await;
@@ -169,7 +169,7 @@ impl<'a> Swap<'a> {
         made
     }
 
-    async fn prepared(&self, entry: &Entry) -> Result<Marker> {
+    async fn prepared(&self, entry: &Entry, context: &Context) -> Result<Marker> {
         let tools = self.tools;
         let untouched = |trouble: Trouble| match trouble {
             Trouble::Unfit(why) => ActionError::Final(format!(
@@ -191,6 +191,9 @@ impl<'a> Swap<'a> {
             true => Some(tools.loss(&entry.reference()).await?),
             false => None,
         };
+        if let Some(why) = loss.as_ref().and_then(|loss| loss.unknown.as_deref()) {
+            context.log(&format!("how many rows are lost is not known: {why}"));
+        }
         let marker =
             Marker { run: self.run.clone(), step: self.step.clone(), backup: entry.reference(), loss };
         let text = serde_json::to_string(&marker).map_err(|error| ActionError::Final(error.to_string()))?;

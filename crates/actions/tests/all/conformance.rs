@@ -18,6 +18,8 @@ struct Fixture {
     by_hand: bool,
     /// It cannot tell whether it was done.
     blind: bool,
+    /// What it made is kept when it is taken back.
+    keeps: bool,
     /// What must live as long.
     _shop: Option<crate::colours::Shop>,
     /// What it made is kept when it is taken back.

@@ -22,6 +22,7 @@ while [ $# -gt 0 ]; do
 done
 host=$1
 shift
+echo "$host $*" >>"$STANDIN/ssh.log"
 [ -z "${is_question-}" ] || { echo "hostname 127.0.0.1"; exit; }
 [ ! -e "$STANDIN/$host.down" ] || { echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255; }
 [ -z "${is_check-}" ] || { [ -e "$socket" ]; exit; }
