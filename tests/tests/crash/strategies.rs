@@ -260,9 +260,11 @@ fn survives(strategy: Strategy) {
     for write in 0..writes {
         deaths.extend(["before", "after"].map(|when| Death::Write(format!("{when}:{write}"))));
     }
-    // Each operation once: alternately before it is sent, and after it was done.
-    for number in 1..=sent {
-        let when = if number.is_multiple_of(2) { "before" } else { "after" };
+    // Each operation once: alternately before it is sent, and after it was done. Host by host there are three times as many:
+    // every third.
+    let every = if strategy == Strategy::Rolling { 3 } else { 1 };
+    for number in (1..=sent).step_by(every) {
+        let when = if (number / every).is_multiple_of(2) { "before" } else { "after" };
         deaths.push(Death::Sent(format!("{when}:{number}")));
     }
     let (next, killed, requests) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(0));

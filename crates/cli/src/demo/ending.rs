@@ -1,7 +1,5 @@
 //! How the demo ended: read from the service, the remote and the journal, and held against how it should.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::production::Production;
@@ -38,25 +36,29 @@ impl Ending {
             checkout,
             tags: sample.remote_tags()?,
             runs: statuses(&shell.ask(&["runs", "--all"])?),
-            deployed: deployed(&sample.service),
+            deployed: deployed(sample),
         })
     }
 
     /// How it should be.
-    pub fn expected() -> Self {
+    pub fn expected(colours: bool) -> Self {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         Self {
             health: r#"{"status":"healthy","version":"0.2.0"}"#.into(),
             checkout: 200,
             tags: texts(&["v0.1.0", "v0.2.0", "v0.3.0"]),
             runs: texts(&["succeeded", "rolled-back"]),
-            deployed: texts(&["0.1.0", "0.2.0", "0.3.0", "0.2.0"]),
+            deployed: match colours {
+                // The way back deploys nothing: the version before still runs.
+                true => texts(&["0.1.0", "0.2.0", "0.3.0"]),
+                false => texts(&["0.1.0", "0.2.0", "0.3.0", "0.2.0"]),
+            },
         }
     }
 
     /// What differs from how it should be, a sentence each.
-    pub fn differences(&self) -> Vec<String> {
-        let expected = Self::expected();
+    pub fn differences(&self, colours: bool) -> Vec<String> {
+        let expected = Self::expected(colours);
         let list = |texts: &[String]| if texts.is_empty() { "none".into() } else { texts.join(", ") };
         [
             ("/health", self.health.clone(), expected.health),
@@ -78,10 +80,16 @@ fn statuses(told: &serde_json::Value) -> Vec<String> {
     runs.iter().rev().map(|run| run["status"].as_str().unwrap_or("unknown").to_owned()).collect()
 }
 
-/// The versions in the service's ledger.
-fn deployed(service: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(service.join(LEDGER)).unwrap_or_default();
-    text.lines().filter_map(|line| line.split_once(' ')).map(|(_, version)| version.to_owned()).collect()
+/// The versions in the service's ledger, or in those of both colours.
+fn deployed(sample: &Sample) -> Vec<String> {
+    let places = if sample.colours { &["blue", "green"][..] } else { &[""] };
+    let read =
+        |place: &&str| std::fs::read_to_string(sample.service.join(place).join(LEDGER)).unwrap_or_default();
+    let text: String = places.iter().map(read).collect();
+    let mut lines: Vec<&str> = text.lines().collect();
+    // Each begins with its moment.
+    lines.sort_unstable();
+    lines.into_iter().filter_map(|line| line.split_once(' ')).map(|(_, version)| version.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -90,10 +98,12 @@ mod tests {
 
     #[test]
     fn only_the_expected_ending_has_no_differences() {
-        assert_eq!(Ending::expected().differences(), Vec::<String>::new());
-        let other = Ending { tags: vec!["v0.1.0".into()], runs: Vec::new(), ..Ending::expected() };
+        for colours in [false, true] {
+            assert_eq!(Ending::expected(colours).differences(colours), Vec::<String>::new());
+        }
+        let other = Ending { tags: vec!["v0.1.0".into()], runs: Vec::new(), ..Ending::expected(false) };
         assert_eq!(
-            other.differences(),
+            other.differences(false),
             [
                 "the tags on the remote: v0.1.0, and not v0.1.0, v0.2.0, v0.3.0",
                 "the runs: none, and not succeeded, rolled-back"

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::report::{Report, words};
 use crate::session::Session;
 
+pub mod colours;
 mod ending;
 pub mod production;
 pub mod sample;
@@ -61,8 +62,19 @@ pub fn run(session: &mut Session, options: &Options) -> Result<Exit> {
     let folder = folder(session)?;
     let program = std::env::current_exe()
         .map_err(|error| CommandError::failed(format!("this program cannot find itself: {error}")))?;
-    let sample = Sample::create(&folder)?;
-    let production = Production::start(&program, &sample.service, options.keep)?;
+    let path = session.environment.get("PATH").map(String::as_str).unwrap_or_default();
+    let (sample, production) = match colours::haproxy(path, &folder) {
+        Some(haproxy) => {
+            let sample = Sample::with_colours(&folder)?;
+            let production = Production::behind(&haproxy, &program, &sample.service, options.keep)?;
+            (sample, production)
+        }
+        None => {
+            let sample = Sample::create(&folder)?;
+            let production = Production::start(&program, &sample.service, options.keep)?;
+            (sample, production)
+        }
+    };
     sample.commit_history(&production.url())?;
     let mut shell = Shell::new(program.clone(), sample.project.clone(), session.global.color)?;
 
@@ -79,7 +91,7 @@ pub fn run(session: &mut Session, options: &Options) -> Result<Exit> {
     told.map_err(left)?;
 
     let ending = Ending::read(&sample, &production, &shell).map_err(left)?;
-    let differences = ending.differences();
+    let differences = ending.differences(sample.colours);
     if session.report.is_json() {
         session.report.object(
             "demo",
@@ -137,6 +149,16 @@ fn tell(
         ("remote.git/".into(), "the remote it is pushed to"),
         ("service/".into(), &format!("production: 0.1.0 is live, at {}", production.url())),
     ]);
+    voice.say(match sample.colours {
+        true => {
+            "HAProxy is installed, so versions come up beside each other, blue and green,\nand the traffic is \
+             switched between them."
+        }
+        false => {
+            "HAProxy is not installed, so a version comes in the place of the one before.\nWith it they would come up \
+             beside each other."
+        }
+    });
     voice.command("cd", &[&sample.project.to_string_lossy()]);
 
     sample.commit(&sample::GOOD)?;
@@ -153,6 +175,10 @@ fn tell(
     voice.say("In a team, Rita reads the plan now. Here the demo approves in her name.");
     finish(&mut voice, shell, Exit::Done)?;
     voice.production(production);
+    if sample.colours {
+        voice.say("The version before still runs, and could have the traffic back at once.");
+        shell.expect(voice.report, &["env"], Exit::Done)?;
+    }
 
     sample.commit(&sample::BAD)?;
     voice.title("0.3.0, a bad release");

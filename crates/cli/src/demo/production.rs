@@ -28,11 +28,26 @@ impl Production {
     /// # Errors
     /// When it does not start.
     pub fn start(program: &Path, root: &Path, keep: bool) -> Result<Self> {
+        Self::begin(program, root, keep, None)
+    }
+
+    /// Starts it with two colours behind `haproxy`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn behind(haproxy: &Path, program: &Path, root: &Path, keep: bool) -> Result<Self> {
+        Self::begin(program, root, keep, Some(haproxy))
+    }
+
+    fn begin(program: &Path, root: &Path, keep: bool, haproxy: Option<&Path>) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| {
             CommandError::failed(format!("the demo's service does not start: {error}"))
         };
         let mut command = Command::new(program);
         command.arg("demo-service").arg("--root").arg(root).stdout(Stdio::piped()).stderr(Stdio::null());
+        if let Some(haproxy) = haproxy {
+            command.arg("--haproxy").arg(haproxy);
+        }
         // The end of this pipe is the end of the demo, however that comes.
         match keep {
             true => command.arg("--keep").stdin(Stdio::null()),

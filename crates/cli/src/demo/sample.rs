@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use windlass_core::text::sanitize;
 
-use super::service::{CURRENT, RELEASES, replace};
+use super::colours;
+use super::service::{ADDRESS, CURRENT, RELEASES, replace};
 use crate::error::{CommandError, Result};
 
 /// What stands for the service's address in the sample's files.
@@ -23,6 +24,37 @@ const FILES: [(&str, &str, bool); 9] = [
     ("test.sh", include_str!("sample/test.sh"), true),
     ("runbooks/release.md", include_str!("sample/runbooks/release.md"), false),
     ("runbooks/rollback.md", include_str!("sample/runbooks/rollback.md"), false),
+];
+
+/// What differs in the files where versions come up beside each other: the file, a text, and what stands in its place.
+const BESIDE: [(&str, &str, &str); 5] = [
+    (
+        "windlass.toml",
+        "purpose = \"Where customers buy\"\n",
+        "purpose = \"Where customers buy\"\n\n[environments.production.proxy]\nkind = \"haproxy\"\nbackend = \"shop\"\n\
+         socket = \"@SOCKET@\"\nconfig = \"@CONFIG@\"\nports = { blue = @BLUE@, green = @GREEN@ }\ndrain = \"5s\"\n",
+    ),
+    (
+        "runbooks/release.md",
+        "skills: [version, changelog, git, http]",
+        "skills: [version, changelog, git, http, deploy]",
+    ),
+    (
+        "runbooks/release.md",
+        "After a crash, `probe` tells whether this was done already; `undo` takes it back.\n\n```bash {id=deploy \
+         probe=\"./deploy.sh --is-live $WINDLASS_VERSION\" undo=\"./deploy.sh $WINDLASS_PREVIOUS_VERSION\"}\n./deploy.sh \
+         \"$WINDLASS_VERSION\"\n```",
+        "It comes up beside the version that customers use, is proven there, and then gets the traffic.\n\n```yaml\n\
+         uses: deploy.blue_green\nwith:\n  environment: production\n  run: ./deploy.sh \"$WINDLASS_VERSION\"\n```",
+    ),
+    ("runbooks/rollback.md", "skills: [http]", "skills: [http, deploy]"),
+    (
+        "runbooks/rollback.md",
+        "```bash {id=deploy probe=\"./deploy.sh --is-live $WINDLASS_PREVIOUS_VERSION\"}\n./deploy.sh \
+         \"$WINDLASS_PREVIOUS_VERSION\"\n```",
+        "It still runs, so this gives it the traffic.\n\n```yaml\nuses: deploy.previous\nwith:\n  environment: production\n  \
+         version: \"{{ previous_version }}\"\n  run: ./deploy.sh \"$WINDLASS_VERSION\"\n```",
+    ),
 ];
 
 const ADA: Author = Author { name: "Ada", email: "ada@demo.example" };
@@ -92,6 +124,8 @@ pub struct Sample {
     pub remote: PathBuf,
     /// The service's folder.
     pub service: PathBuf,
+    /// Versions come up beside each other, in colours behind a proxy.
+    pub colours: bool,
 }
 
 impl Sample {
@@ -100,18 +134,37 @@ impl Sample {
     /// # Errors
     /// When they cannot be made.
     pub fn create(folder: &Path) -> Result<Self> {
+        Self::make(folder, false)
+    }
+
+    /// The same with two colours, of which blue has version 0.1.0.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn with_colours(folder: &Path) -> Result<Self> {
+        Self::make(folder, true)
+    }
+
+    fn make(folder: &Path, colours: bool) -> Result<Self> {
         let sample = Self {
+            colours,
             folder: folder.to_owned(),
             project: folder.join("shop"),
             remote: folder.join("remote.git"),
             service: folder.join("service"),
         };
-        let live = sample.service.join(RELEASES).join("0.1.0");
+        let places = if colours { &["blue", "green"][..] } else { &[""] };
+        let first = sample.service.join(places[0]);
+        let live = first.join(RELEASES).join("0.1.0");
+        for place in places {
+            let path = sample.service.join(place);
+            std::fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        }
         for path in [&sample.project.join("runbooks"), &sample.remote, &live] {
             std::fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
         }
         write(&live.join("app.json"), include_str!("sample/app.json"))?;
-        let current = sample.service.join(CURRENT);
+        let current = first.join(CURRENT);
         replace(&current, "0.1.0\n").map_err(|error| unwritable(&current, &error))?;
         Ok(sample)
     }
@@ -145,8 +198,9 @@ impl Sample {
         git(&self.remote, &["config", "core.hooksPath", "hooks"], None)?;
         git(&self.project, &["remote", "add", "origin", "../remote.git"], None)?;
         for (path, text, executable) in FILES {
+            let text = self.text(path, text)?.replace(SHOP, shop);
             let path = self.project.join(path);
-            write(&path, &text.replace(SHOP, shop))?;
+            write(&path, &text)?;
             if executable {
                 let mode = std::fs::Permissions::from_mode(0o755);
                 std::fs::set_permissions(&path, mode).map_err(|error| unwritable(&path, &error))?;
@@ -157,6 +211,31 @@ impl Sample {
         git(&self.project, &["commit", "--quiet", "--message", "feat: a shop for bread and milk"], first)?;
         git(&self.project, &["tag", "--annotate", "--message", "Release v0.1.0", "v0.1.0"], first)?;
         git(&self.project, &["push", "--quiet", "--set-upstream", "origin", "main", "v0.1.0"], None)
+    }
+
+    /// A file of the sample, as it is with or without colours.
+    fn text(&self, path: &str, text: &str) -> Result<String> {
+        let mut text = text.to_owned();
+        if !self.colours {
+            return Ok(text);
+        }
+        for (_, from, to) in BESIDE.iter().filter(|(file, ..)| *file == path) {
+            text = text.replace(from, to);
+        }
+        if path == "windlass.toml" {
+            for (colour, mark) in [("blue", "@BLUE@"), ("green", "@GREEN@")] {
+                let file = self.service.join(colour).join(ADDRESS);
+                let address = std::fs::read_to_string(&file).map_err(|error| unwritable(&file, &error))?;
+                let port = address.trim().rsplit(':').next().unwrap_or_default();
+                text = text.replace(mark, port);
+            }
+            for (name, mark) in [(colours::SOCKET, "@SOCKET@"), (colours::CONFIG, "@CONFIG@")] {
+                let path =
+                    self.service.join(name).to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+                text = text.replace(mark, &path);
+            }
+        }
+        Ok(text)
     }
 
     /// Commits changes to the shop and pushes them.
@@ -286,6 +365,22 @@ mod tests {
             let read = windlass_core::runbook::parse(&text.replace(SHOP, "http://127.0.0.1:1"));
             assert_eq!(read.diagnostics, [], "{path}");
         }
+    }
+
+    #[test]
+    fn what_differs_with_colours_is_found_in_the_files() {
+        for (file, from, _) in BESIDE {
+            let (_, text, _) = FILES.iter().find(|(path, ..)| *path == file).unwrap();
+            assert_eq!(text.matches(from).count(), 1, "{file}: {from}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let sample = Sample::with_colours(folder.path()).unwrap();
+        for (colour, port) in [("blue", 8081), ("green", 8082)] {
+            write(&sample.service.join(colour).join(ADDRESS), &format!("127.0.0.1:{port}\n")).unwrap();
+        }
+        sample.commit_history("http://127.0.0.1:1").unwrap();
+        sample.commit(&GOOD).unwrap();
+        assert_eq!(plan(&sample).preflight, []);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// The file with the service's address, `127.0.0.1:PORT`.
@@ -39,7 +39,7 @@ const CLIENTS: usize = 64;
 /// When no address can be taken, or the address or the ledger cannot be written.
 pub async fn serve(
     root: PathBuf,
-    stop: oneshot::Receiver<()>,
+    mut stop: watch::Receiver<bool>,
     ready: impl FnOnce(SocketAddr),
 ) -> std::io::Result<()> {
     let listener = listen(&root).await?;
@@ -51,10 +51,9 @@ pub async fn serve(
     let mut ledger = Ledger { root: root.clone(), seen: None };
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            _ = &mut stop => return Ok(()),
+            _ = stop.changed() => return Ok(()),
             _ = look.tick() => {
                 if !root.is_dir() {
                     return Ok(());

@@ -3,7 +3,8 @@
 # `./deploy.sh --is-live 1.2.3` changes nothing and tells whether that version is live.
 set -euo pipefail
 cd "${BASH_SOURCE[0]%/*}"
-service=../service
+# One folder for each colour, where there are two.
+service=../service${WINDLASS_COLOUR:+/$WINDLASS_COLOUR}
 
 if [[ "$1" == --is-live ]]; then
   [[ -f "$service/current" && "$(< "$service/current")" == "$2" ]]
