@@ -77,7 +77,8 @@ impl Action for ChooseRollback {
     }
 
     async fn probe(&self, _: &Params, _: &Context) -> Result<Probe<Output>> {
-        Ok(Probe::Absent)
+        // What was true then may not be true now, and looking again costs nothing.
+        Ok(Probe::Unknown)
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
@@ -195,7 +196,10 @@ async fn data(params: &Params, target: &Record, context: &Context) -> Data {
         Ok(backup) => {
             let reference = BackupRef { id: backup.id.clone(), taken: backup.taken.to_string() };
             match tools.loss(&reference).await {
-                Ok(loss) => loss.rows.map(|rows| format!("{rows} by the `loss` query")),
+                Ok(loss) => match (loss.rows, loss.unknown) {
+                    (Some(rows), _) => Some(format!("{rows} by the `loss` query")),
+                    (None, unknown) => unknown.map(|why| format!("how much is not known: {why}")),
+                },
                 Err(error) => Some(format!("how much is not known: {error}")),
             }
         }

@@ -8,7 +8,7 @@ use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::proxy::{Admission, Proxy};
-use crate::deploy::lock::{locked, reach};
+use crate::deploy::lock::{holds_lock, locked, reach};
 use crate::deploy::{Site, known};
 use crate::traffic_release;
 
@@ -56,7 +56,13 @@ impl Action for HoldTraffic {
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let site = Site::new(&params.environment, &params.target, context);
         let proxies = Proxy::all(&site, context).await?;
+        if is_left_locked(&site, context).await? {
+            return Ok(Probe::Absent);
+        }
         for proxy in &proxies {
+            if proxy.held(context).await?.is_none() {
+                return Ok(Probe::Absent);
+            }
             let statuses = proxy.status(context).await?;
             if statuses.iter().any(|status| status.admission != Admission::Maintenance) {
                 return Ok(Probe::Absent);
@@ -66,6 +72,9 @@ impl Action for HoldTraffic {
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
+        if let Probe::Done(output) = self.probe(params, context).await? {
+            return Ok(output);
+        }
         let site = Site::new(&params.environment, &params.target, context);
         let proxies = Proxy::all(&site, context).await?;
         let (kept, _) = reach(&site, context).await?;
@@ -83,8 +92,10 @@ impl Action for HoldTraffic {
     }
 
     async fn undo(&self, params: &Params, _: &Output, context: &Context) -> Result<Undone> {
-        traffic_release::let_in(params, context).await?;
-        Ok(Undone::Reverted(format!("traffic reaches {} again", params.environment)))
+        Ok(match traffic_release::let_in(params, context).await?.1 {
+            true => Undone::Reverted(format!("traffic reaches {} again", params.environment)),
+            false => Undone::NothingToDo,
+        })
     }
 }
 
@@ -97,6 +108,14 @@ pub(crate) fn check(params: &Params, facts: &Facts) -> Result<()> {
             "the environment {0} has no proxy whose traffic could be held: add [environments.{0}.proxy]",
             params.environment
         ))),
+    }
+}
+
+/// Whether a killed process of this run left the environment's lock: then the work goes on, and gives it back.
+pub(crate) async fn is_left_locked(site: &Site, context: &Context) -> Result<bool> {
+    match site.first() {
+        Some(host) => Ok(holds_lock(Some(&host.look(context).await?), context)),
+        None => Ok(false),
     }
 }
 

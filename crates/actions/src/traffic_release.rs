@@ -8,7 +8,7 @@ use crate::adapters::proxy::{Admission, Course, Proxy, Server};
 use crate::adapters::remote::Kept;
 use crate::deploy::Site;
 use crate::deploy::lock::{locked, reach};
-use crate::traffic_hold::{Output, Params, check, told};
+use crate::traffic_hold::{Output, Params, check, is_left_locked, told};
 
 /// Requests reach an environment again, after `traffic.hold`.
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +29,24 @@ impl Action for ReleaseTraffic {
         format!("let traffic in to {}", params.environment)
     }
 
-    async fn probe(&self, _: &Params, _: &Context) -> Result<Probe<Output>> {
-        // Doing it again says the same to the proxies.
-        Ok(Probe::Absent)
+    async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
+        let site = Site::new(&params.environment, &params.target, context);
+        let proxies = Proxy::all(&site, context).await?;
+        if is_left_locked(&site, context).await? {
+            return Ok(Probe::Absent);
+        }
+        for proxy in &proxies {
+            if proxy.held(context).await?.is_some() {
+                return Ok(Probe::Absent);
+            }
+        }
+        Ok(Probe::Done(told(params, &proxies)))
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
+        if let Probe::Done(output) = self.probe(params, context).await? {
+            return Ok(output);
+        }
         let (output, changed) = let_in(params, context).await?;
         if changed {
             let name = &params.environment;

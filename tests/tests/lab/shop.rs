@@ -25,7 +25,8 @@ fn a_bad_release_goes_back_with_its_database() {
     shop.windlass(&["check"]).expect(0, &[]);
 
     // A good one: staging, a gate, production, a watch, done.
-    let run = shop.release(&["--input", "watch=20s"], 4, &["waits for release-manager: 0.1.0 passed staging"]);
+    let run =
+        shop.release(&["--input", "watch=20s"], 4, &["waits for release-manager: 0.1.0 passed staging"]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
     shop.windlass(&["resume", &run, "--no-wait"])
         .expect(0, &["the traffic to blue, 0.1.0", "watch 20s, every 5s: Pass", "is stopped"]);
@@ -46,7 +47,10 @@ fn a_bad_release_goes_back_with_its_database() {
     // A bad one: 5 % errors, and the version before does not work with what its migration left.
     shop.write("migrations/003-comment.sql", "alter table orders rename note to comment;\n");
     let compose = std::fs::read_to_string(shop.folder().join("compose.yml")).unwrap();
-    shop.write("compose.yml", &compose.replace("count(note)", "count(comment)").replace("(note)", "(comment)"));
+    shop.write(
+        "compose.yml",
+        &compose.replace("count(note)", "count(comment)").replace("(note)", "(comment)"),
+    );
     shop.write("errors", "5\n");
     shop.commit("feat: comments");
     let options = ["--input", "watch=2m", "--input", "migration=destructive"];
@@ -93,11 +97,16 @@ fn a_bad_release_of_the_application_alone_is_back_in_half_a_minute() {
     let customers = Customers::begin();
     shop.windlass(&["resume", &run, "--no-wait"]).expect(
         6,
-        &["nothing was migrated since 0.1.0: the application alone goes back", "the traffic back to blue, 0.1.0"],
+        &[
+            "nothing was migrated since 0.1.0: the application alone goes back",
+            "the traffic back to blue, 0.1.0",
+        ],
     );
     shop.expect("0.1.0");
     let seen = customers.end();
-    let of = |version: &str| seen.answers.iter().filter(|answer| answer.version == version).map(|answer| answer.at);
+    let of = |version: &str| {
+        seen.answers.iter().filter(|answer| answer.version == version).map(|answer| answer.at)
+    };
     let (first, last) = (of("0.2.0").min().unwrap(), of("0.2.0").max().unwrap());
     println!("{} on the bad version from its first answer to its last: {:?}", seen, last - first);
     assert!(last - first <= Duration::from_secs(30), "{:?} on a bad version", last - first);
@@ -119,7 +128,8 @@ impl Example {
     fn begin(lab: &'static Lab) -> Self {
         static ONLY: Mutex<()> = Mutex::new(());
         let only = ONLY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let example = Self { repo: RepoBuilder::new(), place: tempfile::tempdir().unwrap(), lab, _only: only };
+        let example =
+            Self { repo: RepoBuilder::new(), place: tempfile::tempdir().unwrap(), lab, _only: only };
         let clean = "docker ps -aq --filter label=com.docker.compose.service=web --filter name=shop- | xargs -r docker rm -f; \
                      rm -rf /srv/shop /srv/shop-staging";
         for host in ["lab1", "lab2"] {
@@ -137,7 +147,8 @@ impl Example {
 
     fn windlass(&self, args: &[&str]) -> Ran {
         let mut command = program(&self.repo);
-        let programs = std::fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|entry| entry.path().join("bin"));
+        let programs =
+            std::fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|entry| entry.path().join("bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::env::split_paths(&path).chain(programs)).unwrap();
         command.env("PATH", path).env("WINDLASS_PERSON", "omar@shop.example");
@@ -146,7 +157,8 @@ impl Example {
 
     /// Begins a release, and gives its run.
     fn release(&self, options: &[&str], code: i32, texts: &[&str]) -> String {
-        let args: Vec<&str> = ["run", "release", "--no-wait"].into_iter().chain(options.iter().copied()).collect();
+        let args: Vec<&str> =
+            ["run", "release", "--no-wait"].into_iter().chain(options.iter().copied()).collect();
         let ran = self.windlass(&args).expect(code, texts);
         let shown = ran.shown();
         let at = shown.rfind("(release-").unwrap_or_else(|| panic!("no run in {shown}"));

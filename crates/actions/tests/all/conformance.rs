@@ -22,8 +22,6 @@ struct Fixture {
     keeps: bool,
     /// What must live as long.
     _shop: Option<crate::colours::Shop>,
-    /// What it made is kept when it is taken back.
-    keeps: bool,
 }
 
 async fn fixture(name: &str, server: &Server) -> Fixture {
@@ -77,6 +75,31 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
                 setting.run("deploy.blue_green", &params).await.unwrap();
             }
             let params = shop.cleanup();
+            return Fixture { setting, params, by_hand, blind, keeps, _shop: Some(shop) };
+        }
+        "deploy.previous" | "rollback.choose" => {
+            let shop = crate::colours::Shop::start(repo.path());
+            for version in ["0.1.0", "0.2.0"] {
+                let params = shop.version(version, json!({}));
+                setting.run("deploy.blue_green", &params).await.unwrap();
+            }
+            let (mut params, chooses) = (shop.version("0.1.0", json!({})), name == "rollback.choose");
+            let fields = params.as_object_mut().unwrap();
+            fields.retain(|key, _| match chooses {
+                true => matches!(key.as_str(), "environment" | "target"),
+                false => !matches!(key.as_str(), "tag" | "stop"),
+            });
+            return Fixture { setting, params, by_hand: !chooses, blind: chooses, keeps, _shop: Some(shop) };
+        }
+        "traffic.hold" | "traffic.release" => {
+            let shop = crate::colours::Shop::start(repo.path());
+            let mut params = shop.version("0.1.0", json!({}));
+            setting.run("deploy.blue_green", &params).await.unwrap();
+            params.as_object_mut().unwrap().retain(|key, _| matches!(key.as_str(), "environment" | "target"));
+            let keeps = name == "traffic.release";
+            if keeps {
+                setting.run("traffic.hold", &params).await.unwrap();
+            }
             return Fixture { setting, params, by_hand, blind, keeps, _shop: Some(shop) };
         }
         "deploy.compose" | "deploy.rolling" => {

@@ -307,7 +307,9 @@ proptest! {
 
 #[test]
 fn as_many_requests_as_a_pass_takes_are_enough() {
-    for (criterion, least, expect) in [("> 1%", 100, 335), ("> 10%", 100, 100), ("> 0.1%", 100, 3379), ("> 1%", 1000, 1000)] {
+    for (criterion, least, expect) in
+        [("> 1%", 100, 335), ("> 10%", 100, 100), ("> 0.1%", 100, 3379), ("> 1%", 1000, 1000)]
+    {
         let criteria = vec![Criterion::parse("error_rate", criterion).unwrap()];
         let rule = MetricRule { min_requests: least, criteria, ..rule(&[]) };
         let enough = rule.enough();
