@@ -74,6 +74,11 @@ impl Shop {
         json!({ "environment": "production", "target": params["target"], "stop": STOP, "run": RUN })
     }
 
+    /// What the proxy's file says about its servers.
+    pub fn servers(&self) -> [String; 2] {
+        ["blue", "green"].map(|colour| self.line(colour))
+    }
+
     /// What runs in a colour.
     fn holds(&self, colour: &str) -> Option<String> {
         Some(std::fs::read_to_string(self.folder.join(colour)).ok()?.trim().to_owned())
