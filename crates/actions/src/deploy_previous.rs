@@ -125,7 +125,10 @@ impl Action for DeployPrevious {
         let undone = back(params, &site, targets, context).await?;
         context.changed(effect(params));
         match undone {
-            Undone::Reverted(done) => Ok(output(params, from, &done)),
+            Undone::Reverted(done) => {
+                context.log(&done);
+                Ok(output(params, from, &done))
+            }
             Undone::NothingToDo => Ok(output(params, None, "it was there already")),
             Undone::NeedsHuman(why) => Err(ActionError::Final(why)),
         }

@@ -29,6 +29,9 @@ pub struct Params {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub over: Option<Duration>,
+    /// How many of a hundred may fail: what is measured says more than they do, but for a service that is down.
+    #[serde(default = "twenty")]
+    pub tolerate: u32,
     /// What each asks, and what its answer must be: parameters of `http.check`.
     pub http: http_check::Params,
 }
@@ -86,7 +89,7 @@ impl Action for HttpTraffic {
                 last = context.world.masker.mask(&problem);
             }
         }
-        if failed > 0 {
+        if u64::from(failed) * 100 > u64::from(params.requests) * u64::from(params.tolerate) {
             let why = format!("{failed} of {} requests failed; the last {last}", params.requests);
             return Err(ActionError::Failed(why));
         }

@@ -80,7 +80,7 @@ impl Work<'_> {
         self.each(&reached, |host| async {
             host.put(self.context, self.fence, &release.name, PINS, pins(&release.images)).await?;
             self.context.log(&format!("{}: pulling images", host.name));
-            self.compose(host, &draft, &paths, &["pull"], false).await.map(drop)
+            self.compose(host, &draft, &paths, &["pull", "--quiet"], false).await.map(drop)
         })
         .await?;
         Ok(release)
@@ -100,7 +100,7 @@ impl Work<'_> {
         draft: &Record,
     ) -> Result<BTreeMap<String, String>> {
         self.context.log(&format!("{}: resolving images", first.name));
-        self.compose(first, draft, &release.paths(), &["pull"], false).await?;
+        self.compose(first, draft, &release.paths(), &["pull", "--quiet"], false).await?;
         let images: BTreeSet<&str> =
             release.services.values().map(|service| service.image.as_str()).collect();
         let images: Vec<&str> = images.into_iter().collect();

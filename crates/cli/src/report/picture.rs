@@ -175,7 +175,7 @@ pub fn watches(told: &Told, now: Timestamp) -> Vec<Line> {
         }
         let left = format!(", {} left", words::span(now, *until));
         let Some(Found::Node(_, node)) = told.plan.find(path) else { continue };
-        let title = sanitize_line(node.label());
+        let title = sanitize_line(&node.label());
         let Node::Watch(watch) = node else {
             lines.push(Line::of(Tone::Plain, format!("⧖ {title}{left}")));
             continue;

@@ -157,7 +157,7 @@ impl<'a> Walk<'a, '_> {
             let path = under_path(under, node.path());
             self.items.push(Item {
                 path: path.clone(),
-                title: sanitize_line(node.label()),
+                title: sanitize_line(&node.label()),
                 depth,
                 step: None,
                 node: Some(node),

@@ -1,5 +1,6 @@
 //! A plan: a runbook bound to facts. The one object that a dry run shows, people approve and a run executes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -216,9 +217,13 @@ impl Node {
         }
     }
 
-    /// What it does, in a few words.
-    pub fn label(&self) -> &str {
-        match self {
+    /// What it does, in a few words, as far as that is known before it runs.
+    pub fn label(&self) -> Cow<'_, str> {
+        let label = match self {
+            Self::Confirm(ConfirmNode { text, deferred: true, .. })
+            | Self::Approval(ApprovalNode { label: text, deferred: true, .. }) => {
+                return Cow::Owned(without_templates(text));
+            }
             Self::Action(node) => &node.label,
             Self::Confirm(node) => &node.text,
             Self::Approval(node) => &node.label,
@@ -226,8 +231,23 @@ impl Node {
             Self::Watch(node) => &node.label,
             Self::Call(node) => &node.runbook,
             Self::Checklist(node) => &node.title,
-        }
+        };
+        Cow::Borrowed(label)
     }
+}
+
+/// A label with `…` where something stands that only the run will know.
+fn without_templates(label: &str) -> String {
+    let mut shown = String::with_capacity(label.len());
+    let mut rest = label;
+    while let Some((before, template)) = rest.split_once("{{")
+        && let Some((_, after)) = template.split_once("}}")
+    {
+        shown.push_str(before);
+        shown.push('…');
+        rest = after;
+    }
+    shown + rest
 }
 
 /// An action with its parameters, and what to do when it fails or its outcome is unknown.

@@ -235,7 +235,7 @@ impl Binder<'_> {
             }
         };
         let label = label.unwrap_or_else(|| self.catalogue.label(name, &params, self.input.facts));
-        let label = if deferred { shortened(&label) } else { label };
+        let label = if deferred { crate::plan::without_templates(&label) } else { label };
         let call = ActionCall { action: name.into(), params, deferred };
         Some(Node::Action(ActionNode { path, label, call, effects, policy }))
     }
@@ -381,20 +381,6 @@ fn protected(value: Value) -> Value {
         }
         value => value,
     }
-}
-
-/// A label with `…` where something stands that only the run will know.
-fn shortened(label: &str) -> String {
-    let mut shown = String::with_capacity(label.len());
-    let mut rest = label;
-    while let Some((before, template)) = rest.split_once("{{")
-        && let Some((_, after)) = template.split_once("}}")
-    {
-        shown.push_str(before);
-        shown.push('…');
-        rest = after;
-    }
-    shown + rest
 }
 
 /// Whether any string is left to be rendered while running.
