@@ -28,7 +28,7 @@ fn a_bad_release_goes_back_with_its_database() {
     let run =
         shop.release(&["--input", "watch=20s"], 4, &["waits for release-manager: 0.1.0 passed staging"]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
-    shop.windlass(&["resume", &run, "--no-wait"])
+    shop.resume_with_customers(&run)
         .expect(0, &["the traffic to blue, 0.1.0", "watch 20s, every 5s: Pass", "is stopped"]);
     shop.expect("0.1.0");
 
@@ -41,7 +41,7 @@ fn a_bad_release_goes_back_with_its_database() {
         &["0.2.0 passed staging"],
     );
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
-    shop.windlass(&["resume", &run, "--no-wait"]).expect(0, &["watch 20s, every 5s: Pass"]);
+    shop.resume_with_customers(&run).expect(0, &["watch 20s, every 5s: Pass"]);
     shop.expect("0.2.0");
 
     // A bad one: 5 % errors, and the version before does not work with what its migration left.
@@ -89,7 +89,7 @@ fn a_bad_release_of_the_application_alone_is_back_in_half_a_minute() {
     let shop = Example::begin(lab);
     let run = shop.release(&["--input", "watch=20s"], 4, &[]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
-    shop.windlass(&["resume", &run, "--no-wait"]).expect(0, &[]);
+    shop.resume_with_customers(&run).expect(0, &[]);
     shop.write("errors", "5\n");
     shop.commit("feat: faster");
     let run = shop.release(&["--input", "watch=2m"], 4, &[]);
@@ -162,6 +162,14 @@ impl Example {
         let shown = ran.shown();
         let at = shown.rfind("(release-").unwrap_or_else(|| panic!("no run in {shown}"));
         shown[at + 1..].split(')').next().unwrap().to_owned()
+    }
+
+    /// Goes on with a run while customers order: enough of them for a verdict.
+    fn resume_with_customers(&self, run: &str) -> Ran {
+        let customers = Customers::begin();
+        let ran = self.windlass(&["resume", run, "--no-wait"]);
+        customers.end();
+        ran
     }
 
     fn write(&self, path: &str, text: &str) {
