@@ -15,11 +15,11 @@ use windlass_core::plan::{
 };
 use windlass_core::run::{Outcome, RunEvent};
 use windlass_core::verdict::{
-    self, Answer, Baseline, Judgement, Moment, Reading, Sample, Seen, Verdict, combine, failed_early, judge,
-    metrics,
+    self, Answer, Baseline, Judgement, Moment, Sample, Seen, Verdict, combine, failed_early, judge, metrics,
 };
 
 use super::pages::Silence as Outage;
+use super::traffic::is_wanted;
 use super::{Interpreter, Scope, later};
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
 
@@ -291,21 +291,8 @@ impl<D: Durable> Interpreter<'_, D> {
     ) -> Result<Option<Sample>, Stop> {
         let Some(traffic) = &metrics.traffic else { return Ok(None) };
         let (earlier, now) = watching.samples.split_at(begin.min(watching.samples.len()));
-        let requests = |sample: &Sample| {
-            sample
-                .reading
-                .as_ref()
-                .filter(|_| !sample.baseline)
-                .and_then(Reading::requests)
-                .unwrap_or_default()
-        };
         let enough = metrics.rule.enough();
-        let so_far: f64 = watching.samples.iter().map(requests).sum();
-        // What our own requests left says nothing about how many customers there are.
-        let was_ours = earlier.last().is_some_and(|sample| sample.probe == traffic.name);
-        let rounds = watching.node.rule.planned().max(1) as f64;
-        let promised = now.iter().map(requests).fold(0.0, f64::max) * rounds;
-        if so_far >= enough || (!was_ours && promised >= enough) {
+        if !is_wanted(earlier, now, &traffic.name, enough, watching.node.rule.planned()) {
             return Ok(None);
         }
         self.probed(watching, key.child("traffic"), traffic).await.map(Some)
