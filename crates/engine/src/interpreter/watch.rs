@@ -27,11 +27,11 @@ use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
 const BEGUN: &str = "@begun";
 
 /// A watch while it goes on.
-struct Watching<'a> {
-    node: &'a WatchNode,
-    path: &'a StepPath,
-    scope: &'a Scope,
-    began: Timestamp,
+pub(super) struct Watching<'a> {
+    pub(super) node: &'a WatchNode,
+    pub(super) path: &'a StepPath,
+    pub(super) scope: &'a Scope,
+    pub(super) began: Timestamp,
     /// The end of the last interval that was measured.
     measured: Timestamp,
     samples: Vec<Sample>,
@@ -39,7 +39,7 @@ struct Watching<'a> {
     /// What sources that count from the watch's beginning are told, by name.
     memories: BTreeMap<String, Value>,
     /// Sources that are silent, and what people were told of it.
-    outage: Outage,
+    pub(super) outage: Outage,
 }
 
 impl<D: Durable> Interpreter<'_, D> {
@@ -82,7 +82,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 None => return Ok(()),
             };
         }
-        self.judged(node, path, scope, judgement).await
+        self.judged(node, path, scope, began, judgement).await
     }
 
     /// Takes the samples of rounds `from..to` and judges; nothing when a person let the watch pass.
@@ -151,7 +151,7 @@ impl<D: Durable> Interpreter<'_, D> {
         let samples = watching.samples.get(before..).unwrap_or_default().to_vec();
         let event = RunEvent::Sampled { path: watching.path.clone(), round, samples: samples.clone() };
         self.engine.record(event).await?;
-        self.outage(node, watching.path, watching.scope, &mut watching.outage, &samples).await
+        self.outage(watching, &samples).await
     }
 
     async fn probed(
@@ -339,6 +339,7 @@ impl<D: Durable> Interpreter<'_, D> {
         node: &WatchNode,
         path: &StepPath,
         scope: &Scope,
+        began: Timestamp,
         mut judgement: Judgement,
     ) -> Result<(), Stop> {
         for finding in &mut judgement.criteria {
@@ -360,7 +361,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 Err(Stop::Failed { path: path.clone(), why })
             }
             Verdict::Inconclusive | Verdict::NoData => {
-                self.page_verdict(node, path, scope, &judgement).await?;
+                self.page_verdict(node, path, scope, began, &judgement).await?;
                 // Not knowing is neither good nor bad: it is for a person to say.
                 let question = format!("the watch cannot tell ({}): go on?", judgement.why);
                 let asked = ConfirmNode {
