@@ -8,7 +8,7 @@ pub use windlass_core::plan::bind::Located;
 use crate::exit::Exit;
 
 /// What commands give.
-pub type Result<T> = std::result::Result<T, CommandError>;
+pub type Result<T, E = CommandError> = std::result::Result<T, E>;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq)]

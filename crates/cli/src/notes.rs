@@ -8,12 +8,13 @@ use windlass_core::diagnostic::nearest;
 use windlass_core::text::sanitize_line;
 use windlass_core::version::next::Decision;
 use windlass_core::version::{Version, core};
+use windlass_history::HistoryError;
 
 use crate::error::{CommandError, Result};
 use crate::facts::{Repository, today};
 use crate::project::Project;
 use crate::releases::{self, Releases};
-use crate::versions::Weighed;
+use crate::versions::{Weighed, unreadable};
 
 /// The notes that a plan carries, as [`render`] makes those of a release that is there.
 ///
@@ -30,7 +31,7 @@ pub fn planned(
     let version = &decision.version;
     let releases = Releases::at(project, repository.clone(), &weighed.unit, weighed.target)?;
     // What is promoted has the changelog of its own commit: today's has what came since.
-    let then = if weighed.is_head { None } else { releases.changelog(weighed.target)? };
+    let then = if weighed.is_head { None } else { releases.changelog(weighed.target).map_err(unreadable)? };
     let changelog = if weighed.is_head { changelog } else { then.as_deref() };
     let read = changelog.map(Changelog::parse).transpose().map_err(refused)?;
     // Nobody writes it: its section will be made from the same commits.
@@ -69,12 +70,12 @@ pub fn planned(
 /// `Unreleased` today came later.
 ///
 /// # Errors
-/// When the history cannot be read.
+/// When the history cannot be read: [`HistoryError::Partial`] where only the changelog of then was left on the server.
 pub fn words(
     read: Option<&Changelog<'_>>,
     version: Option<&Version>,
     releases: Option<&Releases>,
-) -> Result<Option<String>> {
+) -> Result<Option<String>, HistoryError> {
     let body =
         |read: &Changelog<'_>, section: &Section| section.has_content.then(|| read.body(section).to_owned());
     let Some(version) = version else {

@@ -127,8 +127,8 @@ impl Releases {
     ///
     /// # Errors
     /// When the history cannot be read.
-    pub fn changelog(&self, commit: Id) -> Result<Option<String>> {
-        let file = self.repository.history.file(commit, &self.unit.changelog).map_err(unreadable)?;
+    pub fn changelog(&self, commit: Id) -> Result<Option<String>, HistoryError> {
+        let file = self.repository.history.file(commit, &self.unit.changelog)?;
         Ok(file.and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 

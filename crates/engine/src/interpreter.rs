@@ -24,6 +24,7 @@ use crate::context::Fence;
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, WaitFor};
 
 mod pages;
+mod traffic;
 mod watch;
 
 /// Which way a run goes.

@@ -18,7 +18,7 @@ use crate::journal::{Batch, EntryState};
 ///
 /// # Errors
 /// [`Stop::Failed`] when an effect stands that what came after it must not be taken back without: nothing is taken back
-/// then. [`Stop::Suspend`] for the engine's own trouble, [`Stop::Cancelled`]; what an action cannot undo is no error but
+/// then, and neither while that cannot be found out. [`Stop::Suspend`] for the engine's own trouble, [`Stop::Cancelled`]; what an action cannot undo is no error but
 /// an event.
 pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
     let outputs = outputs_so_far(engine, plan)?;
@@ -34,7 +34,7 @@ pub async fn undo_all(engine: &Embedded, plan: &Plan) -> Result<(), Stop> {
     // All are asked before the first is touched: half a way back may be worse than none.
     for (path, key, _, node) in &left {
         let undo = Undo { engine, node, path, key, outputs: &outputs, fence: None, under: None };
-        if let Some(why) = undo.barred().await {
+        if let Some(why) = undo.barred().await? {
             return Err(Stop::Failed { path: key.clone(), why });
         }
     }
@@ -150,16 +150,19 @@ impl Undo<'_> {
     }
 
     /// Why nothing may be taken back while this stands.
-    async fn barred(&self) -> Option<String> {
+    async fn barred(&self) -> Result<Option<String>, Stop> {
         // What cannot even be asked is left to its own undo, which says so.
-        let (Ok(action), Ok(params)) = (self.action(), self.params()) else { return None };
+        let (Ok(action), Ok(params)) = (self.action(), self.params()) else { return Ok(None) };
         let output = match self.engine.state(self.path) {
             Some(EntryState::Done(output)) => Some(output),
             _ => None,
         };
         match action.bars(&params, output.as_ref(), &self.context()).await {
-            Ok(why) => why,
-            Err(error) => Some(error.to_string()),
+            Ok(why) => Ok(why),
+            Err(ActionError::Cancelled) => Err(self.engine.interrupted().unwrap_or(Stop::Cancelled)),
+            Err(error) => Ok(Some(format!(
+                "nothing was taken back, because it is not known whether it may be: {error}"
+            ))),
         }
     }
 

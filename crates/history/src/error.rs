@@ -25,7 +25,8 @@ pub enum HistoryError {
     },
     /// A partial clone left the object on the server.
     #[error(
-        "this clone is partial and has not the {kind} {id}; run `git fetch --refetch --no-filter`, or clone without --filter=tree:0"
+        "this clone is partial and has not the {kind} {id}; run `git fetch --refetch --no-filter`, or clone without {}",
+        filter(kind)
     )]
     Partial {
         /// `commit`, `tree`, `file` or `object`.
@@ -71,6 +72,14 @@ pub enum HistoryError {
         /// What to do.
         help: &'static str,
     },
+}
+
+/// What left objects of this kind on the server.
+fn filter(kind: &str) -> &'static str {
+    match kind {
+        "file" => "--filter",
+        _ => "--filter=tree:0",
+    }
 }
 
 /// What to do about a file that git itself keeps.

@@ -228,6 +228,9 @@ fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> R
         Some(_) => versions::weigh_group(project, repository, &request)?,
         None => versions::weigh_all(project, repository, &request)?,
     };
+    let meant =
+        all.iter().find(|weighed| request.package.is_some() && weighed.unit.package == request.package);
+    let asked = meant.and_then(|weighed| Some(weighed.outcome.as_ref().ok()?.version.clone()));
     let mut picks = Vec::new();
     for weighed in all {
         let next = match &weighed.outcome {
@@ -236,6 +239,10 @@ fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> R
                 return Err(facts::no_version(project, &weighed, error)?);
             }
             Err(NextError::NothingToRelease { .. }) => continue,
+            // It was released with that version before the one that is asked about.
+            Err(NextError::Exists { version, .. }) if has_already(&weighed, version, asked.as_ref()) => {
+                continue;
+            }
             Err(error) => {
                 let package = weighed.unit.package.as_deref().unwrap_or_default();
                 return Err(CommandError::invalid(format!("{}: {error}", sanitize_line(package))));
@@ -255,6 +262,12 @@ fn picks(arguments: &Arguments, project: &Project, repository: &Repository) -> R
         return Err(CommandError::new(Exit::NothingToRelease, "no package has anything to release"));
     }
     Ok(picks)
+}
+
+/// Whether one of a group was released with the version that is asked for another of them.
+fn has_already(weighed: &versions::Weighed, version: &Version, asked: Option<&Version>) -> bool {
+    let current = weighed.baseline.current.as_ref().map(|current| &current.version);
+    asked == Some(version) && current == Some(version)
 }
 
 /// The files that state the version of a unit, and what they state.

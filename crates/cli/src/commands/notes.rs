@@ -9,6 +9,7 @@ use windlass_core::changelog::notes::{Notes, NotesInput};
 use windlass_core::config::Unit;
 use windlass_core::diagnostic::Diagnostic;
 use windlass_core::version::{Channel, Version};
+use windlass_history::HistoryError;
 
 use crate::error::{CommandError, Located, Result};
 use crate::exit::Exit;
@@ -94,7 +95,15 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let known = |version: &Version| releases.as_ref().is_ok_and(|releases| releases.of(version).is_some());
     let made = project.config.changelog.generated && version.as_ref().is_none_or(known);
     let from_commits = from == Some("commits") || (made && from.is_none());
-    let words = if from_commits { None } else { words? };
+    let words = match words {
+        _ if from_commits => None,
+        // A partial clone has the commits, and they tell of the release too.
+        Err(error @ HistoryError::Partial { kind: "file", .. }) => {
+            session.report.progress(&report::text::notes_without_words(&error.to_string()));
+            None
+        }
+        words => words.map_err(versions::unreadable)?,
+    };
     let section = words.as_deref();
     let subject = Subject { version: version.as_ref(), channel, section, read: read.as_ref(), from_commits };
     let plain = arguments.audience.is_none()

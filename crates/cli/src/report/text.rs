@@ -185,6 +185,14 @@ pub fn notes_without_commits(why: &str) -> String {
     format!("these are the changelog's words alone, without what the commits know: {}", sanitize_line(why))
 }
 
+/// The changelog of then cannot be asked for its words.
+pub fn notes_without_words(why: &str) -> String {
+    format!(
+        "these are told from the commits, without the words of the changelog of then: {}",
+        sanitize_line(why)
+    )
+}
+
 /// A package is released because of others.
 pub fn nothing_to_tell(path: &str) -> String {
     format!("no commit of this release is the package's own, so {} stays as it is", sanitize_line(path))

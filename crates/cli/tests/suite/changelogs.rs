@@ -319,6 +319,18 @@ fn notes_of_a_tag_tell_what_the_tag_had() {
     assert_eq!(String::from_utf8(there.unwrap().stdout).unwrap(), "true\n");
     let ran = windlass_in(&repo, &shallow, &["notes", "v1.1.0-rc.1"]);
     assert_eq!(ran.out, format!("{}- Doors\n", draft("1.1.0-rc.1")), "{}", ran.err);
+    // A partial clone has the commits, which tell of it too.
+    repo.remote();
+    repo.git(&["push", "--quiet", "--tags", "origin", "main"]);
+    repo.remote_git(&["config", "uploadpack.allowFilter", "true"]);
+    let partial = repo.outside().join("partial");
+    let from = format!("file://{}", repo.remote_path().display());
+    repo.git(&["clone", "-q", "--filter", "blob:none", &from, &partial.to_string_lossy()]);
+    let ran = windlass_in(&repo, &partial, &["notes", "v1.1.0-rc.1"]);
+    assert!(ran.code == 0 && ran.out.contains("- Doors"), "{}{}", ran.out, ran.err);
+    let says =
+        "these are told from the commits, without the words of the changelog of then: this clone is partial";
+    assert!(ran.err.contains(says) && ran.err.contains("clone without --filter\n"), "{}", ran.err);
 }
 
 #[test]

@@ -301,6 +301,12 @@ fn what_is_asked_of_one_linked_package_moves_them_all_or_none() {
     let next = windlass(&repo, &["next"]);
     assert!(next.out.contains("\nweb 2.0.0 "), "{}{}", next.out, next.err);
     assert!(windlass(&repo, &["next", "--package", "api"]).err.contains("nothing to release"));
+    // The one that has it already is left alone.
+    let bump = windlass(&repo, &["bump", "--package", "web", "--set", "2.0.0", "--dry-run"]);
+    assert!(bump.code == 0 && bump.out.starts_with("web 1.0.0 -> 2.0.0\n"), "{}{}", bump.out, bump.err);
+    assert!(!bump.out.contains("api"), "{}", bump.out);
+    let taken = windlass(&repo, &["bump", "--package", "api", "--set", "2.0.0", "--dry-run"]);
+    assert!(taken.code == 2 && taken.err.contains("already exists as the tag `api-v2.0.0`"), "{}", taken.err);
     repo.file("web/x", "1").commit("feat: x");
     // Where one of them cannot have the version, none gets it.
     repo.git(&["checkout", "--quiet", "-b", "aside", "HEAD~1"]);

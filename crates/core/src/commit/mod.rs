@@ -121,22 +121,42 @@ impl Footer<'_> {
 
 /// Reads a commit message. Never fails: an unconventional one has no `kind`.
 pub fn parse(message: &str) -> Conventional<'_> {
+    match plain(message) {
+        Cow::Borrowed(text) => read(text),
+        Cow::Owned(text) => read(&text).into_owned(),
+    }
+}
+
+/// The conventional items of a squashed list under the subject, whatever the subject says.
+fn listed(message: &str) -> Vec<Conventional<'_>> {
+    match plain(message) {
+        Cow::Borrowed(text) => squashed(parts(text).1),
+        Cow::Owned(text) => squashed(parts(&text).1).into_iter().map(Conventional::into_owned).collect(),
+    }
+}
+
+/// The message with one kind of line ending, as far as it is read.
+fn plain(message: &str) -> Cow<'_, str> {
     let mut end = message.len().min(LONGEST);
     while !message.is_char_boundary(end) {
         end -= 1;
     }
     let message = &message[..end];
-    if message.bytes().any(|byte| byte == b'\r' || byte == 0) {
-        let plain = message.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
-        return read(&plain).into_owned();
+    match message.bytes().any(|byte| byte == b'\r' || byte == 0) {
+        true => message.replace("\r\n", "\n").replace(['\r', '\0'], "\n").into(),
+        false => message.into(),
     }
-    read(message)
+}
+
+/// The subject, and what stands under it.
+fn parts(text: &str) -> (&str, &str) {
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    let (subject, rest) = text.split_once('\n').unwrap_or((text, ""));
+    (subject.trim_end(), rest)
 }
 
 fn read(text: &str) -> Conventional<'_> {
-    let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
-    let (subject, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let subject = subject.trim_end();
+    let (subject, rest) = parts(text);
     let plain = || Conventional { description: subject.into(), ..Conventional::default() };
     let merge = header::is_merge(subject);
     let mut commit = match merge {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Commit, Conventional, header, without_reverted};
+use super::{Commit, Conventional, header, listed, without_reverted};
 
 /// Types in use beside those of the convention, on their own too seldom to be believed anywhere else.
 const MORE: [&str; 12] = [
@@ -51,11 +51,15 @@ impl Types {
     }
 }
 
-/// Takes the subject as it stands. What breaks still does: nobody writes that by chance.
+/// Takes the subject as it stands, and opens the squashed list under it as under any such subject. What breaks still
+/// does: nobody writes that by chance.
 fn unconventional<'a>(commit: &'a Commit, message: &mut Conventional<'a>) {
     let subject = commit.subject();
     if message.breaking.as_ref() == Some(&message.description) {
         message.breaking = Some(subject.into());
+    } else {
+        // Where the subject itself breaks something, that must not be lost behind the list.
+        message.squashed = listed(&commit.message);
     }
     message.kind = None;
     message.scope = None;
@@ -88,6 +92,26 @@ mod tests {
             let found =
                 format!("{}/{}/{}/{}", of(&one.kind), of(&one.scope), one.description, of(&one.breaking));
             assert_eq!(found, expect, "{message}");
+        }
+    }
+    #[test]
+    fn a_squashed_list_is_opened_under_a_part_of_the_project() {
+        for (message, expect) in [
+            ("Work on doors (#7)\n\n* feat: a\n* fix!: b", "feat/a/- fix/b/b"),
+            ("daemon: work on doors (#7)\n\n* feat: a\n* fix!: b", "feat/a/- fix/b/b"),
+            ("daemon: work on doors (#7)\r\n\r\n* feat: a\r\n\r\nBREAKING CHANGE: b", "feat/a/b"),
+            ("daemon: work on doors\n\n* daemon: a", "-/daemon: work on doors/-"),
+            ("daemon!: drop v1\n\n* fix: a", "-/daemon!: drop v1/daemon!: drop v1"),
+            ("feat: own\n\n* fix: a", "feat/own/-"),
+        ] {
+            let commits = [Commit { message: message.to_owned(), ..Commit::default() }];
+            let told = Types::default().told(&commits);
+            let of = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
+            let changes = told[0].1.changes().iter();
+            let found: Vec<String> = changes
+                .map(|one| format!("{}/{}/{}", of(&one.kind), one.description, of(&one.breaking)))
+                .collect();
+            assert_eq!(found.join(" "), expect, "{message}");
         }
     }
 }

@@ -252,6 +252,8 @@ impl RunState {
                 self.gates.retain(|known| known.path != *path);
                 self.samples.remove(path);
                 self.verdicts.remove(path);
+                // The history keeps them; the watch that is made again has its own.
+                self.pages.retain(|page| !page.path.is_within(path));
                 for (step, state) in &mut self.steps {
                     if path.is_within(step) {
                         state.status = StepStatus::Running;

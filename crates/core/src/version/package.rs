@@ -34,43 +34,38 @@ pub struct PackageDecision {
 
 /// Decides for all packages at once: each by its own commits; then those that are built from a released one are
 /// released too, by a patch at least; and all of a group with the same version, the highest that any of them needs, or
-/// none of it. One of a group that was left behind by the last release catches up.
+/// none of it, and then nothing is released because of it. One of a group that was left behind by the last release
+/// catches up.
 pub fn decide_all(packages: &[PackageInput<'_>]) -> Vec<PackageDecision> {
-    let mut calls: Vec<Call> = packages.iter().map(Call::own).collect();
-    spread(packages, &mut calls);
-    let mut outcomes: Vec<Result<Decision, NextError>> =
-        packages.iter().zip(&calls).map(|(package, call)| call.decide(package)).collect();
-    for (group, members) in groups(packages) {
-        let wanted = highest(&members, &outcomes).or_else(|| ahead(packages, &members));
-        let Some(version) = wanted else { continue };
-        let has = |at: usize| packages[at].baseline.current.as_ref().map(|current| &current.version);
-        for &at in &members {
-            let is_decided = outcomes[at].as_ref().is_ok_and(|decision| decision.version == version);
-            if is_decided || has(at) == Some(&version) {
-                continue;
+    let groups = groups(packages);
+    let mut refused: BTreeMap<&str, NextError> = BTreeMap::new();
+    let (calls, mut outcomes) = loop {
+        let mut calls: Vec<Call> = packages.iter().map(Call::own).collect();
+        spread(packages, &groups, &refused, &mut calls);
+        let mut outcomes: Vec<Result<Decision, NextError>> =
+            packages.iter().zip(&calls).map(|(package, call)| call.decide(package)).collect();
+        let mut refusals = Vec::new();
+        for (group, members) in &groups {
+            if let Some(error) = refused.get(group) {
+                members.iter().for_each(|at| outcomes[*at] = Err(error.clone()));
+            } else if let Err(error) = share(packages, group, members, &mut outcomes) {
+                members.iter().for_each(|at| outcomes[*at] = Err(error.clone()));
+                refusals.push((*group, error));
             }
-            let request = Request::Exact(version.clone());
-            let input = NextInput { request: &request, ..packages[at].input };
-            outcomes[at] = decide(packages[at].baseline, &input).map(|mut decision| {
-                decision.reasons.retain(|reason| !reason.ends_with("was asked for"));
-                let group = sanitize_line(group);
-                decision
-                    .reasons
-                    .insert(0, format!("the packages of the group {group} share the version {version}"));
-                decision
-            });
         }
-        let refused = |at: &usize| Some((*at, outcomes[*at].as_ref().err()?));
-        let mut refusals = members.iter().filter(|at| has(**at) != Some(&version)).filter_map(refused);
-        if let Some((at, error)) = refusals.next() {
-            let error = NextError::Group {
-                group: sanitize_line(group),
-                package: sanitize_line(packages[at].name),
-                problem: error.to_string(),
-            };
-            members.iter().for_each(|at| outcomes[*at] = Err(error.clone()));
+        // One that only follows another that is refused may be fine without it.
+        let follows = |(group, _): &(&str, NextError)| {
+            let because = groups[group].iter().map(|at| calls[*at].because);
+            because
+                .flatten()
+                .any(|because| matches!(because, Because::Dependency(at) if outcomes[at].is_err()))
+        };
+        let first = refusals.iter().position(|refusal| !follows(refusal)).unwrap_or(0);
+        if refusals.is_empty() {
+            break (calls, outcomes);
         }
-    }
+        refused.extend([refusals.swap_remove(first)]);
+    };
     for (at, call) in calls.iter().enumerate() {
         let built = sanitize_line(packages[at].name);
         let reason = match (call.because, packages[at].outdated.first()) {
@@ -93,6 +88,39 @@ pub fn decide_all(packages: &[PackageInput<'_>]) -> Vec<PackageDecision> {
     }
     let named = packages.iter().map(|package| package.name.to_owned());
     named.zip(outcomes).map(|(name, outcome)| PackageDecision { name, outcome }).collect()
+}
+
+/// Gives all of a group the same version; fails when one of them cannot have it.
+fn share(
+    packages: &[PackageInput<'_>],
+    group: &str,
+    members: &[usize],
+    outcomes: &mut [Result<Decision, NextError>],
+) -> Result<(), NextError> {
+    let Some(version) = highest(members, outcomes).or_else(|| ahead(packages, members)) else {
+        return Ok(());
+    };
+    let group = sanitize_line(group);
+    for &at in members {
+        let has = packages[at].baseline.current.as_ref().map(|current| &current.version);
+        if has == Some(&version) {
+            continue;
+        }
+        if outcomes[at].as_ref().is_ok_and(|decision| decision.version == version) {
+            continue;
+        }
+        let request = Request::Exact(version.clone());
+        let input = NextInput { request: &request, ..packages[at].input };
+        let mut decision = decide(packages[at].baseline, &input).map_err(|error| NextError::Group {
+            group: group.clone(),
+            package: sanitize_line(packages[at].name),
+            problem: error.to_string(),
+        })?;
+        decision.reasons.retain(|reason| !reason.ends_with("was asked for"));
+        decision.reasons.insert(0, format!("the packages of the group {group} share the version {version}"));
+        outcomes[at] = Ok(decision);
+    }
+    Ok(())
 }
 
 /// Why a package is released, and how far it rises at least.
@@ -141,17 +169,26 @@ impl Call {
     }
 }
 
-/// Lets every release call for those that follow from it, until no further one does.
-fn spread(packages: &[PackageInput<'_>], calls: &mut [Call]) {
+/// Lets every release call for those that follow from it, until no further one does. Nothing follows from a group that
+/// is refused.
+fn spread(
+    packages: &[PackageInput<'_>],
+    groups: &BTreeMap<&str, Vec<usize>>,
+    refused: &BTreeMap<&str, NextError>,
+    calls: &mut [Call],
+) {
     let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, package) in packages.iter().enumerate() {
         for dependency in package.depends_on {
             by_name.entry(dependency).or_default().push(at);
         }
     }
-    let groups = groups(packages);
+    let is_refused = |at: usize| packages[at].linked.is_some_and(|group| refused.contains_key(group));
     let mut waiting: Vec<usize> = (0..packages.len()).filter(|at| calls[*at].released).collect();
     while let Some(at) = waiting.pop() {
+        if is_refused(at) {
+            continue;
+        }
         for &dependent in by_name.get(packages[at].name).into_iter().flatten() {
             if !calls[dependent].released
                 && calls[dependent].raise(Some(Bump::Patch), Because::Dependency(at))
@@ -196,13 +233,13 @@ fn ahead(packages: &[PackageInput<'_>], members: &[usize]) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::next::{TagFact, View, baseline};
+    use super::super::next::{TagFact, Tagged, View, baseline};
     use super::super::{Channel, Policy};
     use super::*;
     use crate::commit::Commit;
     use jiff::civil::Date;
 
-    /// `name: tag commit... <- dependencies @group`, a commit being `fix`, `feat` or `feat!`; a dependency with its
+    /// `name: tag commit... <- dependencies @group`, a tag being `~v1.0.0` where HEAD does not contain it and a commit being `fix`, `feat` or `feat!`; a dependency with its
     /// version, such as `lib=1.2.0`, was released since.
     fn check(lines: &[&str], channel: Channel, expect: &str) {
         check_request(lines, channel, &Request::Auto, expect);
@@ -228,13 +265,17 @@ mod tests {
                 let (line, depends_on) = line.split_once(" <- ").unwrap_or((line, ""));
                 let (name, rest) = line.split_once(':').unwrap();
                 let (tags, commits): (Vec<&str>, Vec<&str>) =
-                    rest.split_whitespace().partition(|word| word.starts_with('v'));
+                    rest.split_whitespace().partition(|word| word.starts_with(['v', '~']));
                 let facts: Vec<TagFact> = tags
                     .iter()
-                    .map(|tag| TagFact { name: (*tag).to_owned(), commit: String::new() })
+                    .map(|tag| TagFact {
+                        name: tag.trim_start_matches('~').to_owned(),
+                        commit: if tag.starts_with('~') { "aside".to_owned() } else { String::new() },
+                    })
                     .collect();
                 let view = View { head: "HEAD", policy: &policy, withdrawn: &[], others: &[], hotfix: false };
-                let Ok(baseline) = baseline(&facts, &view, |_| Ok::<_, std::convert::Infallible>(true));
+                let contains = |tagged: &Tagged| Ok::<_, std::convert::Infallible>(tagged.commit != "aside");
+                let Ok(baseline) = baseline(&facts, &view, contains);
                 let commit = |kind: &&str| Commit { message: format!("{kind}: a"), ..Commit::default() };
                 Read {
                     name: name.to_owned(),
@@ -362,6 +403,25 @@ mod tests {
             Channel::Rc,
             "a -\nb 1.1.0-rc.1 (the packages of the group g share the version 1.1.0-rc.1)",
         );
+    }
+
+    #[test]
+    fn nothing_follows_from_a_group_that_is_refused() {
+        let refused = "the packages of the group `g` share their version, and `b` cannot have this one: 1.1.0 already \
+                       exists as the tag `v1.1.0`; choose a higher version";
+        for (others, expect) in [
+            (["web: v2.0.0 <- a", "top: v3.0.0 <- web"], "web -\ntop -"),
+            (
+                ["web: v2.0.0 feat <- b", "top: v3.0.0 <- web"],
+                "web 2.1.0 (1 feature: a minor release)\n\
+                 top 3.0.1 (web 2.1.0 is released, which top is built from)",
+            ),
+            // Neither does the refusal of another group.
+            (["c: v1.0.0 @a-group <- a", "d: v1.0.0 ~v1.0.1 @a-group"], "c -\nd -"),
+        ] {
+            let lines = [&["a: v1.0.0 feat @g", "b: v1.0.0 ~v1.1.0 @g"][..], &others].concat();
+            check(&lines, Channel::Stable, &format!("a {refused}\nb {refused}\n{expect}"));
+        }
     }
 
     #[test]

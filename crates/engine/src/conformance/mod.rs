@@ -652,24 +652,42 @@ pub async fn nothing_is_pulled_from_under_what_stays(journals: Journals<'_>) {
 /// While an effect stands that what came after it cannot do without, nothing is taken back at all; once it is gone,
 /// everything is.
 pub async fn nothing_is_taken_back_without_what_bars_it(journals: Journals<'_>) {
-    let mut migrated = make::append("one", "migrated");
-    migrated.call.params["bars"] = true.into();
-    let nodes = vec![
-        Node::Action(make::append("one", "first")),
-        Node::Action(migrated),
-        Node::Action(make::append("one", "later")),
-    ];
-    let scene = Scene::new(journals(), make::plan(vec![make::step("one", nodes)]));
-    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
-    for _ in 0..2 {
-        let ending = scene.drive_towards(Direction::Rollback).await;
-        assert_eq!(ending.status, RunStatus::Failed);
-        assert_eq!(ending.why.as_deref(), Some("migrated destroyed what was before"));
-        assert_eq!(scene.ledger.order(), ["first", "migrated", "later"]);
+    let barred = |bars: &str| {
+        let mut migrated = make::append("one", "migrated");
+        migrated.call.params["bars"] = bars.into();
+        let nodes = vec![
+            Node::Action(make::append("one", "first")),
+            Node::Action(migrated),
+            Node::Action(make::append("one", "later")),
+        ];
+        Scene::new(journals(), make::plan(vec![make::step("one", nodes)]))
+    };
+    let unknown = "nothing was taken back, because it is not known whether it may be: nobody answers";
+    for (bars, expect) in [("written", "migrated destroyed what was before"), ("unknown", unknown)] {
+        let scene = barred(bars);
+        assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+        for _ in 0..2 {
+            let ending = scene.drive_towards(Direction::Rollback).await;
+            assert_eq!(ending.status, RunStatus::Failed);
+            assert_eq!(ending.why.as_deref(), Some(expect));
+            assert_eq!(scene.ledger.order(), ["first", "migrated", "later"]);
+        }
+        scene.ledger.erase("migrated");
+        if bars == "written" {
+            assert_eq!(scene.drive_towards(Direction::Rollback).await.status, RunStatus::RolledBack);
+            assert!(scene.ledger.order().is_empty());
+        }
     }
-    scene.ledger.erase("migrated");
-    assert_eq!(scene.drive_towards(Direction::Rollback).await.status, RunStatus::RolledBack);
-    assert!(scene.ledger.order().is_empty());
+    // Cancelled while it is asked: that is no failure, and nothing was touched.
+    let scene = barred("slow");
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        scene.send(None, None, &RunEvent::CancelRequested { by: "ann".into() });
+    };
+    let (ending, ()) = tokio::join!(scene.drive_towards(Direction::Rollback), cancel);
+    assert_eq!(ending.status, RunStatus::Cancelled, "{ending:?}");
+    assert_eq!(scene.ledger.order(), ["first", "migrated", "later"]);
 }
 
 /// An action that always fails, under a name of its own.

@@ -1,6 +1,7 @@
 //! Pages of a watch: once for each outage of the metrics and once when it is over, also across deaths; and for a verdict
 //! that only people can give.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -63,7 +64,8 @@ impl Action for Page {
             return Err(ActionError::Failed("nobody listens".into()));
         }
         let over = if params.resolved { " is over" } else { "" };
-        let told = (context.run.to_string(), format!("{}{over}", params.occasion));
+        let occasion = &params.occasion;
+        let told = (context.run.to_string(), format!("{occasion}{over}"));
         TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(told);
         Ok(Heard { by: "pager".into() })
     }
@@ -95,10 +97,20 @@ fn scene(journals: Journals<'_>, plan: Plan) -> Scene {
     scene
 }
 
-fn told(scene: &Scene) -> Vec<String> {
+/// What people were told, each with the instant at which its watch began.
+fn occasions(scene: &Scene) -> Vec<String> {
     let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     let own = told.iter().filter(|(run, _)| *run == scene.run.0);
     own.map(|(_, what)| what.trim_start_matches("watch/watch/").to_owned()).collect()
+}
+
+/// The same without instants.
+fn told(scene: &Scene) -> Vec<String> {
+    let over = |what: &str| if what.ends_with(" is over") { " is over" } else { "" };
+    let told = |what: &String| {
+        format!("{}{}", what.split_once('@').map_or(what.as_str(), |(name, _)| name), over(what))
+    };
+    occasions(scene).iter().map(told).collect()
 }
 
 /// What people are told of outages and open verdicts.
@@ -142,10 +154,43 @@ pub async fn watches_page(journals: Journals<'_>) {
         assert_eq!(scene.drive().await.status, RunStatus::Succeeded, "left after {leave_after} ms");
         assert_eq!(told(&scene), once, "left after {leave_after} ms");
     }
+    let gaps = json!([[1, 5], [7, 11]]);
+    made_again_it_pages_again(&scene(journals, paging(json!({ "bad": 50.0, "gaps": gaps }), false))).await;
+    missed_looks_are_no_outage(scene(journals, paging(json!({ "bad": 1.0, "gaps": [[8, 99]] }), false)))
+        .await;
     // Nobody listens: that is told, and is no failure of the release.
     let scene = scene(journals, paging(json!({ "bad": 1.0, "gaps": [[4, 7]] }), true));
     assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
     let pages = scene.state().pages;
     assert!(pages.len() == 2 && pages.iter().all(|page| page.by.is_none()), "{pages:?}");
     assert!(pages[0].why.as_deref().is_some_and(|why| why.contains("nobody listens")), "{pages:?}");
+}
+
+/// A watch that is made again is another one: people are told of it, and the record shows only that.
+async fn made_again_it_pages_again(scene: &Scene) {
+    let once = ["outage-1", "outage-1 is over"];
+    assert_eq!(scene.drive().await.status, RunStatus::Failed);
+    assert_eq!(told(scene), once);
+    assert_eq!(scene.state().pages.len(), 2);
+    super::reopen(scene, "watch/watch");
+    assert!(scene.state().pages.is_empty(), "{:?}", scene.state().pages);
+    assert_eq!(scene.drive().await.status, RunStatus::Failed);
+    assert_eq!(told(scene), [once, once].concat());
+    assert_eq!(scene.state().pages.len(), 2);
+    // By the occasion a pager knows what it was told already.
+    let each_once: BTreeSet<String> = occasions(scene).into_iter().collect();
+    assert_eq!(each_once.len(), 4, "{each_once:?}");
+}
+
+/// What was missed while no process was there is made up for in one look, however many moments it tells of.
+async fn missed_looks_are_no_outage(mut scene: Scene) {
+    let leave = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        scene.detach.cancel();
+    };
+    tokio::join!(scene.drive(), leave);
+    scene.detach = CancellationToken::new();
+    scene.clock.skip(Duration::from_secs(3600));
+    assert_eq!(scene.drive().await.status, RunStatus::Waiting);
+    assert_eq!(told(&scene), ["page"]);
 }

@@ -291,9 +291,24 @@ pub struct Line {
     /// Only a person can take it back.
     #[serde(default)]
     stays: bool,
-    /// While it is in the ledger, what came after it must stay too.
+    /// Whether what came after it must stay too.
     #[serde(default)]
-    bars: bool,
+    bars: Bars,
+}
+
+/// What a line answers when all before it are to be taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Bars {
+    /// Nothing.
+    #[default]
+    Never,
+    /// While it is in the ledger, what came after it must stay too.
+    Written,
+    /// It cannot tell.
+    Unknown,
+    /// It looks until it is stopped.
+    Slow,
 }
 
 /// What the stage's actions give.
@@ -333,9 +348,19 @@ impl Action for Append {
         Ok(Written { text: format!("from {}", params.name) })
     }
 
-    async fn bars(&self, params: &Line, _: Option<&Written>, _: &Context) -> Result<Option<String>> {
-        let bars = params.bars && self.ledger.counts().contains_key(&params.name);
-        Ok(bars.then(|| format!("{} destroyed what was before", params.name)))
+    async fn bars(&self, params: &Line, _: Option<&Written>, context: &Context) -> Result<Option<String>> {
+        match params.bars {
+            Bars::Never => Ok(None),
+            Bars::Written => {
+                let bars = self.ledger.counts().contains_key(&params.name);
+                Ok(bars.then(|| format!("{} destroyed what was before", params.name)))
+            }
+            Bars::Unknown => Err(ActionError::Failed("nobody answers".into())),
+            Bars::Slow => {
+                context.cancel.cancelled().await;
+                Err(ActionError::Cancelled)
+            }
+        }
     }
 
     async fn undo(&self, params: &Line, _: &Written, _: &Context) -> Result<Undone> {

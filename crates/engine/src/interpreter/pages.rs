@@ -3,21 +3,23 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_core::plan::{ActionCall, Policy, StepPath, WatchNode};
 use windlass_core::run::RunEvent;
 use windlass_core::verdict::{Judgement, Sample, Seen};
 
+use super::watch::Watching;
 use super::{Interpreter, Scope};
 use crate::durable::{Completion, Durable, EffectRequest, Stop};
 
 /// What is known of a watch's sources, and what people were told about them.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// At how many looks one after another a source gave nothing, and why at the last.
+    /// In how many rounds one after another a source gave nothing, and why in the last.
     looks: BTreeMap<String, (u32, String)>,
-    /// The outage that people were paged for and that is not over.
-    open: Option<StepPath>,
+    /// The item and the occasion of the outage that people were paged for and that is not over.
+    open: Option<(StepPath, String)>,
     /// How many outages there were.
     count: u32,
 }
@@ -27,7 +29,7 @@ struct Message<'a> {
     /// The page's item.
     path: StepPath,
     /// What it is about: the same for the page and for the message that it is over.
-    occasion: &'a StepPath,
+    occasion: &'a str,
     text: String,
     resolved: bool,
 }
@@ -35,25 +37,10 @@ struct Message<'a> {
 impl<D: Durable> Interpreter<'_, D> {
     /// Pages people once when a source gave nothing at so many looks one after another, and once more when all speak
     /// again. Nothing is rolled back for an outage: it says nothing about the release.
-    pub(super) async fn outage(
-        &self,
-        node: &WatchNode,
-        path: &StepPath,
-        scope: &Scope,
-        silence: &mut Silence,
-        samples: &[Sample],
-    ) -> Result<(), Stop> {
+    pub(super) async fn outage(&self, watching: &mut Watching<'_>, samples: &[Sample]) -> Result<(), Stop> {
+        let Watching { node, path, scope, began, outage: silence, .. } = watching;
         let Some(page) = &node.page else { return Ok(()) };
-        let is_source = |name: &str| {
-            node.metrics.iter().flat_map(|metrics| &metrics.sources).any(|source| source.name == name)
-        };
-        for sample in samples.iter().filter(|sample| !sample.baseline && is_source(&sample.probe)) {
-            let looks = silence.looks.entry(sample.probe.clone()).or_default();
-            *looks = match sample.seen {
-                Seen::Nothing => (looks.0.saturating_add(1), sample.detail.clone()),
-                Seen::Good | Seen::Bad | Seen::Measured => (0, String::new()),
-            };
-        }
+        silence.take(node, samples);
         let lost: Vec<String> = silence
             .looks
             .iter()
@@ -63,19 +50,20 @@ impl<D: Durable> Interpreter<'_, D> {
         match silence.open.take() {
             None if !lost.is_empty() => {
                 silence.count += 1;
-                let occasion = path.child(format_args!("outage-{}", silence.count));
+                let path = path.child(format_args!("outage-{}", silence.count));
+                let occasion = occasion(&path, *began);
                 let text = format!(
                     "the metrics of {} are away ({}); the watch goes on, and nothing is rolled back for it",
                     node.label,
                     lost.join("; ")
                 );
-                let page = Message { path: occasion.clone(), occasion: &occasion, text, resolved: false };
+                let page = Message { path: path.clone(), occasion: &occasion, text, resolved: false };
                 self.page(node, scope, page).await?;
-                silence.open = Some(occasion);
+                silence.open = Some((path, occasion));
             }
-            Some(occasion) if silence.looks.values().all(|(looks, _)| *looks == 0) => {
+            Some((path, occasion)) if silence.looks.values().all(|(looks, _)| *looks == 0) => {
                 let text = format!("the metrics of {} are back", node.label);
-                let path = occasion.child("resolved");
+                let path = path.child("resolved");
                 self.page(node, scope, Message { path, occasion: &occasion, text, resolved: true }).await?;
             }
             open => silence.open = open,
@@ -89,17 +77,18 @@ impl<D: Durable> Interpreter<'_, D> {
         node: &WatchNode,
         path: &StepPath,
         scope: &Scope,
+        began: Timestamp,
         judgement: &Judgement,
     ) -> Result<(), Stop> {
-        let occasion = path.child("page");
+        let path = path.child("page");
+        let occasion = occasion(&path, began);
         let text = format!(
             "{}: {} ({}); a person must say whether the run goes on",
             node.label,
             judgement.verdict.name(),
             judgement.why
         );
-        self.page(node, scope, Message { path: occasion.clone(), occasion: &occasion, text, resolved: false })
-            .await
+        self.page(node, scope, Message { path, occasion: &occasion, text, resolved: false }).await
     }
 
     async fn page(&self, node: &WatchNode, scope: &Scope, message: Message<'_>) -> Result<(), Stop> {
@@ -134,4 +123,27 @@ impl<D: Durable> Interpreter<'_, D> {
         };
         self.engine.record(RunEvent::Paged { path, message: text, resolved, by, why }).await
     }
+}
+
+impl Silence {
+    /// Takes a round into account. One that makes up for several looks counts once, and as its last one: what was
+    /// missed while no process was there is no outage that anybody waited out.
+    fn take(&mut self, node: &WatchNode, samples: &[Sample]) {
+        for source in node.metrics.iter().flat_map(|metrics| &metrics.sources) {
+            let mut own = samples.iter().filter(|sample| !sample.baseline && sample.probe == source.name);
+            let Some(last) = own.next_back() else { continue };
+            let spoke = own.any(|sample| sample.seen != Seen::Nothing);
+            let looks = self.looks.entry(source.name.clone()).or_default();
+            *looks = match last.seen {
+                Seen::Nothing if spoke => (1, last.detail.clone()),
+                Seen::Nothing => (looks.0.saturating_add(1), last.detail.clone()),
+                Seen::Good | Seen::Bad | Seen::Measured => (0, String::new()),
+            };
+        }
+    }
+}
+
+/// What a page is about. A watch that is made again is another one, of which nobody was told yet.
+fn occasion(path: &StepPath, began: Timestamp) -> String {
+    format!("{path}@{began}")
 }

@@ -15,11 +15,11 @@ use windlass_core::plan::{
 };
 use windlass_core::run::{Outcome, RunEvent};
 use windlass_core::verdict::{
-    self, Answer, Baseline, Judgement, Moment, Reading, Sample, Seen, Verdict, combine, failed_early, judge,
-    metrics,
+    self, Answer, Baseline, Judgement, Moment, Sample, Seen, Verdict, combine, failed_early, judge, metrics,
 };
 
 use super::pages::Silence as Outage;
+use super::traffic::is_wanted;
 use super::{Interpreter, Scope, later};
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
 
@@ -27,11 +27,11 @@ use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
 const BEGUN: &str = "@begun";
 
 /// A watch while it goes on.
-struct Watching<'a> {
-    node: &'a WatchNode,
-    path: &'a StepPath,
-    scope: &'a Scope,
-    began: Timestamp,
+pub(super) struct Watching<'a> {
+    pub(super) node: &'a WatchNode,
+    pub(super) path: &'a StepPath,
+    pub(super) scope: &'a Scope,
+    pub(super) began: Timestamp,
     /// The end of the last interval that was measured.
     measured: Timestamp,
     samples: Vec<Sample>,
@@ -39,7 +39,7 @@ struct Watching<'a> {
     /// What sources that count from the watch's beginning are told, by name.
     memories: BTreeMap<String, Value>,
     /// Sources that are silent, and what people were told of it.
-    outage: Outage,
+    pub(super) outage: Outage,
 }
 
 impl<D: Durable> Interpreter<'_, D> {
@@ -82,7 +82,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 None => return Ok(()),
             };
         }
-        self.judged(node, path, scope, judgement).await
+        self.judged(node, path, scope, began, judgement).await
     }
 
     /// Takes the samples of rounds `from..to` and judges; nothing when a person let the watch pass.
@@ -151,7 +151,7 @@ impl<D: Durable> Interpreter<'_, D> {
         let samples = watching.samples.get(before..).unwrap_or_default().to_vec();
         let event = RunEvent::Sampled { path: watching.path.clone(), round, samples: samples.clone() };
         self.engine.record(event).await?;
-        self.outage(node, watching.path, watching.scope, &mut watching.outage, &samples).await
+        self.outage(watching, &samples).await
     }
 
     async fn probed(
@@ -291,21 +291,8 @@ impl<D: Durable> Interpreter<'_, D> {
     ) -> Result<Option<Sample>, Stop> {
         let Some(traffic) = &metrics.traffic else { return Ok(None) };
         let (earlier, now) = watching.samples.split_at(begin.min(watching.samples.len()));
-        let requests = |sample: &Sample| {
-            sample
-                .reading
-                .as_ref()
-                .filter(|_| !sample.baseline)
-                .and_then(Reading::requests)
-                .unwrap_or_default()
-        };
         let enough = metrics.rule.enough();
-        let so_far: f64 = watching.samples.iter().map(requests).sum();
-        // What our own requests left says nothing about how many customers there are.
-        let was_ours = earlier.last().is_some_and(|sample| sample.probe == traffic.name);
-        let rounds = watching.node.rule.planned().max(1) as f64;
-        let promised = now.iter().map(requests).fold(0.0, f64::max) * rounds;
-        if so_far >= enough || (!was_ours && promised >= enough) {
+        if !is_wanted(earlier, now, &traffic.name, enough, watching.node.rule.planned()) {
             return Ok(None);
         }
         self.probed(watching, key.child("traffic"), traffic).await.map(Some)
@@ -352,6 +339,7 @@ impl<D: Durable> Interpreter<'_, D> {
         node: &WatchNode,
         path: &StepPath,
         scope: &Scope,
+        began: Timestamp,
         mut judgement: Judgement,
     ) -> Result<(), Stop> {
         for finding in &mut judgement.criteria {
@@ -373,7 +361,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 Err(Stop::Failed { path: path.clone(), why })
             }
             Verdict::Inconclusive | Verdict::NoData => {
-                self.page_verdict(node, path, scope, &judgement).await?;
+                self.page_verdict(node, path, scope, began, &judgement).await?;
                 // Not knowing is neither good nor bad: it is for a person to say.
                 let question = format!("the watch cannot tell ({}): go on?", judgement.why);
                 let asked = ConfirmNode {

@@ -409,6 +409,16 @@ fn criteria_find_what_answers_for_them() {
     assert!(metrics.sources[2].is_present_only && !metrics.sources[0].is_present_only);
     assert_eq!(metrics.traffic.unwrap().call.action, "http.traffic");
 
+    for (over, expect, seconds) in [("", "24s", 29), (", over: ~", "24s", 29), (", over: 12s", "12s", 17)] {
+        let with = format!(
+            "environment: production, every: 30s, timeout: 5s, criteria: [{{ error_rate: '> 1%' }}], \
+             traffic: {{ url: u{over} }}"
+        );
+        let traffic = watching(&with).unwrap().metrics.unwrap().traffic.unwrap();
+        assert_eq!(traffic.call.params["over"], expect, "{over}");
+        assert_eq!(traffic.timeout, crate::duration::Duration::from_secs(seconds), "{over}");
+    }
+
     let node = watching(
         "prometheus: http://p, queries: { error_rate: 'rate{$side}' }, at_once: [], \
          baseline: { release: new, previous: old }, criteria: [{ error_rate: '> 2x' }]",
@@ -466,6 +476,10 @@ fn criteria_that_nothing_answers_are_found_when_planned() {
         ),
         ("environment: production, baseline: after, criteria: [{ load: '> 2' }]", "`after` is no baseline"),
         ("environment: production, confidence: sure, criteria: [{ load: '> 2' }]", "the confidence `sure`"),
+        (
+            "environment: production, every: 30s, criteria: [{ load: '> 2' }], traffic: { over: 30s }",
+            "`over` of `traffic` is 30s, and the next look comes after 30s",
+        ),
         ("environment: production, persist: 0, criteria: [{ load: '> 2' }]", "`persist` is from 1 to 20"),
         ("environment: production, outage: 0, criteria: [{ load: '> 2' }]", "`outage` is a number of looks"),
         (

@@ -153,11 +153,23 @@ impl Binder<'_> {
         let traffic = params.traffic.as_ref().and_then(|traffic| {
             let mut traffic = traffic.clone();
             // All at once, they might fall between two scrapes, and be in no interval.
-            let over = Duration::from_millis(params.every.as_millis() * 4 / 5);
-            if let Value::Object(fields) = &mut traffic
-                && !fields.contains_key("over")
-            {
-                fields.insert("over".into(), json!(over));
+            let mut over = Duration::from_millis(params.every.as_millis() * 4 / 5);
+            if let Value::Object(fields) = &mut traffic {
+                match fields.get("over").filter(|over| !over.is_null()) {
+                    // One that is no time is refused with the other parameters.
+                    Some(own) => over = serde_json::from_value(own.clone()).unwrap_or(over),
+                    None => {
+                        fields.insert("over".into(), json!(over));
+                    }
+                }
+            }
+            if over.as_millis() >= params.every.as_millis() {
+                problems.push(format!(
+                    "`over` of `traffic` is {over}, and the next look comes after {}: write a shorter time, or leave it \
+                     out",
+                    params.every
+                ));
+                return None;
             }
             let probe = self.checked(frame, "http.traffic", traffic, place)?;
             let timeout = Duration::from_millis(over.as_millis() + params.timeout.as_millis());
