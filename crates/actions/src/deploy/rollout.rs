@@ -15,13 +15,14 @@ use windlass_engine::context::Context;
 
 use super::doors::Doors;
 use super::drift::drift;
-use super::lock::{holds_lock, item, let_go, locked, reach};
+use super::lock::{holds_lock, is_undo, item, let_go, locked, reach};
 use super::release::Release;
+use super::targets::{Targets, begun, own, targets};
 use super::tool::Tool;
 use super::work::Work;
 use super::{Request, Site, Wanted, health, pause};
 use crate::adapters::proxy::{Admission, Server};
-use crate::adapters::remote::{Kept, Record, RemoteError, State};
+use crate::adapters::remote::{Kept, Record, State};
 
 /// What is to be done, how, and whether the proxies are told.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ impl Order<'_> {
     pub(crate) async fn probe(&self, context: &Context) -> Result<Probe<Rolled>> {
         let wanted = self.request.wanted(context.world.release.as_deref())?;
         let site = Site::new(&self.request.environment, &self.request.target, context);
+        if is_undo(context) {
+            return self.half_way(&site, wanted, context).await;
+        }
         let (kept, unreachable) = reach(&site, context).await?;
         // Killed between its last word and giving the lock back: it goes on, and does that.
         if holds_lock(kept.first().and_then(Option::as_ref), context) {
@@ -103,6 +107,22 @@ impl Order<'_> {
             failed: Vec::new(),
             unreachable,
             images,
+            changed: true,
+        }))
+    }
+
+    /// What there is to take back, however far it came.
+    async fn half_way(&self, site: &Site, wanted: Wanted, context: &Context) -> Result<Probe<Rolled>> {
+        let Some(records) = begun(site, &wanted.version, context).await? else { return Ok(Probe::Absent) };
+        let previous = records.iter().find_map(|record| record.previous.as_ref());
+        Ok(Probe::Done(Rolled {
+            environment: site.name.clone(),
+            version: wanted.version,
+            previous: previous.map(|previous| previous.version.clone()),
+            hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
+            failed: Vec::new(),
+            unreachable: Vec::new(),
+            images: records.first().map(|record| record.images.clone()).unwrap_or_default(),
             changed: true,
         }))
     }
@@ -164,8 +184,8 @@ impl Order<'_> {
             let (request, tool) = (self.request, self.tool);
             let work = Work { context, site, request, tool, wanted, fence, kept };
             let rollout = Rollout { work, doors };
-            for (index, record) in targets {
-                // Everyone who asks whether it passed here must hear that it did not stay.
+            // Everyone who asks whether it passed here must hear that it did not stay. Once.
+            for (index, record) in targets.iter().filter(|(_, record)| record.state == State::Live) {
                 let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
                 rollout.work.host(*index).write(context, &withdrawn, true).await?;
             }
@@ -197,34 +217,6 @@ impl Order<'_> {
             false => Ok(Doors::default()),
         }
     }
-}
-
-/// The hosts that something is taken back from.
-#[derive(Debug)]
-pub(crate) struct Targets {
-    /// Which they are, and what each has.
-    pub(crate) records: Vec<(usize, Record)>,
-    /// What every host kept.
-    pub(crate) kept: Vec<Option<Kept>>,
-    /// Why some could not be asked.
-    pub(crate) told: Vec<String>,
-}
-
-/// Whether a record is what this item deployed.
-pub(crate) fn own(version: &str, context: &Context) -> impl Fn(&Record) -> bool {
-    let (version, run, item) = (version.to_owned(), context.run.0.clone(), item(context));
-    move |record| record.version == version && record.is_of(&run, &item)
-}
-
-/// The hosts whose record is one to take back.
-pub(crate) async fn targets(site: &Site, is_one: &impl Fn(&Record) -> bool, context: &Context) -> Targets {
-    let looks = site.look(context).await;
-    let told: Vec<&RemoteError> = looks.iter().filter_map(|look| look.as_ref().err()).collect();
-    let told = told.iter().map(ToString::to_string).collect();
-    let kept: Vec<Option<Kept>> = looks.iter().map(|look| look.as_ref().ok().cloned()).collect();
-    let one = |kept: &Option<Kept>| kept.as_ref()?.record.clone().filter(is_one);
-    let records = kept.iter().enumerate().filter_map(|(index, kept)| Some((index, one(kept)?))).collect();
-    Targets { records, kept, told }
 }
 
 /// A version on its way to the hosts of an environment, batch by batch.

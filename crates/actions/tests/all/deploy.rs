@@ -1,6 +1,7 @@
 //! Deployments on stand-ins for ssh and docker: order, failures, reverts, fences. The lab has the real ones.
 
 use serde_json::{Value, json};
+use windlass_core::plan::StepPath;
 use windlass_core::run::RunId;
 use windlass_engine::action::{ActionError, Probe, Undone};
 use windlass_engine::context::Context;
@@ -42,6 +43,27 @@ impl Shop {
     fn record(&self, host: &str) -> Option<Value> {
         let path = self.setting.repo.outside().join(host).join("shop/.windlass/record.json");
         Some(serde_json::from_slice(&std::fs::read(path).ok()?).unwrap())
+    }
+
+    /// The same item when it is taken back.
+    fn undoing(&self, run: &str) -> Context {
+        let mut context = self.context(run);
+        context.path = StepPath::new(&format!("undo/{}", context.path.0));
+        context
+    }
+
+    /// As if the process had been killed there.
+    fn set_state(&self, host: &str, state: &str) {
+        let mut record = self.record(host).unwrap();
+        record["state"] = json!(state);
+        self.say(&format!("{host}/shop/.windlass/record.json"), &format!("{record}\n"));
+    }
+
+    /// As if a process of this run had been killed with the lock, after the last record was written.
+    fn leave_lock(&self, host: &str, run: &str) {
+        let fence = self.record(host).unwrap()["fence"].clone();
+        let lock = format!("{run}\n1\n{fence}\n99999999999\n1\nprocess 1 on ci\n");
+        self.say(&format!("{host}/shop/.windlass/lock"), &lock);
     }
 
     fn is_locked(&self, host: &str) -> bool {
@@ -337,4 +359,71 @@ async fn a_lock_left_by_a_killed_process_is_given_back() {
     leave();
     let undone = deploy.undo(&params, &output, &shop.context("one")).await.unwrap();
     assert_eq!((undone, shop.is_locked("web1")), (Undone::NothingToDo, false));
+}
+
+/// However far a deployment came when its process was killed, the way back finds it, and leaves one version and no lock.
+#[tokio::test]
+async fn a_deployment_that_stopped_half_way_is_taken_back() {
+    let shop = Shop::new();
+    let deploy = action("deploy.compose");
+    let params = |version: &str| {
+        let mut params = crate::standin::deploy(&["web1", "web2"], json!({}));
+        (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
+        params
+    };
+    let two = params("1.1.0");
+    shop.release("one", "1.0.0", &params("1.0.0")).await.unwrap();
+    let good = shop.runs("web1");
+    let back = shop.undoing("two");
+    assert_eq!(deploy.probe(&two, &back).await.unwrap(), Probe::Absent, "nothing was begun");
+    for state in ["draining", "updating", "proven", "updated", "failed", "reverting", "withdrawn"] {
+        shop.release("two", "1.1.0", &two).await.unwrap();
+        assert_ne!(shop.runs("web1"), good);
+        shop.set_state("web1", state);
+        shop.leave_lock("web1", "two");
+        let Probe::Done(output) = deploy.probe(&two, &back).await.unwrap() else { panic!("{state}") };
+        let undone = deploy.undo(&two, &output, &back).await.unwrap();
+        let told = Undone::Reverted("web1: back to 1.0.0; web2: back to 1.0.0".into());
+        assert_eq!((undone, shop.is_locked("web1")), (told, false), "{state}");
+        for host in ["web1", "web2"] {
+            let record = shop.record(host).unwrap();
+            assert_eq!((&record["run"], &record["state"]), (&json!("one"), &json!("live")), "{state}");
+            assert_eq!(shop.runs(host), good, "{state}");
+        }
+        assert_eq!(deploy.probe(&two, &back).await.unwrap(), Probe::Absent, "{state}");
+    }
+    // Killed before its first word to the hosts, it left the lock alone.
+    shop.leave_lock("web1", "two");
+    let Probe::Done(output) = deploy.probe(&two, &back).await.unwrap() else { panic!("the lock is left") };
+    let undone = deploy.undo(&two, &output, &back).await.unwrap();
+    assert_eq!((undone, shop.is_locked("web1")), (Undone::NothingToDo, false));
+    // Where nothing is known, nothing is claimed.
+    shop.say("web2.down", "");
+    let told = deploy.probe(&two, &back).await.unwrap_err().to_string();
+    assert!(told.contains("web2 refuses connections"), "{told}");
+}
+
+#[tokio::test]
+async fn a_script_that_stopped_half_way_is_taken_back() {
+    let shop = Shop::new();
+    let deploy = action("deploy.script");
+    let params = |version: &str| {
+        json!({
+            "environment": "production", "version": version, "tag": format!("v{version}"),
+            "run": "echo \"$WINDLASS_VERSION\" > live",
+        })
+    };
+    let (two, back) = (params("1.1.0"), shop.undoing("two"));
+    let record = shop.setting.repo.outside().join("state/environments/production/.windlass/record.json");
+    deploy.run(&params("1.0.0"), &shop.context("one")).await.unwrap();
+    assert_eq!(deploy.probe(&two, &back).await.unwrap(), Probe::Absent);
+    for state in ["updating", "failed", "reverting", "withdrawn"] {
+        deploy.run(&two, &shop.context("two")).await.unwrap();
+        let text = std::fs::read_to_string(&record).unwrap();
+        std::fs::write(&record, text.replacen("\"live\"", &format!("\"{state}\""), 1)).unwrap();
+        let Probe::Done(output) = deploy.probe(&two, &back).await.unwrap() else { panic!("{state}") };
+        let undone = deploy.undo(&two, &output, &back).await.unwrap();
+        assert_eq!(undone, Undone::Reverted("production: back to 1.0.0".into()), "{state}");
+        assert_eq!(shop.setting.repo.read("live"), "1.0.0\n", "{state}");
+    }
 }
