@@ -21,7 +21,7 @@ use super::targets::{Targets, begun, own, targets};
 use super::tool::Tool;
 use super::work::Work;
 use super::{Request, Site, Wanted, health, pause};
-use crate::adapters::proxy::{Admission, Server};
+use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Kept, Record, State};
 
 /// What is to be done, how, and whether the proxies are told.
@@ -92,8 +92,7 @@ impl Order<'_> {
         let is_there = |index: usize| kept[index].is_some();
         let doors = self.doors(&site, context, is_there).await?;
         let statuses = doors.look(context).await?;
-        let out = |(server, status): &(Server, _)| {
-            let status: &crate::adapters::proxy::Status = status;
+        let out = |(server, status): &(Server, Status)| {
             is_there(server.host) && status.admission != Admission::Ready
         };
         if statuses.iter().any(out) {
@@ -184,12 +183,13 @@ impl Order<'_> {
             let (request, tool) = (self.request, self.tool);
             let work = Work { context, site, request, tool, wanted, fence, kept };
             let rollout = Rollout { work, doors };
+            let without_traffic = rollout.without_traffic().await?;
             // Everyone who asks whether it passed here must hear that it did not stay. Once.
             for (index, record) in targets.iter().filter(|(_, record)| record.state == State::Live) {
                 let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
                 rollout.work.host(*index).write(context, &withdrawn, true).await?;
             }
-            Ok(rollout.revert_all(targets, &[]).await)
+            Ok(rollout.revert_all(targets, &without_traffic).await)
         };
         let back = locked(site, context, kept, work).await?;
         let mut reverted = Vec::new();
@@ -478,6 +478,18 @@ impl Rollout<'_> {
         let back = back.into_iter().chain(stuck).collect::<Vec<_>>().join("; ");
         let back = if back.is_empty() { "nothing was touched".to_owned() } else { back };
         ActionError::Final(format!("{told}; the deployment was given up: {back}"))
+    }
+
+    /// The hosts that no proxy gives traffic: a deployment that stopped half-way may have left some so.
+    async fn without_traffic(&self) -> Result<Vec<usize>> {
+        let statuses = self.doors.look(self.work.context).await?;
+        let has_traffic = |index: usize| {
+            let own = |(server, status): &(Server, Status)| {
+                server.host == index && status.admission == Admission::Ready
+            };
+            statuses.iter().any(own)
+        };
+        Ok(self.work.reached().into_iter().filter(|index| !has_traffic(*index)).collect())
     }
 
     /// Puts back what was on these hosts. With proxies those without traffic come first, and the others by turns, so

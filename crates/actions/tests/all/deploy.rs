@@ -1,11 +1,16 @@
 //! Deployments on stand-ins for ssh and docker: order, failures, reverts, fences. The lab has the real ones.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
 use serde_json::{Value, json};
 use windlass_core::plan::StepPath;
 use windlass_core::run::RunId;
 use windlass_engine::action::{ActionError, Probe, Undone};
 use windlass_engine::context::Context;
+use windlass_testkit::proxies::{Kind, Running, ask};
 use windlass_testkit::repo::RepoBuilder;
+use windlass_testkit::versions::{Customers, Versioned};
 
 use crate::standin::{COMPOSE, deploy, with_standins};
 use crate::world::{Setting, action};
@@ -25,6 +30,12 @@ impl Shop {
         let mut context = self.setting.context();
         context.run = RunId(run.into());
         context
+    }
+
+    async fn rolling(&self, run: &str, version: &str, params: &Value) -> Result<Value, ActionError> {
+        let mut params = params.clone();
+        (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
+        action("deploy.rolling").run(&params, &self.context(run)).await
     }
 
     async fn release(&self, run: &str, version: &str, params: &Value) -> Result<Value, ActionError> {
@@ -426,4 +437,50 @@ async fn a_script_that_stopped_half_way_is_taken_back() {
         assert_eq!(undone, Undone::Reverted("production: back to 1.0.0".into()), "{state}");
         assert_eq!(shop.setting.repo.read("live"), "1.0.0\n", "{state}");
     }
+}
+
+/// The hosts are called as the servers of the test's HAProxy are.
+#[tokio::test]
+async fn a_way_back_never_takes_the_last_server_out() {
+    let shop = Shop::new();
+    let file = shop.setting.repo.outside().join("serves");
+    std::fs::write(&file, "1.0.0").unwrap();
+    let [blue, green] = [(); 2].map(|()| Versioned::start(&file).unwrap());
+    let haproxy = Running::start(Kind::Haproxy, blue.port, green.port).unwrap();
+    let (test, _) = haproxy.commands();
+    let proxy = json!({
+        "kind": "haproxy", "backend": "shop", "socket": haproxy.socket(), "config": haproxy.config(), "test": test,
+        "drain": "1s", "hosts": ["blue"],
+    });
+    let params = deploy(&["blue", "green"], json!({ "proxy": proxy }));
+    let is_out = |name: &str| {
+        let text = std::fs::read_to_string(haproxy.config()).unwrap();
+        let text = text.split("\nbackend shop").nth(1).unwrap().to_owned();
+        text.lines().any(|line| line.contains(&format!("server {name}")) && line.contains("disabled"))
+    };
+    shop.rolling("one", "1.0.0", &params).await.unwrap();
+    let good = shop.runs("green");
+    // Killed while the second host was being changed: it is out, the first one has all the traffic.
+    let two = shop.rolling("two", "1.1.0", &params).await.unwrap();
+    shop.set_state("blue", "updated");
+    shop.set_state("green", "updating");
+    let config = std::fs::read_to_string(haproxy.config()).unwrap();
+    let config: Vec<String> = config
+        .lines()
+        .map(|line| if line.contains("server green") { format!("{line} disabled") } else { line.to_owned() })
+        .collect();
+    std::fs::write(haproxy.config(), config.join("\n") + "\n").unwrap();
+    let mut socket = UnixStream::connect(haproxy.socket()).unwrap();
+    socket.write_all(b"set server shop/green state maint\n").unwrap();
+    std::io::copy(&mut socket, &mut std::io::sink()).unwrap();
+    assert!(is_out("green") && !is_out("blue"));
+    let customers = Customers::begin(([127, 0, 0, 1], haproxy.front).into(), 4);
+    let mut second = params.clone();
+    (second["version"], second["tag"]) = (json!("1.1.0"), json!("v1.1.0"));
+    let undone = action("deploy.rolling").undo(&second, &two, &shop.undoing("two")).await.unwrap();
+    assert_eq!(undone, Undone::Reverted("green: back to 1.0.0; blue: back to 1.0.0".into()));
+    let tally = customers.end();
+    assert_eq!(tally.bad, Vec::<String>::new(), "of {} requests", tally.good);
+    assert_eq!((shop.runs("blue"), shop.runs("green")), (good.clone(), good));
+    assert!(!is_out("green") && !is_out("blue") && ask(haproxy.front, "/health").is_ok());
 }
