@@ -209,6 +209,7 @@ impl Order<'_> {
 /// The colour that the version comes to: this item's own where it began, else the one without traffic.
 async fn to(work: &Work<'_>, doors: &Doors) -> Result<Colour> {
     let hosts = work.reached();
+    one_colour(work, &hosts)?;
     if let Some(colour) = hosts.iter().find_map(|index| work.ours(*index).and_then(|record| record.colour)) {
         return Ok(colour);
     }
@@ -221,6 +222,26 @@ async fn to(work: &Work<'_>, doors: &Doors) -> Result<Colour> {
         [colour] => colour.other(),
         _ => Colour::Blue,
     })
+}
+
+/// Refuses hosts whose versions have different colours: the new one would come to a colour that has traffic.
+fn one_colour(work: &Work<'_>, hosts: &[usize]) -> Result<()> {
+    let before: Vec<(usize, Colour, &Record)> = hosts
+        .iter()
+        .filter_map(|index| work.before(*index).and_then(|before| Some((*index, before.colour?, before))))
+        .collect();
+    if before.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        return Ok(());
+    }
+    let told = before.iter().map(|(index, colour, before)| {
+        format!("{} has {} in {}", work.host(*index).name, before.version, colour.as_str())
+    });
+    Err(ActionError::Final(format!(
+        "the hosts of {} have different colours: {}; nothing was touched: bring them to one version first, with \
+         `windlass rollback` of the run that left them so, or with deploy.previous",
+        work.site.name,
+        told.collect::<Vec<_>>().join(", ")
+    )))
 }
 
 /// A version on its way to one colour.

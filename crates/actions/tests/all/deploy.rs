@@ -484,3 +484,37 @@ async fn a_way_back_never_takes_the_last_server_out() {
     assert_eq!((shop.runs("blue"), shop.runs("green")), (good.clone(), good));
     assert!(!is_out("green") && !is_out("blue") && ask(haproxy.front, "/health").is_ok());
 }
+
+/// What a script deployed in a colour; nothing of it runs.
+fn coloured(version: &str, colour: &str) -> Value {
+    json!({
+        "schema": 1, "environment": "production", "run": "r", "step": "s", "fence": 1, "version": version,
+        "tag": format!("v{version}"), "release": "", "files": [], "project": "", "images": {}, "colour": colour,
+        "state": "live", "at": "2026-01-01T00:00:00Z", "previous": null,
+    })
+}
+
+#[tokio::test]
+async fn hosts_of_different_colours_are_refused_before_anything_is_touched() {
+    let shop = Shop::new();
+    let proxy = json!({ "kind": "haproxy", "backend": "shop", "ports": { "blue": 1, "green": 2 } });
+    let mut params = deploy(&["web1", "web2"], json!({ "proxy": proxy, "health": "http://{host}/health" }));
+    (params["version"], params["tag"]) = (json!("1.2.0"), json!("v1.2.0"));
+    params["run"] = json!("echo touched > touched");
+    for (host, version, colour) in [("web1", "1.1.0", "green"), ("web2", "1.0.0", "blue")] {
+        std::fs::create_dir_all(shop.setting.repo.outside().join(host).join("shop/.windlass")).unwrap();
+        shop.say(&format!("{host}/shop/.windlass/record.json"), &format!("{}\n", coloured(version, colour)));
+    }
+    let error = action("deploy.blue_green").run(&params, &shop.context("three")).await.unwrap_err();
+    let told = error.to_string();
+    for part in ["web1 has 1.1.0 in green, web2 has 1.0.0 in blue", "nothing was touched", "deploy.previous"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(matches!(error, ActionError::Final(_)), "{error:?}");
+    assert_eq!(
+        (shop.record("web1"), shop.record("web2")),
+        (Some(coloured("1.1.0", "green")), Some(coloured("1.0.0", "blue")))
+    );
+    assert!(!shop.setting.repo.path().join("touched").exists() && !shop.is_locked("web1"));
+}
