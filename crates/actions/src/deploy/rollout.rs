@@ -189,9 +189,15 @@ impl Order<'_> {
                 let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
                 rollout.work.host(*index).write(context, &withdrawn, true).await?;
             }
-            Ok(rollout.revert_all(targets, &without_traffic).await)
+            let back = rollout.revert_all(targets, &without_traffic).await;
+            let served = match back.iter().all(|(_, result)| result.is_ok()) {
+                true => rollout.serves_again(targets).await,
+                // Nobody knows what customers should get then.
+                false => Ok(()),
+            };
+            Ok((back, served))
         };
-        let back = locked(site, context, kept, work).await?;
+        let (back, served) = locked(site, context, kept, work).await?;
         let mut reverted = Vec::new();
         let mut stuck = told;
         for (index, result) in back {
@@ -202,6 +208,11 @@ impl Order<'_> {
                     stuck.push(format!("{} could not be put back: {error}", site.hosts[index].name))
                 }
             }
+        }
+        match served {
+            Ok(()) => {}
+            Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
+            Err(error) => stuck.push(format!("customers do not get it: {error}")),
         }
         let done = reverted.join("; ");
         Ok(match stuck.is_empty() {
@@ -480,6 +491,20 @@ impl Rollout<'_> {
         ActionError::Final(format!("{told}; the deployment was given up: {back}"))
     }
 
+    /// Waits until customers get what was put back, where there is one front door and one version behind it.
+    async fn serves_again(&self, targets: &[(usize, Record)]) -> Result<()> {
+        let work = &self.work;
+        let Some(address) = health::address(&work.site.environment) else { return Ok(()) };
+        let mut versions = targets.iter().map(|(_, record)| record.previous.as_ref().map(|had| &had.version));
+        match versions.next() {
+            Some(Some(version)) if versions.all(|other| other == Some(version)) => {
+                let ready = work.request.ready.to_std();
+                health::wait(&work.site.environment, &address, version, ready, work.context).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The hosts that no proxy gives traffic: a deployment that stopped half-way may have left some so.
     async fn without_traffic(&self) -> Result<Vec<usize>> {
         let statuses = self.doors.look(self.work.context).await?;
@@ -537,9 +562,7 @@ impl Rollout<'_> {
                 return Ok(None);
             };
             work.put_back(*index, previous).await?;
-            if !self.doors.is_empty() {
-                work.answers(*index, previous).await?;
-            }
+            work.answers(*index, previous).await?;
             Ok(Some(previous))
         }))
         .await;

@@ -518,3 +518,31 @@ async fn hosts_of_different_colours_are_refused_before_anything_is_touched() {
     );
     assert!(!shop.setting.repo.path().join("touched").exists() && !shop.is_locked("web1"));
 }
+
+#[tokio::test]
+async fn a_way_back_is_proven_by_the_health_check() {
+    let shop = Shop::new();
+    let file = shop.setting.repo.outside().join("serves");
+    let port = Versioned::start(&file).unwrap().port;
+    let script = "test -e stuck || echo \"$WINDLASS_VERSION\" > ../serves";
+    for (health, run) in [("{host}", Some(script)), ("127.0.0.1", None)] {
+        let name = if run.is_some() { "deploy.rolling" } else { "deploy.compose" };
+        let mut params = deploy(&["web1"], json!({ "health": format!("http://{health}:{port}/health") }));
+        params["ready"] = json!("1s");
+        if let Some(run) = run {
+            params["run"] = json!(run);
+        }
+        for (was, version) in [("one", "1.0.0"), ("two", "1.1.0")] {
+            (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
+            std::fs::write(&file, version).unwrap();
+            action(name).run(&params, &shop.context(&format!("{name}-{was}"))).await.unwrap();
+        }
+        shop.setting.repo.file("stuck", "");
+        let back = shop.undoing(&format!("{name}-two"));
+        let Probe::Done(output) = action(name).probe(&params, &back).await.unwrap() else { panic!("{name}") };
+        let undone = action(name).undo(&params, &output, &back).await.unwrap();
+        let Undone::NeedsHuman(told) = undone else { panic!("{name}: {undone:?}") };
+        assert!(told.contains("answered with the version \"1.1.0\", not 1.0.0"), "{name}: {told}");
+        std::fs::remove_file(shop.setting.repo.path().join("stuck")).unwrap();
+    }
+}
