@@ -15,9 +15,9 @@ use crate::backup_verify::Restore;
 use crate::database::ledger::{Begun, Ledger, Row, State};
 use crate::database::proof::{prove, verify};
 use crate::database::tools::{Tools, connection};
-use crate::database::{BackupRef, alone, configured, is_held, is_undo, known};
+use crate::database::{BackupRef, alone, configured, is_held, known};
 use crate::deploy;
-use crate::deploy::lock::item;
+use crate::deploy::lock::{is_undo, item};
 use crate::script::{self, Language, Script};
 
 /// A migration of an environment's database.

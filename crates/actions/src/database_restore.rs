@@ -11,8 +11,9 @@ use windlass_engine::context::Context;
 use crate::database::catalogue::Entry;
 use crate::database::swap::{Marker, Place, Swap};
 use crate::database::tools::Tools;
-use crate::database::{BackupRef, Loss, alone, configured, is_held, is_undo};
+use crate::database::{BackupRef, Loss, alone, configured, is_held};
 use crate::deploy;
+use crate::deploy::lock::is_undo;
 
 /// A backup in the place of an environment's database.
 #[derive(Debug, Clone, Copy)]

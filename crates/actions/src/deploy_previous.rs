@@ -13,7 +13,7 @@ use windlass_engine::context::Context;
 
 use crate::adapters::remote::{Kept, Record, State};
 use crate::deploy::lock::holds_lock;
-use crate::deploy::rollout::{Targets, targets};
+use crate::deploy::targets::{Targets, targets};
 use crate::deploy::tool::{Scripts, Tool};
 use crate::deploy::{Request, Site, blue_green, known, parameters, rollout};
 use crate::script::{Language, Script};

@@ -11,8 +11,9 @@ use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::remote::{Host, Kept, Record, SCHEMA, State};
-use crate::deploy::lock::{holds_lock, item, let_go, locked};
+use crate::deploy::lock::{holds_lock, is_undo, item, let_go, locked};
 use crate::deploy::parameters::parameters;
+use crate::deploy::targets::begun;
 use crate::deploy::{Site, Wanted, health, promotion};
 use crate::script::{self, Language, Script};
 
@@ -77,6 +78,9 @@ impl Action for DeployScript {
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let at = Place::new(params, context)?;
+        if is_undo(context) {
+            return at.half_way(context).await;
+        }
         let kept = at.host.look(context).await?;
         if holds_lock(Some(&kept), context) {
             return Ok(Probe::Absent);
@@ -117,6 +121,7 @@ impl Action for DeployScript {
             return Ok(Undone::NothingToDo);
         };
         if record.previous.is_none() && params.undo.is_none() {
+            let_go(&at.site, Some(&kept), context).await?;
             return Ok(Undone::NeedsHuman(format!(
                 "{} had no version before {}: take it away yourself, or give the step an `undo`",
                 params.environment, output.version
@@ -125,8 +130,10 @@ impl Action for DeployScript {
         let (site, at) = (&at.site, &at);
         let work = |fence, kept: Vec<Option<Kept>>| async move {
             let kept = kept.into_iter().flatten().next().unwrap_or_default();
-            let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
-            at.host.write(context, &withdrawn, true).await?;
+            if record.state == State::Live {
+                let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
+                at.host.write(context, &withdrawn, true).await?;
+            }
             at.back(fence, &record, &kept, context).await
         };
         locked(site, context, vec![Some(kept)], work).await.map(Undone::Reverted)
@@ -163,6 +170,19 @@ impl<'a> Place<'a> {
             version: record.version.clone(),
             previous: record.previous.as_ref().map(|previous| previous.version.clone()),
         }
+    }
+
+    /// What there is to take back, however far it came.
+    async fn half_way(&self, context: &Context) -> Result<Probe<Output>> {
+        let Some(records) = begun(&self.site, &self.wanted.version, context).await? else {
+            return Ok(Probe::Absent);
+        };
+        let nothing = Output {
+            environment: self.params.environment.clone(),
+            version: self.wanted.version.clone(),
+            previous: None,
+        };
+        Ok(Probe::Done(records.first().map_or(nothing, |record| self.output(record))))
     }
 
     async fn forward(&self, fence: u64, kept: &Kept, context: &Context) -> Result<Output> {

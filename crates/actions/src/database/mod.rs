@@ -109,11 +109,6 @@ pub(crate) fn key(context: &Context) -> String {
     format!("{}-{}", context.run.0, mark.get(..6).unwrap_or(&mark))
 }
 
-/// Whether an effect is being taken back.
-pub(crate) fn is_undo(context: &Context) -> bool {
-    context.path.0.starts_with("undo/")
-}
-
 /// Whether the environment's lock is this run's, left by a process that was killed.
 pub(crate) async fn is_held(environment: &str, target: &Environment, context: &Context) -> Result<bool> {
     match Site::new(environment, target, context).first() {

@@ -16,9 +16,9 @@ use windlass_engine::context::Context;
 
 use super::doors::{self, Doors, Wish};
 use super::drift::drift;
-use super::lock::{holds_lock, item, let_go, locked, reach};
+use super::lock::{holds_lock, is_undo, item, let_go, locked, reach};
 use super::release::Release;
-use super::rollout::{Targets, own, targets};
+use super::targets::{Targets, begun, own, targets};
 use super::tool::{Scripts, Tool};
 use super::work::Work;
 use super::{Request, Site, Wanted, health, pause};
@@ -62,6 +62,9 @@ impl Order<'_> {
     pub(crate) async fn probe(&self, context: &Context) -> Result<Probe<Switched>> {
         let wanted = self.request.wanted(context.world.release.as_deref())?;
         let site = Site::new(&self.request.environment, &self.request.target, context);
+        if is_undo(context) {
+            return self.half_way(&site, wanted, context).await;
+        }
         let (kept, unreachable) = reach(&site, context).await?;
         // Killed between its last word and giving the lock back: it goes on, and does that.
         if holds_lock(kept.first().and_then(Option::as_ref), context) {
@@ -106,6 +109,23 @@ impl Order<'_> {
             hosts,
             unreachable,
             images: record.images.clone(),
+            changed: true,
+        }))
+    }
+
+    /// What there is to take back, however far it came.
+    async fn half_way(&self, site: &Site, wanted: Wanted, context: &Context) -> Result<Probe<Switched>> {
+        let Some(records) = begun(site, &wanted.version, context).await? else { return Ok(Probe::Absent) };
+        let previous = records.iter().find_map(|record| record.previous.as_ref());
+        Ok(Probe::Done(Switched {
+            environment: site.name.clone(),
+            version: wanted.version,
+            previous: previous.map(|previous| previous.version.clone()),
+            // Without a record there is only a lock to give back, and no colour.
+            colour: records.iter().find_map(|record| record.colour).unwrap_or(Colour::Blue),
+            hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
+            unreachable: Vec::new(),
+            images: records.first().map(|record| record.images.clone()).unwrap_or_default(),
             changed: true,
         }))
     }
@@ -164,6 +184,7 @@ impl Order<'_> {
             .iter()
             .find(|(_, record)| record.previous.as_ref().is_some_and(|previous| previous.colour.is_none()));
         if let Some((index, _)) = lost {
+            let_go(site, kept.first().and_then(Option::as_ref), context).await?;
             return Ok(Undone::NeedsHuman(format!(
                 "what {} had before was in no colour, so there is none to give the traffic back to: deploy it again",
                 site.hosts[*index].name
@@ -188,6 +209,7 @@ impl Order<'_> {
 /// The colour that the version comes to: this item's own where it began, else the one without traffic.
 async fn to(work: &Work<'_>, doors: &Doors) -> Result<Colour> {
     let hosts = work.reached();
+    one_colour(work, &hosts)?;
     if let Some(colour) = hosts.iter().find_map(|index| work.ours(*index).and_then(|record| record.colour)) {
         return Ok(colour);
     }
@@ -200,6 +222,26 @@ async fn to(work: &Work<'_>, doors: &Doors) -> Result<Colour> {
         [colour] => colour.other(),
         _ => Colour::Blue,
     })
+}
+
+/// Refuses hosts whose versions have different colours: the new one would come to a colour that has traffic.
+fn one_colour(work: &Work<'_>, hosts: &[usize]) -> Result<()> {
+    let before: Vec<(usize, Colour, &Record)> = hosts
+        .iter()
+        .filter_map(|index| work.before(*index).and_then(|before| Some((*index, before.colour?, before))))
+        .collect();
+    if before.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        return Ok(());
+    }
+    let told = before.iter().map(|(index, colour, before)| {
+        format!("{} has {} in {}", work.host(*index).name, before.version, colour.as_str())
+    });
+    Err(ActionError::Final(format!(
+        "the hosts of {} have different colours: {}; nothing was touched: bring them to one version first, with \
+         `windlass rollback` of the run that left them so, or with deploy.previous",
+        work.site.name,
+        told.collect::<Vec<_>>().join(", ")
+    )))
 }
 
 /// A version on its way to one colour.
@@ -606,7 +648,12 @@ impl BlueGreen<'_> {
                     let whole = work.kept[*index]
                         .as_ref()
                         .map_or_else(|| previous.alone(), |kept| kept.whole(previous));
-                    let idle = Some(self.idle(to, &record.version, true));
+                    // What never came to its end is no place to go back to.
+                    let is_whole = matches!(record.state, State::Live | State::Withdrawn);
+                    if !is_whole {
+                        work.take_down(*index, record).await?;
+                    }
+                    let idle = Some(self.idle(to, &record.version, is_whole));
                     let at = work.now();
                     let live = Record { state: State::Live, fence: work.fence, at, idle, ..whole };
                     host.write(work.context, &live, true).await?;

@@ -14,6 +14,11 @@ pub(crate) fn item(context: &Context) -> String {
     path.strip_prefix("undo/").unwrap_or(path).to_owned()
 }
 
+/// Whether what the item did is being taken back.
+pub(crate) fn is_undo(context: &Context) -> bool {
+    context.path.0.starts_with("undo/")
+}
+
 /// Whether the lock is this run's, left by a process that was killed.
 pub(crate) fn holds_lock(first: Option<&Kept>, context: &Context) -> bool {
     first.and_then(|kept| kept.lock.as_ref()).is_some_and(|lock| lock.run == context.run.0)

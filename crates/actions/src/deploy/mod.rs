@@ -22,6 +22,7 @@ pub(crate) mod parameters;
 pub mod promotion;
 pub(crate) mod release;
 pub(crate) mod rollout;
+pub(crate) mod targets;
 pub(crate) mod tool;
 pub(crate) mod work;
 

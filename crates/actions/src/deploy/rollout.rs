@@ -15,13 +15,14 @@ use windlass_engine::context::Context;
 
 use super::doors::Doors;
 use super::drift::drift;
-use super::lock::{holds_lock, item, let_go, locked, reach};
+use super::lock::{holds_lock, is_undo, item, let_go, locked, reach};
 use super::release::Release;
+use super::targets::{Targets, begun, own, targets};
 use super::tool::Tool;
 use super::work::Work;
 use super::{Request, Site, Wanted, health, pause};
-use crate::adapters::proxy::{Admission, Server};
-use crate::adapters::remote::{Kept, Record, RemoteError, State};
+use crate::adapters::proxy::{Admission, Server, Status};
+use crate::adapters::remote::{Kept, Record, State};
 
 /// What is to be done, how, and whether the proxies are told.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ impl Order<'_> {
     pub(crate) async fn probe(&self, context: &Context) -> Result<Probe<Rolled>> {
         let wanted = self.request.wanted(context.world.release.as_deref())?;
         let site = Site::new(&self.request.environment, &self.request.target, context);
+        if is_undo(context) {
+            return self.half_way(&site, wanted, context).await;
+        }
         let (kept, unreachable) = reach(&site, context).await?;
         // Killed between its last word and giving the lock back: it goes on, and does that.
         if holds_lock(kept.first().and_then(Option::as_ref), context) {
@@ -88,8 +92,7 @@ impl Order<'_> {
         let is_there = |index: usize| kept[index].is_some();
         let doors = self.doors(&site, context, is_there).await?;
         let statuses = doors.look(context).await?;
-        let out = |(server, status): &(Server, _)| {
-            let status: &crate::adapters::proxy::Status = status;
+        let out = |(server, status): &(Server, Status)| {
             is_there(server.host) && status.admission != Admission::Ready
         };
         if statuses.iter().any(out) {
@@ -103,6 +106,22 @@ impl Order<'_> {
             failed: Vec::new(),
             unreachable,
             images,
+            changed: true,
+        }))
+    }
+
+    /// What there is to take back, however far it came.
+    async fn half_way(&self, site: &Site, wanted: Wanted, context: &Context) -> Result<Probe<Rolled>> {
+        let Some(records) = begun(site, &wanted.version, context).await? else { return Ok(Probe::Absent) };
+        let previous = records.iter().find_map(|record| record.previous.as_ref());
+        Ok(Probe::Done(Rolled {
+            environment: site.name.clone(),
+            version: wanted.version,
+            previous: previous.map(|previous| previous.version.clone()),
+            hosts: site.hosts.iter().map(|host| host.name.clone()).collect(),
+            failed: Vec::new(),
+            unreachable: Vec::new(),
+            images: records.first().map(|record| record.images.clone()).unwrap_or_default(),
             changed: true,
         }))
     }
@@ -164,14 +183,21 @@ impl Order<'_> {
             let (request, tool) = (self.request, self.tool);
             let work = Work { context, site, request, tool, wanted, fence, kept };
             let rollout = Rollout { work, doors };
-            for (index, record) in targets {
-                // Everyone who asks whether it passed here must hear that it did not stay.
+            let without_traffic = rollout.without_traffic().await?;
+            // Everyone who asks whether it passed here must hear that it did not stay. Once.
+            for (index, record) in targets.iter().filter(|(_, record)| record.state == State::Live) {
                 let withdrawn = Record { state: State::Withdrawn, fence, ..record.clone() };
                 rollout.work.host(*index).write(context, &withdrawn, true).await?;
             }
-            Ok(rollout.revert_all(targets, &[]).await)
+            let back = rollout.revert_all(targets, &without_traffic).await;
+            let served = match back.iter().all(|(_, result)| result.is_ok()) {
+                true => rollout.serves_again(targets).await,
+                // Nobody knows what customers should get then.
+                false => Ok(()),
+            };
+            Ok((back, served))
         };
-        let back = locked(site, context, kept, work).await?;
+        let (back, served) = locked(site, context, kept, work).await?;
         let mut reverted = Vec::new();
         let mut stuck = told;
         for (index, result) in back {
@@ -182,6 +208,11 @@ impl Order<'_> {
                     stuck.push(format!("{} could not be put back: {error}", site.hosts[index].name))
                 }
             }
+        }
+        match served {
+            Ok(()) => {}
+            Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
+            Err(error) => stuck.push(format!("customers do not get it: {error}")),
         }
         let done = reverted.join("; ");
         Ok(match stuck.is_empty() {
@@ -197,34 +228,6 @@ impl Order<'_> {
             false => Ok(Doors::default()),
         }
     }
-}
-
-/// The hosts that something is taken back from.
-#[derive(Debug)]
-pub(crate) struct Targets {
-    /// Which they are, and what each has.
-    pub(crate) records: Vec<(usize, Record)>,
-    /// What every host kept.
-    pub(crate) kept: Vec<Option<Kept>>,
-    /// Why some could not be asked.
-    pub(crate) told: Vec<String>,
-}
-
-/// Whether a record is what this item deployed.
-pub(crate) fn own(version: &str, context: &Context) -> impl Fn(&Record) -> bool {
-    let (version, run, item) = (version.to_owned(), context.run.0.clone(), item(context));
-    move |record| record.version == version && record.is_of(&run, &item)
-}
-
-/// The hosts whose record is one to take back.
-pub(crate) async fn targets(site: &Site, is_one: &impl Fn(&Record) -> bool, context: &Context) -> Targets {
-    let looks = site.look(context).await;
-    let told: Vec<&RemoteError> = looks.iter().filter_map(|look| look.as_ref().err()).collect();
-    let told = told.iter().map(ToString::to_string).collect();
-    let kept: Vec<Option<Kept>> = looks.iter().map(|look| look.as_ref().ok().cloned()).collect();
-    let one = |kept: &Option<Kept>| kept.as_ref()?.record.clone().filter(is_one);
-    let records = kept.iter().enumerate().filter_map(|(index, kept)| Some((index, one(kept)?))).collect();
-    Targets { records, kept, told }
 }
 
 /// A version on its way to the hosts of an environment, batch by batch.
@@ -488,6 +491,32 @@ impl Rollout<'_> {
         ActionError::Final(format!("{told}; the deployment was given up: {back}"))
     }
 
+    /// Waits until customers get what was put back, where there is one front door and one version behind it.
+    async fn serves_again(&self, targets: &[(usize, Record)]) -> Result<()> {
+        let work = &self.work;
+        let Some(address) = health::address(&work.site.environment) else { return Ok(()) };
+        let mut versions = targets.iter().map(|(_, record)| record.previous.as_ref().map(|had| &had.version));
+        match versions.next() {
+            Some(Some(version)) if versions.all(|other| other == Some(version)) => {
+                let ready = work.request.ready.to_std();
+                health::wait(&work.site.environment, &address, version, ready, work.context).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The hosts that no proxy gives traffic: a deployment that stopped half-way may have left some so.
+    async fn without_traffic(&self) -> Result<Vec<usize>> {
+        let statuses = self.doors.look(self.work.context).await?;
+        let has_traffic = |index: usize| {
+            let own = |(server, status): &(Server, Status)| {
+                server.host == index && status.admission == Admission::Ready
+            };
+            statuses.iter().any(own)
+        };
+        Ok(self.work.reached().into_iter().filter(|index| !has_traffic(*index)).collect())
+    }
+
     /// Puts back what was on these hosts. With proxies those without traffic come first, and the others by turns, so
     /// that some always have it.
     async fn revert_all(
@@ -533,9 +562,7 @@ impl Rollout<'_> {
                 return Ok(None);
             };
             work.put_back(*index, previous).await?;
-            if !self.doors.is_empty() {
-                work.answers(*index, previous).await?;
-            }
+            work.answers(*index, previous).await?;
             Ok(Some(previous))
         }))
         .await;

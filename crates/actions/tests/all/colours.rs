@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use windlass_core::plan::StepPath;
 use windlass_core::run::RunId;
 use windlass_engine::action::{ActionError, Probe, Undone};
 use windlass_engine::context::Context;
@@ -331,4 +332,44 @@ async fn whoever_comes_after_a_crash_ends_with_one_colour() {
     std::fs::write(folder.join("record.json"), format!("{record}\n")).unwrap();
     let told = cleanup.run(&params, &place.context("clean")).await.unwrap_err().to_string();
     assert!(told.contains("did not come to its end"), "{told}");
+}
+
+/// Wherever a process died, the way back leaves the traffic where it was before, and no lock.
+#[tokio::test]
+async fn a_deployment_that_stopped_half_way_is_taken_back() {
+    let place = Place::new();
+    place.deploy("one", "1.0.0", json!({})).await.unwrap();
+    let folder = place.setting.repo.outside().join("state/environments/production/.windlass");
+    let blue_green = action("deploy.blue_green");
+    let params = place.shop.version("1.1.0", json!({}));
+    let mut back = place.context("two");
+    back.path = StepPath::new(&format!("undo/{}", back.path.0));
+    assert_eq!(blue_green.probe(&params, &back).await.unwrap(), Probe::Absent, "nothing was begun");
+    let customers = place.shop.customers();
+    for state in ["updating", "updated", "switching", "reverting", "failed", "withdrawn"] {
+        place.deploy("two", "1.1.0", json!({})).await.unwrap();
+        let mut record = place.record();
+        record["state"] = json!(state);
+        std::fs::write(folder.join("record.json"), format!("{record}\n")).unwrap();
+        let lock = format!("two\n1\n{}\n99999999999\n1\nprocess 1 on ci\n", record["fence"]);
+        std::fs::write(folder.join("lock"), lock).unwrap();
+        let Probe::Done(output) = blue_green.probe(&params, &back).await.unwrap() else { panic!("{state}") };
+        let undone = blue_green.undo(&params, &output, &back).await.unwrap();
+        assert_eq!(
+            (undone, place.is_locked()),
+            (Undone::Reverted("this machine: the traffic back to green, 1.0.0".into()), false),
+            "{state}"
+        );
+        assert!(place.shop.answers().contains("1.0.0"), "{state}");
+        // What was proven and had the traffic stays; nothing else does.
+        let is_whole = state == "withdrawn";
+        let record = place.record();
+        assert_eq!(
+            (&record["state"], &record["run"], &record["idle"]["hot"]),
+            (&json!("live"), &json!("one"), &json!(is_whole)),
+            "{state}"
+        );
+        assert_eq!(place.shop.holds("blue").is_some(), is_whole, "{state}");
+    }
+    assert_eq!(customers.end().bad, Vec::<String>::new());
 }

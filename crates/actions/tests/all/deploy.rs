@@ -1,10 +1,16 @@
 //! Deployments on stand-ins for ssh and docker: order, failures, reverts, fences. The lab has the real ones.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
 use serde_json::{Value, json};
+use windlass_core::plan::StepPath;
 use windlass_core::run::RunId;
 use windlass_engine::action::{ActionError, Probe, Undone};
 use windlass_engine::context::Context;
+use windlass_testkit::proxies::{Kind, Running, ask};
 use windlass_testkit::repo::RepoBuilder;
+use windlass_testkit::versions::{Customers, Versioned};
 
 use crate::standin::{COMPOSE, deploy, with_standins};
 use crate::world::{Setting, action};
@@ -26,6 +32,12 @@ impl Shop {
         context
     }
 
+    async fn rolling(&self, run: &str, version: &str, params: &Value) -> Result<Value, ActionError> {
+        let mut params = params.clone();
+        (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
+        action("deploy.rolling").run(&params, &self.context(run)).await
+    }
+
     async fn release(&self, run: &str, version: &str, params: &Value) -> Result<Value, ActionError> {
         let mut params = params.clone();
         (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
@@ -42,6 +54,27 @@ impl Shop {
     fn record(&self, host: &str) -> Option<Value> {
         let path = self.setting.repo.outside().join(host).join("shop/.windlass/record.json");
         Some(serde_json::from_slice(&std::fs::read(path).ok()?).unwrap())
+    }
+
+    /// The same item when it is taken back.
+    fn undoing(&self, run: &str) -> Context {
+        let mut context = self.context(run);
+        context.path = StepPath::new(&format!("undo/{}", context.path.0));
+        context
+    }
+
+    /// As if the process had been killed there.
+    fn set_state(&self, host: &str, state: &str) {
+        let mut record = self.record(host).unwrap();
+        record["state"] = json!(state);
+        self.say(&format!("{host}/shop/.windlass/record.json"), &format!("{record}\n"));
+    }
+
+    /// As if a process of this run had been killed with the lock, after the last record was written.
+    fn leave_lock(&self, host: &str, run: &str) {
+        let fence = self.record(host).unwrap()["fence"].clone();
+        let lock = format!("{run}\n1\n{fence}\n99999999999\n1\nprocess 1 on ci\n");
+        self.say(&format!("{host}/shop/.windlass/lock"), &lock);
     }
 
     fn is_locked(&self, host: &str) -> bool {
@@ -337,4 +370,179 @@ async fn a_lock_left_by_a_killed_process_is_given_back() {
     leave();
     let undone = deploy.undo(&params, &output, &shop.context("one")).await.unwrap();
     assert_eq!((undone, shop.is_locked("web1")), (Undone::NothingToDo, false));
+}
+
+/// However far a deployment came when its process was killed, the way back finds it, and leaves one version and no lock.
+#[tokio::test]
+async fn a_deployment_that_stopped_half_way_is_taken_back() {
+    let shop = Shop::new();
+    let deploy = action("deploy.compose");
+    let params = |version: &str| {
+        let mut params = crate::standin::deploy(&["web1", "web2"], json!({}));
+        (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
+        params
+    };
+    let two = params("1.1.0");
+    shop.release("one", "1.0.0", &params("1.0.0")).await.unwrap();
+    let good = shop.runs("web1");
+    let back = shop.undoing("two");
+    assert_eq!(deploy.probe(&two, &back).await.unwrap(), Probe::Absent, "nothing was begun");
+    for state in ["draining", "updating", "proven", "updated", "failed", "reverting", "withdrawn"] {
+        shop.release("two", "1.1.0", &two).await.unwrap();
+        assert_ne!(shop.runs("web1"), good);
+        shop.set_state("web1", state);
+        shop.leave_lock("web1", "two");
+        let Probe::Done(output) = deploy.probe(&two, &back).await.unwrap() else { panic!("{state}") };
+        let undone = deploy.undo(&two, &output, &back).await.unwrap();
+        let told = Undone::Reverted("web1: back to 1.0.0; web2: back to 1.0.0".into());
+        assert_eq!((undone, shop.is_locked("web1")), (told, false), "{state}");
+        for host in ["web1", "web2"] {
+            let record = shop.record(host).unwrap();
+            assert_eq!((&record["run"], &record["state"]), (&json!("one"), &json!("live")), "{state}");
+            assert_eq!(shop.runs(host), good, "{state}");
+        }
+        assert_eq!(deploy.probe(&two, &back).await.unwrap(), Probe::Absent, "{state}");
+    }
+    // Killed before its first word to the hosts, it left the lock alone.
+    shop.leave_lock("web1", "two");
+    let Probe::Done(output) = deploy.probe(&two, &back).await.unwrap() else { panic!("the lock is left") };
+    let undone = deploy.undo(&two, &output, &back).await.unwrap();
+    assert_eq!((undone, shop.is_locked("web1")), (Undone::NothingToDo, false));
+    // Where nothing is known, nothing is claimed.
+    shop.say("web2.down", "");
+    let told = deploy.probe(&two, &back).await.unwrap_err().to_string();
+    assert!(told.contains("web2 refuses connections"), "{told}");
+}
+
+#[tokio::test]
+async fn a_script_that_stopped_half_way_is_taken_back() {
+    let shop = Shop::new();
+    let deploy = action("deploy.script");
+    let params = |version: &str| {
+        json!({
+            "environment": "production", "version": version, "tag": format!("v{version}"),
+            "run": "echo \"$WINDLASS_VERSION\" > live",
+        })
+    };
+    let (two, back) = (params("1.1.0"), shop.undoing("two"));
+    let record = shop.setting.repo.outside().join("state/environments/production/.windlass/record.json");
+    deploy.run(&params("1.0.0"), &shop.context("one")).await.unwrap();
+    assert_eq!(deploy.probe(&two, &back).await.unwrap(), Probe::Absent);
+    for state in ["updating", "failed", "reverting", "withdrawn"] {
+        deploy.run(&two, &shop.context("two")).await.unwrap();
+        let text = std::fs::read_to_string(&record).unwrap();
+        std::fs::write(&record, text.replacen("\"live\"", &format!("\"{state}\""), 1)).unwrap();
+        let Probe::Done(output) = deploy.probe(&two, &back).await.unwrap() else { panic!("{state}") };
+        let undone = deploy.undo(&two, &output, &back).await.unwrap();
+        assert_eq!(undone, Undone::Reverted("production: back to 1.0.0".into()), "{state}");
+        assert_eq!(shop.setting.repo.read("live"), "1.0.0\n", "{state}");
+    }
+}
+
+/// The hosts are called as the servers of the test's HAProxy are.
+#[tokio::test]
+async fn a_way_back_never_takes_the_last_server_out() {
+    let shop = Shop::new();
+    let file = shop.setting.repo.outside().join("serves");
+    std::fs::write(&file, "1.0.0").unwrap();
+    let [blue, green] = [(); 2].map(|()| Versioned::start(&file).unwrap());
+    let haproxy = Running::start(Kind::Haproxy, blue.port, green.port).unwrap();
+    let (test, _) = haproxy.commands();
+    let proxy = json!({
+        "kind": "haproxy", "backend": "shop", "socket": haproxy.socket(), "config": haproxy.config(), "test": test,
+        "drain": "1s", "hosts": ["blue"],
+    });
+    let params = deploy(&["blue", "green"], json!({ "proxy": proxy }));
+    let is_out = |name: &str| {
+        let text = std::fs::read_to_string(haproxy.config()).unwrap();
+        let text = text.split("\nbackend shop").nth(1).unwrap().to_owned();
+        text.lines().any(|line| line.contains(&format!("server {name}")) && line.contains("disabled"))
+    };
+    shop.rolling("one", "1.0.0", &params).await.unwrap();
+    let good = shop.runs("green");
+    // Killed while the second host was being changed: it is out, the first one has all the traffic.
+    let two = shop.rolling("two", "1.1.0", &params).await.unwrap();
+    shop.set_state("blue", "updated");
+    shop.set_state("green", "updating");
+    let config = std::fs::read_to_string(haproxy.config()).unwrap();
+    let config: Vec<String> = config
+        .lines()
+        .map(|line| if line.contains("server green") { format!("{line} disabled") } else { line.to_owned() })
+        .collect();
+    std::fs::write(haproxy.config(), config.join("\n") + "\n").unwrap();
+    let mut socket = UnixStream::connect(haproxy.socket()).unwrap();
+    socket.write_all(b"set server shop/green state maint\n").unwrap();
+    std::io::copy(&mut socket, &mut std::io::sink()).unwrap();
+    assert!(is_out("green") && !is_out("blue"));
+    let customers = Customers::begin(([127, 0, 0, 1], haproxy.front).into(), 4);
+    let mut second = params.clone();
+    (second["version"], second["tag"]) = (json!("1.1.0"), json!("v1.1.0"));
+    let undone = action("deploy.rolling").undo(&second, &two, &shop.undoing("two")).await.unwrap();
+    assert_eq!(undone, Undone::Reverted("green: back to 1.0.0; blue: back to 1.0.0".into()));
+    let tally = customers.end();
+    assert_eq!(tally.bad, Vec::<String>::new(), "of {} requests", tally.good);
+    assert_eq!((shop.runs("blue"), shop.runs("green")), (good.clone(), good));
+    assert!(!is_out("green") && !is_out("blue") && ask(haproxy.front, "/health").is_ok());
+}
+
+/// What a script deployed in a colour; nothing of it runs.
+fn coloured(version: &str, colour: &str) -> Value {
+    json!({
+        "schema": 1, "environment": "production", "run": "r", "step": "s", "fence": 1, "version": version,
+        "tag": format!("v{version}"), "release": "", "files": [], "project": "", "images": {}, "colour": colour,
+        "state": "live", "at": "2026-01-01T00:00:00Z", "previous": null,
+    })
+}
+
+#[tokio::test]
+async fn hosts_of_different_colours_are_refused_before_anything_is_touched() {
+    let shop = Shop::new();
+    let proxy = json!({ "kind": "haproxy", "backend": "shop", "ports": { "blue": 1, "green": 2 } });
+    let mut params = deploy(&["web1", "web2"], json!({ "proxy": proxy, "health": "http://{host}/health" }));
+    (params["version"], params["tag"]) = (json!("1.2.0"), json!("v1.2.0"));
+    params["run"] = json!("echo touched > touched");
+    for (host, version, colour) in [("web1", "1.1.0", "green"), ("web2", "1.0.0", "blue")] {
+        std::fs::create_dir_all(shop.setting.repo.outside().join(host).join("shop/.windlass")).unwrap();
+        shop.say(&format!("{host}/shop/.windlass/record.json"), &format!("{}\n", coloured(version, colour)));
+    }
+    let error = action("deploy.blue_green").run(&params, &shop.context("three")).await.unwrap_err();
+    let told = error.to_string();
+    for part in ["web1 has 1.1.0 in green, web2 has 1.0.0 in blue", "nothing was touched", "deploy.previous"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(matches!(error, ActionError::Final(_)), "{error:?}");
+    assert_eq!(
+        (shop.record("web1"), shop.record("web2")),
+        (Some(coloured("1.1.0", "green")), Some(coloured("1.0.0", "blue")))
+    );
+    assert!(!shop.setting.repo.path().join("touched").exists() && !shop.is_locked("web1"));
+}
+
+#[tokio::test]
+async fn a_way_back_is_proven_by_the_health_check() {
+    let shop = Shop::new();
+    let file = shop.setting.repo.outside().join("serves");
+    let port = Versioned::start(&file).unwrap().port;
+    let script = "test -e stuck || echo \"$WINDLASS_VERSION\" > ../serves";
+    for (health, run) in [("{host}", Some(script)), ("127.0.0.1", None)] {
+        let name = if run.is_some() { "deploy.rolling" } else { "deploy.compose" };
+        let mut params = deploy(&["web1"], json!({ "health": format!("http://{health}:{port}/health") }));
+        params["ready"] = json!("1s");
+        if let Some(run) = run {
+            params["run"] = json!(run);
+        }
+        for (was, version) in [("one", "1.0.0"), ("two", "1.1.0")] {
+            (params["version"], params["tag"]) = (json!(version), json!(format!("v{version}")));
+            std::fs::write(&file, version).unwrap();
+            action(name).run(&params, &shop.context(&format!("{name}-{was}"))).await.unwrap();
+        }
+        shop.setting.repo.file("stuck", "");
+        let back = shop.undoing(&format!("{name}-two"));
+        let Probe::Done(output) = action(name).probe(&params, &back).await.unwrap() else { panic!("{name}") };
+        let undone = action(name).undo(&params, &output, &back).await.unwrap();
+        let Undone::NeedsHuman(told) = undone else { panic!("{name}: {undone:?}") };
+        assert!(told.contains("answered with the version \"1.1.0\", not 1.0.0"), "{name}: {told}");
+        std::fs::remove_file(shop.setting.repo.path().join("stuck")).unwrap();
+    }
 }
