@@ -1,5 +1,6 @@
 //! `rollback.choose`: which way leads back in an environment, from what its hosts, its database and its backups say.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::Environment;
@@ -10,7 +11,7 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
-use crate::adapters::remote::Record;
+use crate::adapters::remote::{Kept, Record};
 use crate::database::BackupRef;
 use crate::database::ledger::{self, Applied};
 use crate::database::tools::Tools;
@@ -119,9 +120,13 @@ impl Action for ChooseRollback {
 async fn situation(params: &Params, context: &Context) -> Result<(Situation, Option<BackupRef>)> {
     let site = Site::new(&params.environment, &params.target, context);
     let mut records: Vec<Record> = Vec::new();
+    let mut all: Vec<Kept> = Vec::new();
     for (host, look) in site.hosts.iter().zip(site.look(context).await) {
         match look {
-            Ok(kept) => records.extend(kept.record),
+            Ok(kept) => {
+                records.extend(kept.record.clone());
+                all.push(kept);
+            }
             Err(error) => context.log(&format!("{} is not known: {error}", host.name)),
         }
     }
@@ -134,7 +139,7 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
     let releasing = context.world.release.as_ref().map(|release| release.version.clone());
     let target = target_of(record, params.to.as_deref(), releasing.as_deref());
     let (migrations, backup, written) = match (&params.target.database, &target) {
-        (Some(_), Some(target)) => data(params, target, context).await,
+        (Some(_), Some(target)) => data(params, target, begin(target, &all), context).await,
         _ => (Ok(Vec::new()), Err("there is no database".to_owned()), None),
     };
     let reference = backup
@@ -174,17 +179,23 @@ fn target_of(record: &Record, asked: Option<&str>, releasing: Option<&str>) -> O
     }
 }
 
+/// From when on migrations count against a version: when the first of the hosts had it.
+fn begin(target: &Record, all: &[Kept]) -> Timestamp {
+    let known = all.iter().filter_map(|kept| kept.live_since(&target.version));
+    known.fold(target.at, Timestamp::min)
+}
+
 type Data =
     (std::result::Result<Vec<Migration>, String>, std::result::Result<Backup, String>, Option<String>);
 
-/// What was done to the data since `target` was deployed, and the backup from before it.
-async fn data(params: &Params, target: &Record, context: &Context) -> Data {
+/// What was done to the data since `begin`, but for what came with `target`, and the backup from before it.
+async fn data(params: &Params, target: &Record, begin: Timestamp, context: &Context) -> Data {
     let unknown = |error: ActionError| (Err(error.to_string()), Err("it is not known".to_owned()), None);
     let tools = match Tools::new(&params.environment, &params.target, context) {
         Ok(tools) => tools,
         Err(error) => return unknown(error),
     };
-    let applied = match ledger::since(&tools, &target.at.to_string(), &target.version).await {
+    let applied = match ledger::since(&tools, &begin.to_string(), &target.version).await {
         Ok(applied) => applied,
         Err(error) => return unknown(error),
     };
@@ -237,7 +248,51 @@ fn migration(applied: &Applied) -> Migration {
 
 #[cfg(test)]
 mod tests {
-    use windlass_core::rollback::Cause;
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::adapters::remote::{SCHEMA, State};
+
+    fn record(version: &str, state: State, second: i64) -> Record {
+        Record {
+            schema: SCHEMA,
+            environment: "production".into(),
+            run: "release-1".into(),
+            step: "deploy/1".into(),
+            fence: 1,
+            version: version.into(),
+            tag: format!("v{version}"),
+            release: version.into(),
+            files: vec!["compose.yml".into()],
+            project: "shop".into(),
+            images: BTreeMap::new(),
+            colour: None,
+            idle: None,
+            state,
+            at: Timestamp::from_second(second).unwrap(),
+            previous: None,
+        }
+    }
+
+    #[test]
+    fn migrations_count_from_when_the_first_host_had_the_version() {
+        let live = |second| record("1.0.0", State::Live, second);
+        for (target, histories, expect) in [
+            (30, &[&[][..]][..], 30),
+            // A deployment put it back at 30: what was migrated at 20 counts.
+            (30, &[&[10, 30][..]], 10),
+            (30, &[&[12, 30], &[10, 30]], 10),
+            // A history that was cut begins after what the record says.
+            (5, &[&[30]], 5),
+        ] {
+            let kept = |history: &&[i64]| Kept {
+                history: history.iter().map(|second| live(*second)).collect(),
+                ..Kept::default()
+            };
+            let all: Vec<Kept> = histories.iter().map(kept).collect();
+            assert_eq!(begin(&live(target), &all).as_second(), expect, "{histories:?}");
+        }
+    }
 
     #[test]
     fn a_cause_is_written_as_in_runbooks() {
