@@ -11,11 +11,15 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
-use crate::adapters::remote::{Kept, Record};
+use crate::adapters::remote::Record;
 use crate::database::BackupRef;
 use crate::database::ledger::{self, Applied};
 use crate::database::tools::Tools;
 use crate::deploy::{Site, known};
+
+mod target;
+
+use target::{Known, Target};
 
 /// Which way leads back in an environment.
 #[derive(Debug, Clone, Copy)]
@@ -119,27 +123,31 @@ impl Action for ChooseRollback {
 /// What is known, and the backup that leads back where one does.
 async fn situation(params: &Params, context: &Context) -> Result<(Situation, Option<BackupRef>)> {
     let site = Site::new(&params.environment, &params.target, context);
-    let mut records: Vec<Record> = Vec::new();
-    let mut all: Vec<Kept> = Vec::new();
+    let mut hosts: Vec<Known> = Vec::new();
+    let mut silent = Vec::new();
     for (host, look) in site.hosts.iter().zip(site.look(context).await) {
         match look {
-            Ok(kept) => {
-                records.extend(kept.record.clone());
-                all.push(kept);
+            Ok(kept) => hosts.push((host.name.clone(), kept)),
+            Err(error) => {
+                context.log(&format!("{} is not known: {error}", host.name));
+                silent.push(host.name.clone());
             }
-            Err(error) => context.log(&format!("{} is not known: {error}", host.name)),
         }
     }
-    let Some(record) = records.first() else {
+    let releasing = context.world.release.as_ref().map(|release| release.version.clone());
+    let found = match params.cause {
+        Cause::Defect => target::target(&hosts, params.to.as_deref(), releasing.as_deref()),
+        Cause::Credentials => Ok(target::stays(&hosts)),
+    };
+    let found = found.map_err(|why| ActionError::Final(format!("{}: {why}", params.environment)))?;
+    let Some(Target { current, record: target, is_there, is_hot }) = found else {
         return Err(ActionError::Failed(format!(
             "nothing is known to run in {}: look with `windlass env {0}`",
             params.environment
         )));
     };
-    let releasing = context.world.release.as_ref().map(|release| release.version.clone());
-    let target = target_of(record, params.to.as_deref(), releasing.as_deref());
     let (migrations, backup, written) = match (&params.target.database, &target) {
-        (Some(_), Some(target)) => data(params, target, begin(target, &all), context).await,
+        (Some(_), Some(target)) => data(params, target, target::begin(target, &hosts), context).await,
         _ => (Ok(Vec::new()), Err("there is no database".to_owned()), None),
     };
     let reference = backup
@@ -149,12 +157,10 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
     let situation = Situation {
         environment: params.environment.clone(),
         cause: params.cause,
-        current: Some(record.version.clone()),
-        is_hot: target.as_ref().is_some_and(|target| {
-            records.iter().all(|record| {
-                record.idle.as_ref().is_some_and(|idle| idle.hot && idle.version == target.version)
-            })
-        }),
+        current: Some(current),
+        is_there,
+        silent,
+        is_hot,
         target: target.map(|target| target.version),
         migrations,
         backup,
@@ -162,27 +168,6 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
         now: context.world.clock.now(),
     };
     Ok((situation, reference))
-}
-
-/// What is to be there again: what is asked for; what is there, while the release that is taken back never got there;
-/// else what was there before.
-fn target_of(record: &Record, asked: Option<&str>, releasing: Option<&str>) -> Option<Record> {
-    let previous = record.previous.as_deref();
-    let known = |version: &str| {
-        let mut all = std::iter::once(record).chain(previous);
-        all.find(|record| record.version == version).cloned()
-    };
-    match (asked, releasing) {
-        (Some(version), _) => known(version),
-        (None, Some(releasing)) if releasing != record.version => Some(record.clone()),
-        _ => previous.cloned(),
-    }
-}
-
-/// From when on migrations count against a version: when the first of the hosts had it.
-fn begin(target: &Record, all: &[Kept]) -> Timestamp {
-    let known = all.iter().filter_map(|kept| kept.live_since(&target.version));
-    known.fold(target.at, Timestamp::min)
 }
 
 type Data =
@@ -248,51 +233,7 @@ fn migration(applied: &Applied) -> Migration {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::adapters::remote::{SCHEMA, State};
-
-    fn record(version: &str, state: State, second: i64) -> Record {
-        Record {
-            schema: SCHEMA,
-            environment: "production".into(),
-            run: "release-1".into(),
-            step: "deploy/1".into(),
-            fence: 1,
-            version: version.into(),
-            tag: format!("v{version}"),
-            release: version.into(),
-            files: vec!["compose.yml".into()],
-            project: "shop".into(),
-            images: BTreeMap::new(),
-            colour: None,
-            idle: None,
-            state,
-            at: Timestamp::from_second(second).unwrap(),
-            previous: None,
-        }
-    }
-
-    #[test]
-    fn migrations_count_from_when_the_first_host_had_the_version() {
-        let live = |second| record("1.0.0", State::Live, second);
-        for (target, histories, expect) in [
-            (30, &[&[][..]][..], 30),
-            // A deployment put it back at 30: what was migrated at 20 counts.
-            (30, &[&[10, 30][..]], 10),
-            (30, &[&[12, 30], &[10, 30]], 10),
-            // A history that was cut begins after what the record says.
-            (5, &[&[30]], 5),
-        ] {
-            let kept = |history: &&[i64]| Kept {
-                history: history.iter().map(|second| live(*second)).collect(),
-                ..Kept::default()
-            };
-            let all: Vec<Kept> = histories.iter().map(kept).collect();
-            assert_eq!(begin(&live(target), &all).as_second(), expect, "{histories:?}");
-        }
-    }
+    use windlass_core::rollback::Cause;
 
     #[test]
     fn a_cause_is_written_as_in_runbooks() {
