@@ -146,7 +146,11 @@ impl Action for DeployPrevious {
 }
 
 /// What a host had of a version, by its record or its history.
-fn before(record: &Record, version: &str, kept: Option<&Kept>) -> std::result::Result<Record, String> {
+pub(crate) fn before(
+    record: &Record,
+    version: &str,
+    kept: Option<&Kept>,
+) -> std::result::Result<Record, String> {
     let shown = sanitize_line(version);
     let mut known = record.previous.iter().map(|previous| &**previous);
     if let Some(previous) = known.find(|previous| previous.version == version) {

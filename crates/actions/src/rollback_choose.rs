@@ -1,5 +1,6 @@
 //! `rollback.choose`: which way leads back in an environment, from what its hosts, its database and its backups say.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::Environment;
@@ -15,6 +16,10 @@ use crate::database::BackupRef;
 use crate::database::ledger::{self, Applied};
 use crate::database::tools::Tools;
 use crate::deploy::{Site, known};
+
+mod target;
+
+use target::{Known, Target};
 
 /// Which way leads back in an environment.
 #[derive(Debug, Clone, Copy)]
@@ -118,23 +123,31 @@ impl Action for ChooseRollback {
 /// What is known, and the backup that leads back where one does.
 async fn situation(params: &Params, context: &Context) -> Result<(Situation, Option<BackupRef>)> {
     let site = Site::new(&params.environment, &params.target, context);
-    let mut records: Vec<Record> = Vec::new();
+    let mut hosts: Vec<Known> = Vec::new();
+    let mut silent = Vec::new();
     for (host, look) in site.hosts.iter().zip(site.look(context).await) {
         match look {
-            Ok(kept) => records.extend(kept.record),
-            Err(error) => context.log(&format!("{} is not known: {error}", host.name)),
+            Ok(kept) => hosts.push((host.name.clone(), kept)),
+            Err(error) => {
+                context.log(&format!("{} is not known: {error}", host.name));
+                silent.push(host.name.clone());
+            }
         }
     }
-    let Some(record) = records.first() else {
+    let releasing = context.world.release.as_ref().map(|release| release.version.clone());
+    let found = match params.cause {
+        Cause::Defect => target::target(&hosts, params.to.as_deref(), releasing.as_deref()),
+        Cause::Credentials => Ok(target::stays(&hosts)),
+    };
+    let found = found.map_err(|why| ActionError::Final(format!("{}: {why}", params.environment)))?;
+    let Some(Target { current, record: target, is_there, is_hot }) = found else {
         return Err(ActionError::Failed(format!(
             "nothing is known to run in {}: look with `windlass env {0}`",
             params.environment
         )));
     };
-    let releasing = context.world.release.as_ref().map(|release| release.version.clone());
-    let target = target_of(record, params.to.as_deref(), releasing.as_deref());
     let (migrations, backup, written) = match (&params.target.database, &target) {
-        (Some(_), Some(target)) => data(params, target, context).await,
+        (Some(_), Some(target)) => data(params, target, target::begin(target, &hosts), context).await,
         _ => (Ok(Vec::new()), Err("there is no database".to_owned()), None),
     };
     let reference = backup
@@ -144,12 +157,10 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
     let situation = Situation {
         environment: params.environment.clone(),
         cause: params.cause,
-        current: Some(record.version.clone()),
-        is_hot: target.as_ref().is_some_and(|target| {
-            records.iter().all(|record| {
-                record.idle.as_ref().is_some_and(|idle| idle.hot && idle.version == target.version)
-            })
-        }),
+        current: Some(current),
+        is_there,
+        silent,
+        is_hot,
         target: target.map(|target| target.version),
         migrations,
         backup,
@@ -159,32 +170,17 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
     Ok((situation, reference))
 }
 
-/// What is to be there again: what is asked for; what is there, while the release that is taken back never got there;
-/// else what was there before.
-fn target_of(record: &Record, asked: Option<&str>, releasing: Option<&str>) -> Option<Record> {
-    let previous = record.previous.as_deref();
-    let known = |version: &str| {
-        let mut all = std::iter::once(record).chain(previous);
-        all.find(|record| record.version == version).cloned()
-    };
-    match (asked, releasing) {
-        (Some(version), _) => known(version),
-        (None, Some(releasing)) if releasing != record.version => Some(record.clone()),
-        _ => previous.cloned(),
-    }
-}
-
 type Data =
     (std::result::Result<Vec<Migration>, String>, std::result::Result<Backup, String>, Option<String>);
 
-/// What was done to the data since `target` was deployed, and the backup from before it.
-async fn data(params: &Params, target: &Record, context: &Context) -> Data {
+/// What was done to the data since `begin`, but for what came with `target`, and the backup from before it.
+async fn data(params: &Params, target: &Record, begin: Timestamp, context: &Context) -> Data {
     let unknown = |error: ActionError| (Err(error.to_string()), Err("it is not known".to_owned()), None);
     let tools = match Tools::new(&params.environment, &params.target, context) {
         Ok(tools) => tools,
         Err(error) => return unknown(error),
     };
-    let applied = match ledger::since(&tools, &target.at.to_string(), &target.version).await {
+    let applied = match ledger::since(&tools, &begin.to_string(), &target.version).await {
         Ok(applied) => applied,
         Err(error) => return unknown(error),
     };

@@ -85,6 +85,10 @@ pub struct Situation {
     pub current: Option<String>,
     /// The version to go back to.
     pub target: Option<String>,
+    /// Every host that answered has the version to go back to, deployed to its end.
+    pub is_there: bool,
+    /// The hosts that did not answer: what they have is not known.
+    pub silent: Vec<String>,
     /// The version to go back to still runs and only waits for traffic.
     pub is_hot: bool,
     /// What was applied to the database since, oldest first; the reason where it cannot be known.
@@ -126,8 +130,19 @@ pub struct Choice {
     pub loss: Option<String>,
 }
 
-/// Chooses the way.
+/// Chooses the way. Hosts that did not answer are named in the reason: they may have any version.
 pub fn choose(situation: &Situation) -> Choice {
+    let choice = by_rule(situation);
+    match situation.silent.as_slice() {
+        [] => choice,
+        silent => {
+            let why = format!("{}; what is on {} is not known: no answer from there", choice.why, silent.join(", "));
+            Choice { why, ..choice }
+        }
+    }
+}
+
+fn by_rule(situation: &Situation) -> Choice {
     let Situation { environment, current, target, .. } = situation;
     let shown = current.as_deref().unwrap_or("nothing");
     if situation.cause == Cause::Credentials {
@@ -160,7 +175,7 @@ pub fn choose(situation: &Situation) -> Choice {
     };
     let destructive: Vec<&Migration> =
         migrations.iter().filter(|migration| migration.class == Class::Destructive).collect();
-    if destructive.is_empty() && current.as_ref() == Some(target) {
+    if destructive.is_empty() && situation.is_there && situation.silent.is_empty() {
         let why = format!("{environment} has {target} already");
         return Choice { way: Way::Nothing, why, steps: Vec::new(), loss: None };
     }
@@ -272,6 +287,8 @@ mod tests {
             cause: Cause::Defect,
             current: Some("1.2.0".into()),
             target: Some("1.1.0".into()),
+            is_there: false,
+            silent: Vec::new(),
             is_hot: true,
             migrations: Ok(migrations.to_vec()),
             backup: Ok(backup("17:55")),
@@ -339,9 +356,20 @@ mod tests {
             "Person: production has 1.2.0 and nothing is known to have been there before: there is no version to go \
              back to",
         );
+        let there = Situation { current: Some("1.1.0".into()), is_there: true, ..plain.clone() };
+        check(&there, "Nothing: production has 1.1.0 already");
         check(
-            &Situation { current: Some("1.1.0".into()), ..plain.clone() },
-            "Nothing: production has 1.1.0 already",
+            &Situation { silent: vec!["web2".into(), "web3".into()], ..there.clone() },
+            &format!(
+                "Application: nothing was migrated since 1.1.0: the application alone goes back; what is on web2, web3 is \
+                 not known: no answer from there\n{back}"
+            ),
+        );
+        // A host is left half-way with the same version.
+        check(
+            &Situation { is_there: false, is_hot: false, ..there },
+            "Application: nothing was migrated since 1.1.0: the application alone goes back\n\
+             1.1.0 is deployed again, by the images it had",
         );
         check(
             &Situation { cause: Cause::Credentials, ..destructive },

@@ -230,6 +230,16 @@ impl Kept {
         last.is_some_and(|record| record.state == State::Live)
     }
 
+    /// Since when what was done to the data may be foreign to a version: when it was first deployed here to its end, and
+    /// not withdrawn since. Putting it back is no new beginning, because what was migrated meanwhile is still there.
+    pub fn live_since(&self, version: &str) -> Option<Timestamp> {
+        let own = self.history.iter().rev().filter(|record| record.version == version);
+        own.take_while(|record| record.state != State::Withdrawn)
+            .filter(|record| record.state == State::Live)
+            .map(|record| record.at)
+            .min()
+    }
+
     /// The record as it was when it was deployed to its end, with what was before it: putting it back must not forget
     /// where the way back from it leads.
     pub fn whole(&self, record: &Record) -> Record {
@@ -337,6 +347,35 @@ mod tests {
         ] {
             let history = states.iter().map(|(version, state)| record(version, *state)).collect();
             assert_eq!(Kept { history, ..Kept::default() }.has_passed("1.0.0"), expect, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_live_since_it_was_first_deployed_and_not_since_it_was_put_back() {
+        for (history, expect) in [
+            (&[][..], None),
+            (&[("1.0.0", State::Live, 10)], Some(10)),
+            // A deployment that failed put it back at 30.
+            (&[("1.0.0", State::Live, 10), ("1.0.0", State::Live, 30)], Some(10)),
+            (&[("1.0.0", State::Live, 10), ("1.1.0", State::Live, 20), ("1.0.0", State::Live, 30)], Some(10)),
+            (
+                &[("1.0.0", State::Live, 10), ("1.0.0", State::Withdrawn, 10), ("1.0.0", State::Live, 30)],
+                Some(30),
+            ),
+            (
+                &[("1.0.0", State::Live, 10), ("1.1.0", State::Withdrawn, 20), ("1.0.0", State::Live, 30)],
+                Some(10),
+            ),
+            (&[("1.0.0", State::Live, 10), ("1.0.0", State::Withdrawn, 10)], None),
+            (&[("1.1.0", State::Live, 10)], None),
+        ] {
+            let at = |second: i64| Timestamp::from_second(second).unwrap();
+            let record = |(version, state, second): &(&str, State, i64)| Record {
+                at: at(*second),
+                ..record(version, *state)
+            };
+            let kept = Kept { history: history.iter().map(record).collect(), ..Kept::default() };
+            assert_eq!(kept.live_since("1.0.0"), expect.map(at), "{history:?}");
         }
     }
 
