@@ -136,7 +136,11 @@ pub fn choose(situation: &Situation) -> Choice {
     match situation.silent.as_slice() {
         [] => choice,
         silent => {
-            let why = format!("{}; what is on {} is not known: no answer from there", choice.why, silent.join(", "));
+            let why = format!(
+                "{}; what is on {} is not known: no answer from there",
+                choice.why,
+                silent.join(", ")
+            );
             Choice { why, ..choice }
         }
     }
