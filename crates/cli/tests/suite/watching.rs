@@ -132,7 +132,7 @@ fn people_are_paged_when_the_metrics_are_away() {
     let kinds: Vec<&str> = pages.iter().map(|page| page["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["page", "resolved"]);
     assert!(
-        pages[0]["id"] == pages[1]["id"] && pages[0]["id"].as_str().unwrap().ends_with("/outage-1"),
+        pages[0]["id"] == pages[1]["id"] && pages[0]["id"].as_str().unwrap().contains("/outage-1@"),
         "{pages:?}"
     );
     expect(&windlass(&repo, &["status"]), 0, &["paged through sh", "are back, "]);

@@ -189,7 +189,7 @@ pub struct Package {
     pub changelog: Option<String>,
     /// Packages it is built from: when one of them is released, so is it, by a patch at least.
     pub depends_on: Vec<String>,
-    /// Packages of the same group are released together, with the same version.
+    /// Packages of the same group share their version; one that a release left behind catches up.
     pub linked: Option<String>,
 }
 

@@ -388,6 +388,12 @@ mod tests {
                 vec!["a: v1.0.0 v1.1.0 @g", "b: v1.0.0 @g", "other: v3.0.0"],
                 "a -\nb 1.1.0 (the packages of the group g share the version 1.1.0)\nother -",
             ),
+            // With commits of its own the one behind leads them all on.
+            (
+                vec!["a: v1.0.0 v1.1.0 @g", "b: v1.0.0 fix @g"],
+                "a 1.1.1 (`v1.1.0` is the highest release that HEAD contains; the one before is `v1.0.0`)\n\
+                 b 1.1.1 (the packages of the group g share the version 1.1.1)",
+            ),
             (vec!["a: v1.0.0 v1.1.0 @g", "b: v1.0.0 v1.1.0 @g"], "a -\nb -"),
             // A pre-release of one is none to follow with a stable one.
             (
