@@ -546,3 +546,22 @@ async fn a_way_back_is_proven_by_the_health_check() {
         std::fs::remove_file(shop.setting.repo.path().join("stuck")).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_version_that_did_not_come_to_its_end_is_brought_back_too() {
+    let shop = Shop::new();
+    let params = deploy(&["web1", "web2"], json!({}));
+    for (run, version) in [("one", "1.0.0"), ("two", "1.1.0"), ("three", "1.0.0")] {
+        shop.release(run, version, &params).await.unwrap();
+    }
+    let good = shop.runs("web2");
+    // It was killed there before its containers were up.
+    shop.set_state("web1", "updating");
+    std::fs::remove_file(shop.setting.repo.path().join("running/web1.json")).unwrap();
+    let params = json!({
+        "environment": "production", "version": "1.0.0", "ready": "2s", "target": params["target"],
+    });
+    let output = action("deploy.previous").run(&params, &shop.context("four")).await.unwrap();
+    assert_eq!(output["done"], "web1: back to 1.0.0");
+    assert_eq!((shop.runs("web1"), &shop.record("web1").unwrap()["state"]), (good, &json!("live")));
+}
