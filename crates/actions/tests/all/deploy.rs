@@ -565,3 +565,16 @@ async fn a_version_that_did_not_come_to_its_end_is_brought_back_too() {
     assert_eq!(output["done"], "web1: back to 1.0.0");
     assert_eq!((shop.runs("web1"), &shop.record("web1").unwrap()["state"]), (good, &json!("live")));
 }
+
+#[tokio::test]
+async fn a_colour_of_a_script_is_not_stopped_by_compose() {
+    let shop = Shop::new();
+    let proxy = json!({ "kind": "haproxy", "backend": "shop", "ports": { "blue": 1, "green": 2 } });
+    let params = deploy(&["web1"], json!({ "proxy": proxy }));
+    let params = json!({ "environment": "production", "target": params["target"] });
+    std::fs::create_dir_all(shop.setting.repo.outside().join("web1/shop/.windlass")).unwrap();
+    shop.say("web1/shop/.windlass/record.json", &format!("{}\n", coloured("1.0.0", "green")));
+    let told = action("deploy.cleanup").run(&params, &shop.context("clean")).await.unwrap_err().to_string();
+    assert!(told.contains("web1") && told.contains("give deploy.cleanup a `stop`"), "{told}");
+    assert_eq!((shop.record("web1"), shop.is_locked("web1")), (Some(coloured("1.0.0", "green")), false));
+}
