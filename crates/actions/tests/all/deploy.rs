@@ -578,3 +578,28 @@ async fn a_colour_of_a_script_is_not_stopped_by_compose() {
     assert!(told.contains("web1") && told.contains("give deploy.cleanup a `stop`"), "{told}");
     assert_eq!((shop.record("web1"), shop.is_locked("web1")), (Some(coloured("1.0.0", "green")), false));
 }
+
+/// `deploy.script` keeps its record on the first host alone.
+#[tokio::test]
+async fn what_a_script_deployed_to_many_hosts_is_verified() {
+    let shop = Shop::new();
+    let file = shop.setting.repo.outside().join("serves");
+    std::fs::write(&file, "1.0.0").unwrap();
+    let port = Versioned::start(&file).unwrap().port;
+    let mut params = deploy(&["web1", "web2"], json!({ "health": format!("http://{{host}}:{port}/health") }));
+    (params["version"], params["tag"], params["run"]) = (json!("1.0.0"), json!("v1.0.0"), json!("true"));
+    action("deploy.script").run(&params, &shop.context("one")).await.unwrap();
+    let verify = json!({ "environment": "production", "target": params["target"], "version": "1.0.0" });
+    let output = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap();
+    assert_eq!(output["addresses"].as_array().unwrap().len(), 2, "every host's health");
+    std::fs::write(&file, "0.9.0").unwrap();
+    let told = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap_err().to_string();
+    assert_eq!(told.matches("\"0.9.0\", not 1.0.0").count(), 2, "{told}");
+    // With compose every host has a record of its own.
+    std::fs::write(&file, "1.0.0").unwrap();
+    params.as_object_mut().unwrap().remove("run");
+    shop.release("two", "1.0.0", &params).await.unwrap();
+    std::fs::remove_file(shop.setting.repo.outside().join("web2/shop/.windlass/record.json")).unwrap();
+    let told = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap_err().to_string();
+    assert!(told.contains("web2: nothing was deployed there"), "{told}");
+}
