@@ -343,7 +343,7 @@ async fn a_deployment_that_stopped_half_way_is_taken_back() {
     let blue_green = action("deploy.blue_green");
     let params = place.shop.version("1.1.0", json!({}));
     let mut back = place.context("two");
-    back.path = StepPath::new(&format!("undo/{}", back.path.0));
+    back.path = StepPath::new(format!("undo/{}", back.path.0));
     assert_eq!(blue_green.probe(&params, &back).await.unwrap(), Probe::Absent, "nothing was begun");
     let customers = place.shop.customers();
     for state in ["updating", "updated", "switching", "reverting", "failed", "withdrawn"] {

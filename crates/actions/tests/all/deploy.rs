@@ -59,7 +59,7 @@ impl Shop {
     /// The same item when it is taken back.
     fn undoing(&self, run: &str) -> Context {
         let mut context = self.context(run);
-        context.path = StepPath::new(&format!("undo/{}", context.path.0));
+        context.path = StepPath::new(format!("undo/{}", context.path.0));
         context
     }
 
