@@ -202,6 +202,16 @@ async fn stop(params: &Params, work: &Work<'_>) -> Result<Output> {
             )));
         }
     }
+    let by_script = |index: &&usize| work.found(**index).is_some_and(|record| record.project.is_empty());
+    if params.stop.is_none()
+        && let Some(index) = hosts.iter().find(by_script)
+    {
+        return Err(ActionError::Final(format!(
+            "a script brought up the colours on {}, and only a script can stop one: give deploy.cleanup a `stop`; nothing \
+             was stopped",
+            work.host(*index).name
+        )));
+    }
     let idle = live.other();
     let doors = Doors::of(work.site, work.context, |index| work.kept[index].is_some()).await?;
     if doors::ready(&doors.look(work.context).await?).contains(&idle) {

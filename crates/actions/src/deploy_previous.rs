@@ -113,7 +113,9 @@ impl Action for DeployPrevious {
             return Ok(output);
         }
         let site = Site::new(&params.environment, &params.target, context);
-        let mut targets = targets(&site, &|record: &Record| record.version != params.version, context).await;
+        // A version that did not come to its end is not there, even if it is the one that is wanted.
+        let is_away = |record: &Record| record.version != params.version || record.state != State::Live;
+        let mut targets = targets(&site, &is_away, context).await;
         for (index, record) in &mut targets.records {
             let kept = targets.kept.get(*index).and_then(Option::as_ref);
             record.previous = Some(Box::new(

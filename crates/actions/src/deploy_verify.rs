@@ -13,7 +13,7 @@ use windlass_core::plan::{Effect, Facts};
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
-use crate::adapters::remote::Host;
+use crate::adapters::remote::{self, Host, Kept, Record};
 use crate::deploy::{Site, Wanted, drift, health, known, pause};
 
 /// The time between two looks.
@@ -136,13 +136,40 @@ impl Looked {
             return Ok(());
         }
         let site = Site::new(&params.environment, &params.target, context);
-        let found = join_all(site.hosts.iter().map(|host| at_host(&site, host, version, context))).await;
+        let looks = site.look(context).await;
+        let first = looks.first().and_then(|look| look.as_ref().ok()).and_then(|kept| kept.record.as_ref());
+        let is_by_script = first.is_some_and(|record| record.project.is_empty() && record.colour.is_none());
+        let found = join_all(site.hosts.iter().zip(&looks).enumerate().map(|(index, (host, look))| {
+            // deploy.script keeps one record for all hosts, on the first.
+            let needs_record = index == 0 || !is_by_script;
+            at_host(&site, host, look, needs_record, version, context)
+        }))
+        .await;
         for found in found {
             let found = found?;
             self.problems.extend(found.problems);
             self.addresses.extend(found.addresses);
         }
         Ok(())
+    }
+
+    /// A host's record, and what runs there.
+    async fn at_record(&mut self, host: &Host, record: &Record, version: &str, context: &Context) {
+        let name = &host.name;
+        if record.version != version {
+            self.problems.push(format!("{name} has {}", record.version));
+        }
+        if record.project.is_empty() {
+            self.problems.extend(drift::unfinished(record).map(|why| format!("{name}: {why}")));
+        } else {
+            match host.containers(context, &record.project).await {
+                Ok(found) => {
+                    let drift = drift::drift(record, &found);
+                    self.problems.extend(drift.into_iter().map(|why| format!("{name}: {why}")));
+                }
+                Err(error) => self.problems.push(error.to_string()),
+            }
+        }
     }
 
     async fn at_the_front_door(&mut self, params: &Params, version: &str, context: &Context) -> Result<()> {
@@ -171,32 +198,25 @@ impl Looked {
     }
 }
 
-async fn at_host(site: &Site, host: &Host, version: &str, context: &Context) -> Result<Looked> {
+async fn at_host(
+    site: &Site,
+    host: &Host,
+    look: &remote::Result<Kept>,
+    needs_record: bool,
+    version: &str,
+    context: &Context,
+) -> Result<Looked> {
     let mut looked = Looked::default();
-    let kept = match host.look(context).await {
-        Ok(kept) => kept,
+    match look {
+        Ok(Kept { record: Some(record), .. }) => looked.at_record(host, record, version, context).await,
+        Ok(_) if needs_record => {
+            looked.problems.push(format!("{}: nothing was deployed there", host.name));
+            return Ok(looked);
+        }
+        Ok(_) => {}
         Err(error) => {
             looked.problems.push(error.to_string());
             return Ok(looked);
-        }
-    };
-    let name = &host.name;
-    let Some(record) = kept.record else {
-        looked.problems.push(format!("{name}: nothing was deployed there"));
-        return Ok(looked);
-    };
-    if record.version != version {
-        looked.problems.push(format!("{name} has {}", record.version));
-    }
-    if record.project.is_empty() {
-        looked.problems.extend(drift::unfinished(&record).map(|why| format!("{name}: {why}")));
-    } else {
-        match host.containers(context, &record.project).await {
-            Ok(found) => {
-                let drift = drift::drift(&record, &found);
-                looked.problems.extend(drift.into_iter().map(|why| format!("{name}: {why}")));
-            }
-            Err(error) => looked.problems.push(error.to_string()),
         }
     }
     if let Some(address) = health::address_of(&site.environment, host, context).await? {

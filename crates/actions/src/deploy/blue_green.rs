@@ -672,18 +672,41 @@ impl BlueGreen<'_> {
         Ok(told.join("; "))
     }
 
+    /// Whether the record says that a colour still runs this very version: it had the traffic when this item came, or
+    /// was left running.
+    fn is_kept_hot(&self, index: usize, previous: &Record) -> bool {
+        let Some(found) = self.work.found(index) else { return false };
+        let is_it = |record: &Record| record.version == previous.version && record.colour == previous.colour;
+        let is_idle = |idle: &Idle| {
+            idle.hot && idle.version == previous.version && Some(idle.colour) == previous.colour
+        };
+        (found.state == State::Live && is_it(found))
+            || found.serving().is_some_and(is_it)
+            || found.idle.as_ref().is_some_and(is_idle)
+    }
+
     /// What was there before runs in its colour and answers; it is brought up where it does not.
     async fn is_hot_again(&self, index: usize, previous: &Record) -> Result<()> {
         let work = &self.work;
-        let mut is_hot = true;
-        if !previous.project.is_empty() {
-            let found = work.host(index).containers(work.context, &previous.project).await?;
-            is_hot = drift(previous, &found).is_empty();
+        let mut environment = work.site.environment.clone();
+        let is_known = match previous.project.is_empty() {
+            true => self.is_kept_hot(index, previous),
+            false => {
+                let found = work.host(index).containers(work.context, &previous.project).await?;
+                drift(previous, &found).is_empty()
+            }
+        };
+        // Where nobody knows what a script left there, only an answer with the version shows it.
+        let may_answer = is_known || previous.project.is_empty();
+        if !is_known {
+            environment.version.get_or_insert_with(|| health::VERSION.to_owned());
         }
-        if is_hot && let Some(address) = work.own_address(index, previous.colour).await? {
-            let environment = &work.site.environment;
-            is_hot = health::ask(environment, &address, &previous.version, work.context).await?.is_none();
-        }
+        let is_hot = match work.own_address(index, previous.colour).await? {
+            Some(address) if may_answer => {
+                health::ask(&environment, &address, &previous.version, work.context).await?.is_none()
+            }
+            _ => is_known,
+        };
         if is_hot {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use crate::adapters::http::{self, Answer, HttpError, Request};
 use crate::adapters::remote::Host;
 
 /// Where the version stands unless the configuration says it.
-const VERSION: &str = "$.version";
+pub(crate) const VERSION: &str = "$.version";
 /// The longest one answer may take.
 const ONE: Duration = Duration::from_secs(5);
 /// The time between two questions.

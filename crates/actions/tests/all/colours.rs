@@ -343,7 +343,7 @@ async fn a_deployment_that_stopped_half_way_is_taken_back() {
     let blue_green = action("deploy.blue_green");
     let params = place.shop.version("1.1.0", json!({}));
     let mut back = place.context("two");
-    back.path = StepPath::new(&format!("undo/{}", back.path.0));
+    back.path = StepPath::new(format!("undo/{}", back.path.0));
     assert_eq!(blue_green.probe(&params, &back).await.unwrap(), Probe::Absent, "nothing was begun");
     let customers = place.shop.customers();
     for state in ["updating", "updated", "switching", "reverting", "failed", "withdrawn"] {
@@ -372,4 +372,32 @@ async fn a_deployment_that_stopped_half_way_is_taken_back() {
         assert_eq!(place.shop.holds("blue").is_some(), is_whole, "{state}");
     }
     assert_eq!(customers.end().bad, Vec::<String>::new());
+}
+
+/// A server that answers well need not be the version before: what failed may still run in its colour.
+#[tokio::test]
+async fn traffic_never_goes_back_to_what_nobody_knows() {
+    let place = Place::new();
+    // The quote breaks the answer, so that it does not tell its version.
+    let run = RUN.replace("\"$WINDLASS_VERSION\"", "\"\\\"$WINDLASS_VERSION\"");
+    let silent = json!({ "run": run, "target": { "version": null } });
+    place.deploy("one", "1.0.0", silent.clone()).await.unwrap();
+    let two = place.deploy("two", "1.1.0", silent.clone()).await.unwrap();
+    for (idle, expect) in [
+        (json!({ "colour": "green", "version": "1.0.0", "hot": true }), false),
+        (json!({ "colour": "green", "version": "1.2.0", "hot": true }), true),
+        (json!({ "colour": "green", "version": "1.0.0", "hot": false }), true),
+    ] {
+        let folder = place.setting.repo.outside().join("state/environments/production/.windlass");
+        let live = place.record();
+        let mut record = live.clone();
+        record["idle"] = idle.clone();
+        std::fs::write(folder.join("record.json"), format!("{record}\n")).unwrap();
+        let log = place.log();
+        let params = place.shop.version("1.1.0", silent.clone());
+        let undone = action("deploy.blue_green").undo(&params, &two, &place.context("two")).await.unwrap();
+        assert!(matches!(undone, Undone::Reverted(_)), "{undone:?}");
+        assert_eq!(place.log() != log, expect, "brought up again: {idle}");
+        place.deploy("two", "1.1.0", silent.clone()).await.unwrap();
+    }
 }

@@ -59,7 +59,7 @@ impl Shop {
     /// The same item when it is taken back.
     fn undoing(&self, run: &str) -> Context {
         let mut context = self.context(run);
-        context.path = StepPath::new(&format!("undo/{}", context.path.0));
+        context.path = StepPath::new(format!("undo/{}", context.path.0));
         context
     }
 
@@ -545,4 +545,61 @@ async fn a_way_back_is_proven_by_the_health_check() {
         assert!(told.contains("answered with the version \"1.1.0\", not 1.0.0"), "{name}: {told}");
         std::fs::remove_file(shop.setting.repo.path().join("stuck")).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_version_that_did_not_come_to_its_end_is_brought_back_too() {
+    let shop = Shop::new();
+    let params = deploy(&["web1", "web2"], json!({}));
+    for (run, version) in [("one", "1.0.0"), ("two", "1.1.0"), ("three", "1.0.0")] {
+        shop.release(run, version, &params).await.unwrap();
+    }
+    let good = shop.runs("web2");
+    // It was killed there before its containers were up.
+    shop.set_state("web1", "updating");
+    std::fs::remove_file(shop.setting.repo.path().join("running/web1.json")).unwrap();
+    let params = json!({
+        "environment": "production", "version": "1.0.0", "ready": "2s", "target": params["target"],
+    });
+    let output = action("deploy.previous").run(&params, &shop.context("four")).await.unwrap();
+    assert_eq!(output["done"], "web1: back to 1.0.0");
+    assert_eq!((shop.runs("web1"), &shop.record("web1").unwrap()["state"]), (good, &json!("live")));
+}
+
+#[tokio::test]
+async fn a_colour_of_a_script_is_not_stopped_by_compose() {
+    let shop = Shop::new();
+    let proxy = json!({ "kind": "haproxy", "backend": "shop", "ports": { "blue": 1, "green": 2 } });
+    let params = deploy(&["web1"], json!({ "proxy": proxy }));
+    let params = json!({ "environment": "production", "target": params["target"] });
+    std::fs::create_dir_all(shop.setting.repo.outside().join("web1/shop/.windlass")).unwrap();
+    shop.say("web1/shop/.windlass/record.json", &format!("{}\n", coloured("1.0.0", "green")));
+    let told = action("deploy.cleanup").run(&params, &shop.context("clean")).await.unwrap_err().to_string();
+    assert!(told.contains("web1") && told.contains("give deploy.cleanup a `stop`"), "{told}");
+    assert_eq!((shop.record("web1"), shop.is_locked("web1")), (Some(coloured("1.0.0", "green")), false));
+}
+
+/// `deploy.script` keeps its record on the first host alone.
+#[tokio::test]
+async fn what_a_script_deployed_to_many_hosts_is_verified() {
+    let shop = Shop::new();
+    let file = shop.setting.repo.outside().join("serves");
+    std::fs::write(&file, "1.0.0").unwrap();
+    let port = Versioned::start(&file).unwrap().port;
+    let mut params = deploy(&["web1", "web2"], json!({ "health": format!("http://{{host}}:{port}/health") }));
+    (params["version"], params["tag"], params["run"]) = (json!("1.0.0"), json!("v1.0.0"), json!("true"));
+    action("deploy.script").run(&params, &shop.context("one")).await.unwrap();
+    let verify = json!({ "environment": "production", "target": params["target"], "version": "1.0.0" });
+    let output = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap();
+    assert_eq!(output["addresses"].as_array().unwrap().len(), 2, "every host's health");
+    std::fs::write(&file, "0.9.0").unwrap();
+    let told = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap_err().to_string();
+    assert_eq!(told.matches("\"0.9.0\", not 1.0.0").count(), 2, "{told}");
+    // With compose every host has a record of its own.
+    std::fs::write(&file, "1.0.0").unwrap();
+    params.as_object_mut().unwrap().remove("run");
+    shop.release("two", "1.0.0", &params).await.unwrap();
+    std::fs::remove_file(shop.setting.repo.outside().join("web2/shop/.windlass/record.json")).unwrap();
+    let told = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap_err().to_string();
+    assert!(told.contains("web2: nothing was deployed there"), "{told}");
 }
