@@ -15,7 +15,7 @@ use crate::backup_verify::Restore;
 use crate::database::ledger::{Begun, Ledger, Row, State};
 use crate::database::proof::{prove, verify};
 use crate::database::tools::{Tools, connection};
-use crate::database::{BackupRef, alone, configured, is_held, known};
+use crate::database::{BackupRef, Fence, alone, configured, is_held, known};
 use crate::deploy;
 use crate::deploy::lock::{is_undo, item};
 use crate::script::{self, Language, Script};
@@ -120,7 +120,8 @@ impl Action for Migrate {
         }
         let tools = Tools::new(&params.environment, &params.target, context)?;
         let tools = &tools;
-        alone(&params.environment, &params.target, context, || forward(params, tools, context)).await
+        alone(&params.environment, &params.target, context, |fence| forward(params, tools, fence, context))
+            .await
     }
 
     async fn bars(
@@ -157,7 +158,8 @@ impl Action for Migrate {
             (_, Class::Destructive) => Ok(Undone::NeedsHuman(way_back(params, output))),
             (Some(undo), _) => {
                 let (tools, ledger) = (&tools, &ledger);
-                let back = || async move {
+                let back = |fence: Fence| async move {
+                    fence.hold(context).await?;
                     execute(params, undo, tools, context).await?;
                     let after = tools.schema().await?;
                     ledger.end(State::Undone, after.as_deref()).await?;
@@ -185,7 +187,7 @@ impl Action for Migrate {
     }
 }
 
-async fn forward(params: &Params, tools: &Tools<'_>, context: &Context) -> Result<Output> {
+async fn forward(params: &Params, tools: &Tools<'_>, fence: Fence, context: &Context) -> Result<Output> {
     let ledger = ledger(tools, context);
     let known = ledger.read().await?;
     if let Some(row) = known.as_ref().filter(|row| row.state == State::Done) {
@@ -212,8 +214,11 @@ async fn forward(params: &Params, tools: &Tools<'_>, context: &Context) -> Resul
         before: before.as_deref().unwrap_or_default(),
         backup: backup.as_ref().map_or(("", ""), |backup| (&backup.id, &backup.taken)),
     };
+    // A backup may have taken hours.
+    fence.hold(context).await?;
     ledger.begin(begun).await?;
     context.changed(effect(params));
+    fence.hold(context).await?;
     match execute(params, &params.run, tools, context).await {
         Ok(()) => {
             let after = tools.schema().await?;

@@ -11,7 +11,7 @@ use windlass_engine::context::Context;
 use crate::database::catalogue::Entry;
 use crate::database::swap::{Marker, Place, Swap};
 use crate::database::tools::Tools;
-use crate::database::{BackupRef, Loss, alone, configured, is_held};
+use crate::database::{BackupRef, Fence, Loss, alone, configured, is_held};
 use crate::deploy;
 use crate::deploy::lock::is_undo;
 
@@ -88,21 +88,23 @@ impl Action for RestoreDatabase {
         }
         let tools = Tools::new(&params.environment, &params.target, context)?;
         let tools = &tools;
-        alone(&params.environment, &params.target, context, || forward(params, tools, context)).await
+        alone(&params.environment, &params.target, context, |fence| forward(params, tools, fence, context))
+            .await
     }
 
     async fn undo(&self, params: &Params, _: &Output, context: &Context) -> Result<Undone> {
         let tools = Tools::new(&params.environment, &params.target, context)?;
         let tools = &tools;
-        alone(&params.environment, &params.target, context, || back(params, tools, context)).await
+        alone(&params.environment, &params.target, context, |fence| back(params, tools, fence, context)).await
     }
 }
 
-async fn forward(params: &Params, tools: &Tools<'_>, context: &Context) -> Result<Output> {
+async fn forward(params: &Params, tools: &Tools<'_>, fence: Fence, context: &Context) -> Result<Output> {
     let swap = Swap::look(tools, context).await?;
     let marker = match swap.place() {
         Place::Restored(marker, is_open) => {
             if !is_open {
+                fence.hold(context).await?;
                 swap.open().await?;
             }
             return Ok(output(params, tools, &swap, &marker));
@@ -122,17 +124,20 @@ async fn forward(params: &Params, tools: &Tools<'_>, context: &Context) -> Resul
         }
     };
     context.log(&format!("{}: {} takes the place of {}", tools.place(), swap.new, tools.database.name));
+    // Restoring may have taken hours.
+    fence.hold(context).await?;
     swap.switch().await?;
     context.changed(effect(params));
     Ok(output(params, tools, &swap, &marker))
 }
 
-async fn back(params: &Params, tools: &Tools<'_>, context: &Context) -> Result<Undone> {
+async fn back(params: &Params, tools: &Tools<'_>, fence: Fence, context: &Context) -> Result<Undone> {
     let swap = Swap::look(tools, context).await?;
     let name = &tools.database.name;
     match swap.place() {
         Place::Before if !swap.has_new() => Ok(Undone::NothingToDo),
         Place::Before | Place::Ready(_) => {
+            fence.hold(context).await?;
             swap.open().await?;
             swap.drop_new().await?;
             Ok(Undone::Reverted(format!(
@@ -144,6 +149,7 @@ async fn back(params: &Params, tools: &Tools<'_>, context: &Context) -> Result<U
             swap.before, name, params.environment
         ))),
         Place::Restored(..) => {
+            fence.hold(context).await?;
             let aside = swap.switch_back().await?;
             Ok(Undone::Reverted(format!(
                 "{name} is the database of before again; what was restored is kept as {aside}, closed"

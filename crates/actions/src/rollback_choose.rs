@@ -208,9 +208,7 @@ async fn data(params: &Params, target: &Record, begin: Timestamp, context: &Cont
 async fn backup_before(tools: &Tools<'_>, first: &Applied) -> std::result::Result<Backup, String> {
     let catalogue =
         tools.catalogue().await.map_err(|error| format!("the backups cannot be read: {error}"))?;
-    let own = first.backup.as_deref().and_then(|id| catalogue.find(id));
-    let older = || catalogue.entries.iter().rev().find(|entry| entry.taken <= first.began);
-    let entry = own.or_else(older).filter(|entry| entry.broken.is_none() && entry.size > 0);
+    let entry = catalogue.before(first.began, first.backup.as_deref());
     let entry = entry.ok_or_else(|| "there is no good backup from before it".to_owned())?;
     let proof = catalogue.proof(Some(&entry.id));
     Ok(Backup {

@@ -1,11 +1,11 @@
 //! `traffic.release`: requests reach an environment again, after `traffic.hold`.
 
 use windlass_core::plan::{Effect, Facts, Reversibility};
-use windlass_engine::action::{Action, Probe, Result, Undone};
+use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::proxy::{Admission, Course, Proxy, Server};
-use crate::adapters::remote::Kept;
+use crate::adapters::remote::{Kept, State};
 use crate::deploy::Site;
 use crate::deploy::lock::{locked, reach};
 use crate::traffic_hold::{Output, Params, check, is_left_locked, told};
@@ -65,8 +65,9 @@ pub(crate) async fn let_in(params: &Params, context: &Context) -> Result<(Output
     let site = Site::new(&params.environment, &params.target, context);
     let proxies = Proxy::all(&site, context).await?;
     let (kept, _) = reach(&site, context).await?;
-    let all = &proxies;
+    let (all, hosts) = (&proxies, &site.hosts);
     let changed = locked(&site, context, kept, |fence, kept| async move {
+        settled(hosts.iter().map(|host| host.name.as_str()), &kept)?;
         let mut changed = false;
         for proxy in all {
             if proxy.held(context).await?.is_none() {
@@ -85,10 +86,114 @@ pub(crate) async fn let_in(params: &Params, context: &Context) -> Result<(Output
     Ok((told(params, &proxies), changed))
 }
 
-/// What is wanted of a server by what its host has; nothing where that says nothing about it.
+/// Refuses while it is not known which colour is to be served: the traffic stays held.
+fn settled<'a>(names: impl Iterator<Item = &'a str>, kept: &[Option<Kept>]) -> Result<()> {
+    for (name, kept) in names.zip(kept) {
+        let Some(record) = kept.as_ref().and_then(|kept| kept.record.as_ref()) else { continue };
+        let what = match record.state {
+            State::Switching => "the traffic was being given to",
+            State::Reverting => "the version before was being put back for",
+            _ => continue,
+        };
+        return Err(ActionError::Failed(format!(
+            "{name}: {what} {} and that has not ended: resume or abort the run {}, or deploy again; the traffic stays held",
+            record.version, record.run
+        )));
+    }
+    Ok(())
+}
+
+/// What is wanted of a server by what its host has; nothing where that says nothing about it, so that it gets what it
+/// had. A version that was not deployed to its end never gets traffic by this.
 fn course(server: &Server, kept: &[Option<Kept>]) -> Option<Course> {
     let record = kept.get(server.host)?.as_ref()?.record.as_ref()?;
-    let (has, own) = (record.colour?, server.colour?);
-    let admission = if own == has { Admission::Ready } else { Admission::Maintenance };
+    let served = if record.state == State::Live { record } else { record.serving()? };
+    let is_ready = match (served.colour, server.colour) {
+        (Some(has), Some(own)) => has == own,
+        (None, None) => true,
+        _ => return None,
+    };
+    let admission = if is_ready { Admission::Ready } else { Admission::Maintenance };
     Some(server.course(admission, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use windlass_core::config::Colour::{self, Blue, Green};
+
+    use super::*;
+    use crate::adapters::remote::{Record, SCHEMA};
+
+    fn record(state: State, colour: Option<Colour>, previous: Option<Record>) -> Record {
+        Record {
+            schema: SCHEMA,
+            environment: "production".into(),
+            run: "release-1".into(),
+            step: "deploy/1".into(),
+            fence: 1,
+            version: "1.1.0".into(),
+            tag: "v1.1.0".into(),
+            release: String::new(),
+            files: Vec::new(),
+            project: String::new(),
+            images: BTreeMap::new(),
+            colour,
+            idle: None,
+            state,
+            at: Timestamp::UNIX_EPOCH,
+            previous: previous.map(Box::new),
+        }
+    }
+
+    fn kept(record: Record) -> Vec<Option<Kept>> {
+        vec![Some(Kept { record: Some(record), ..Kept::default() })]
+    }
+
+    #[test]
+    fn only_what_was_deployed_to_its_end_gets_traffic() {
+        let (ready, none) = (Some(Admission::Ready), Some(Admission::Maintenance));
+        let before = || Some(record(State::Live, Some(Blue), None));
+        for (state, colour, previous, blue, green, plain) in [
+            (State::Live, Some(Green), before(), none, ready, None),
+            (State::Live, Some(Green), None, none, ready, None),
+            // The new colour is not proven: what customers had is what they get.
+            (State::Updating, Some(Green), before(), ready, none, None),
+            (State::Failed, Some(Green), before(), ready, none, None),
+            (State::Updated, Some(Green), before(), ready, none, None),
+            // Nothing was there before: as it was.
+            (State::Updating, Some(Green), None, None, None, None),
+            (State::Live, None, None, None, None, ready),
+            (State::Updating, None, None, None, None, None),
+            (State::Failed, None, Some(record(State::Live, None, None)), None, None, None),
+        ] {
+            let kept = kept(record(state, colour, previous));
+            for (own, expect) in [(Some(Blue), blue), (Some(Green), green), (None, plain)] {
+                let server = Server { host: 0, colour: own, name: "web1".into(), address: None };
+                let course = course(&server, &kept);
+                assert_eq!(course.map(|course| course.admission), expect, "{state:?} {colour:?} {own:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn traffic_stays_held_while_it_is_being_given_elsewhere() {
+        for (state, expect) in [
+            (State::Live, ""),
+            (State::Updating, ""),
+            (State::Failed, ""),
+            (State::Switching, "web1: the traffic was being given to 1.1.0 and that has not ended"),
+            (
+                State::Reverting,
+                "web1: the version before was being put back for 1.1.0 and that has not ended",
+            ),
+        ] {
+            let told = settled(["web1"].into_iter(), &kept(record(state, Some(Green), None)));
+            let told = told.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(told.contains(expect) && told.is_empty() == expect.is_empty(), "{state:?}: {told}");
+        }
+        assert!(settled(["web1"].into_iter(), &[None]).is_ok());
+    }
 }

@@ -121,6 +121,18 @@ impl Catalogue {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
+    /// The backup that leads back to a moment: the one that was made for it, else the newest good one from before it. A
+    /// source may not tell the size of old ones: those are good when they were proven, or made for it.
+    pub fn before(&self, moment: Timestamp, made: Option<&str>) -> Option<&Entry> {
+        let own = made.and_then(|id| self.find(id)).filter(|entry| entry.broken.is_none());
+        let is_good = |entry: &&Entry| {
+            entry.taken <= moment
+                && entry.broken.is_none()
+                && (entry.size > 0 || self.proof(Some(&entry.id)).is_some())
+        };
+        own.or_else(|| self.entries.iter().rev().find(is_good))
+    }
+
     /// The newest proof of this backup, or of any.
     pub fn proof(&self, id: Option<&str>) -> Option<&Proven> {
         self.proofs.iter().rev().find(|proof| id.is_none_or(|id| proof.id == id))
@@ -277,6 +289,33 @@ mod tests {
         let mut broken = catalogue(&[(1, 100)]);
         broken.entries[0].broken = Some("bad pages".into());
         assert!(broken.judge(&Backup::default(), "x").unwrap_err().contains("broken: bad pages"));
+    }
+
+    #[test]
+    fn an_older_backup_leads_back_where_the_newest_is_not_good() {
+        // The moment is 10 hours ago; a size of 0 is one that is not known, or of an empty backup.
+        for (entries, proven, broken, made, expect) in [
+            (&[][..], "", "", None, None),
+            (&[(9, 1)], "", "", None, None),
+            (&[(9, 1), (11, 1), (12, 1)], "", "", None, Some("b11")),
+            (&[(11, 0), (12, 1)], "", "", None, Some("b12")),
+            (&[(11, 1), (12, 1)], "", "b11", None, Some("b12")),
+            (&[(11, 0), (12, 0)], "b12", "", None, Some("b12")),
+            (&[(11, 0), (12, 0)], "", "", None, None),
+            (&[(11, 1), (12, 0)], "", "", Some("b12"), Some("b12")),
+            (&[(11, 1), (12, 1)], "", "b12", Some("b12"), Some("b11")),
+            (&[(11, 1)], "", "", Some("gone"), Some("b11")),
+        ] {
+            let mut catalogue = catalogue(entries);
+            let moment = entry(10, 1).taken;
+            let proof = Proven { id: proven.to_owned(), at: moment, recovery: 1, checks: 1 };
+            catalogue.proofs.push(proof);
+            for entry in catalogue.entries.iter_mut().filter(|entry| entry.id == broken) {
+                entry.broken = Some("bad pages".into());
+            }
+            let found = catalogue.before(moment, made).map(|entry| entry.id.as_str());
+            assert_eq!(found, expect, "{entries:?} {proven} {broken} {made:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use windlass_core::plan::sha256_hex;
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 
+use crate::adapters::remote::Host;
 use crate::deploy::Site;
 use crate::deploy::lock::{holds_lock, item, locked};
 
@@ -117,18 +118,35 @@ pub(crate) async fn is_held(environment: &str, target: &Environment, context: &C
     }
 }
 
+/// What a process does its work in an environment under. A process that was stopped for a while may have been overtaken.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    host: Host,
+    fence: u64,
+}
+
+impl Fence {
+    /// Makes sure, right before the database is changed, that nobody else has the environment by now.
+    ///
+    /// # Errors
+    /// When another process has overtaken this one.
+    pub async fn hold(&self, context: &Context) -> Result<()> {
+        Ok(self.host.raise(context, self.fence).await?)
+    }
+}
+
 /// Does `work` under the environment's lock.
 pub(crate) async fn alone<T, F: Future<Output = Result<T>>>(
     environment: &str,
     target: &Environment,
     context: &Context,
-    work: impl FnOnce() -> F,
+    work: impl FnOnce(Fence) -> F,
 ) -> Result<T> {
     let mut site = Site::new(environment, target, context);
     site.hosts.truncate(1);
-    let kept = match site.first() {
-        Some(host) => vec![Some(host.look(context).await?)],
-        None => Vec::new(),
+    let Some(host) = site.first().cloned() else {
+        return Err(ActionError::Final(format!("the environment {environment} has no hosts")));
     };
-    locked(&site, context, kept, |_, _| work()).await
+    let kept = vec![Some(host.look(context).await?)];
+    locked(&site, context, kept, |fence, _| work(Fence { host, fence })).await
 }

@@ -438,13 +438,15 @@ async fn a_migration_that_fails_half_way_says_what_state_it_left() {
     assert_eq!((&done["backup"]["id"], &done["before"]), (&json!(backup), &json!("0001")));
 }
 
-/// Puts a program in front of PostgreSQL's own, which kills everything at one call of it: before or after the call.
+/// Puts a program in front of PostgreSQL's own, which kills everything at one call of it: before or after the call;
+/// or waits there, once it has said in `came` that it is there, for a word in `gate`.
 fn with_mortal_psql(data: &mut Data) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = Cluster::shared().folder(&format!("mortal-{}", data.name)).unwrap();
     let real = Cluster::shared().programs().join("psql");
     let text = format!(
         "#!/bin/sh\ncd {}\necho x >>calls\n[ ! -f before ] || [ $(wc -l <calls) -ne $(cat before) ] || kill -9 0\n\
+         [ ! -f hold ] || [ $(wc -l <calls) -ne $(cat hold) ] || {{ echo x >came; cat gate; }}\n\
          {} \"$@\"\ncode=$?\n[ ! -f after ] || [ $(wc -l <calls) -ne $(cat after) ] || kill -9 0\nexit $code\n",
         folder.display(),
         real.display()
@@ -454,6 +456,39 @@ fn with_mortal_psql(data: &mut Data) -> PathBuf {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     data.target["database"]["programs"] = json!(folder);
     folder
+}
+
+#[tokio::test]
+async fn who_was_overtaken_meanwhile_does_not_touch_the_database() {
+    // At the third call of psql the lock is taken, and the script or the swap is still to come.
+    for (name, more) in [
+        (
+            "database.migrate",
+            json!({ "run": "psql -X -q -c 'delete from orders'", "class": "backward-compatible" }),
+        ),
+        ("database.restore", json!({})),
+    ] {
+        let mut data = Data::new();
+        data.backup("one").await;
+        data.sql("insert into orders values (201)");
+        let folder = with_mortal_psql(&mut data);
+        std::fs::write(folder.join("hold"), "3").unwrap();
+        for pipe in ["came", "gate"] {
+            let made =
+                std::process::Command::new("mkfifo").args(["-m", "666"]).arg(folder.join(pipe)).status();
+            assert!(made.unwrap().success());
+        }
+        let fence = data.setting.world.state.join("environments/production/.windlass/fence");
+        let overtaking = std::thread::spawn(move || {
+            std::fs::read(folder.join("came")).unwrap();
+            std::fs::write(fence, "999\n").unwrap();
+            std::fs::write(folder.join("gate"), "go").unwrap();
+        });
+        let told = data.refused("two", name, more).await;
+        assert!(overtaking.is_finished(), "{name}: {told}");
+        assert!(told.contains("999 was seen there"), "{name}: {told}");
+        assert_eq!(data.sql("select count(*) from orders"), "101", "{name}");
+    }
 }
 
 #[tokio::test]

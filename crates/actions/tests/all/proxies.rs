@@ -438,6 +438,25 @@ async fn caddy_is_found_without_an_id() {
 }
 
 #[tokio::test]
+async fn caddy_is_held_only_where_it_is_found_again() {
+    let mut shop = Shop::new(Kind::Caddy, Way::Here);
+    shop.running.down();
+    std::fs::write(shop.running.config(), shop.text().replace("\"@id\":\"shop\",", "")).unwrap();
+    shop.running.up().unwrap();
+    let path = "/apps/http/servers/shop/routes/0/handle/0";
+    let context = shop.context();
+    let proxy = shop.proxy(json!({})).await;
+    let told = proxy.hold(&context, 1).await.unwrap_err().to_string();
+    assert!(told.contains("give it the @id `shop`") && told.contains(path), "{told}");
+    assert_eq!(proxy.held(&context).await, Ok(None));
+    shop.expect("blue");
+    let proxy = shop.proxy(json!({ "backend": path })).await;
+    proxy.hold(&context, 1).await.unwrap();
+    proxy.release(&context, 1).await.unwrap();
+    shop.expect("blue");
+}
+
+#[tokio::test]
 async fn a_rendering_that_was_interrupted_goes_back_first() {
     for way in [Way::Here, Way::Host] {
         let shop = Shop::new(Kind::Nginx, way);

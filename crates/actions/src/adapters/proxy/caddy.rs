@@ -24,6 +24,11 @@ struct Handler {
 }
 
 impl Handler {
+    /// Whether it is meant by its `@id` or its path.
+    fn is_named(&self, backend: &str) -> bool {
+        self.id.as_deref() == Some(backend) || self.path == backend
+    }
+
     fn dials(&self) -> impl Iterator<Item = &str> {
         self.upstreams.iter().flatten().filter_map(dial)
     }
@@ -86,6 +91,20 @@ pub(super) async fn check(proxy: &Proxy, context: &Context, fence: u64) -> Resul
     persist(proxy, context, fence, true).await
 }
 
+/// Refuses a handler that is only known by its upstreams: without any it would not be found again.
+pub(super) async fn found_again(proxy: &Proxy, context: &Context) -> Result<()> {
+    let handler = handler(proxy, &configuration(proxy, context).await?)?;
+    let backend = &proxy.table.backend;
+    if handler.is_named(backend) {
+        return Ok(());
+    }
+    Err(proxy.unfit(&sanitize_line(&format!(
+        "its handler is known by its upstreams alone, and would not be found again without any: give it the @id \
+         `{backend}`, or name its path {} as `backend`",
+        handler.path
+    ))))
+}
+
 /// The upstreams as the courses want them; those of nobody here stay where they are.
 fn follow(proxy: &Proxy, before: &[Value], courses: &[Course]) -> Vec<Value> {
     let mut after = before.to_vec();
@@ -145,8 +164,7 @@ fn handler(proxy: &Proxy, configuration: &Value) -> Result<Handler> {
     let mut handlers = Vec::new();
     collect(configuration, String::new(), &mut handlers);
     let backend = &proxy.table.backend;
-    let is_named = |handler: &&Handler| handler.id.as_deref() == Some(backend) || handler.path == *backend;
-    if let Some(handler) = handlers.iter().find(is_named) {
+    if let Some(handler) = handlers.iter().find(|handler| handler.is_named(backend)) {
         return Ok(handler.clone());
     }
     let is_ours = |handler: &&Handler| {

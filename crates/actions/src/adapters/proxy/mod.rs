@@ -242,6 +242,9 @@ impl Proxy {
         let was = match self.held(context).await? {
             Some(was) => was,
             None => {
+                if self.table.kind == ProxyKind::Caddy {
+                    caddy::found_again(self, context).await?;
+                }
                 self.remember(context, fence, Some(&now)).await?;
                 now.clone()
             }
