@@ -363,8 +363,9 @@ impl Host {
         stdin: Option<Vec<u8>>,
         quiet: bool,
     ) -> Result<Finished> {
+        let bytes = stdin.as_ref().map_or(0, Vec::len).to_string();
         let mut line: Vec<&str> = before.iter().map(String::as_str).collect();
-        line.extend(["sh", "-c", PROGRAM, "windlass", operation, &self.folder]);
+        line.extend(["sh", "-c", PROGRAM, "windlass", operation, &self.folder, &bytes]);
         line.extend(words);
         match &self.ssh {
             Some(target) => Ok(target.run(context, &line, stdin, quiet).await?),

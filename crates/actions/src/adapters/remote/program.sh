@@ -1,12 +1,13 @@
-# Windlass's program on a host: `sh -c PROGRAM windlass OPERATION FOLDER ARGUMENT...`. POSIX, for dash and busybox too.
+# Windlass's program on a host: `sh -c PROGRAM windlass OPERATION FOLDER BYTES ARGUMENT...`. POSIX, for dash and
+# busybox too. BYTES is how many come on standard input: less, when whoever sends them is killed meanwhile.
 # What it keeps in FOLDER/.windlass is written whole or not at all, on the disk before it is told, and by one at a time.
 # Exit codes: 71 something is missing here, 72 busy, 73 what is kept is damaged, 74 the lock is not yours,
 # 75 the fence is too low (standard output: the highest seen), 76 locked (standard output: the lock), 77 what was
 # rendered is refused, 78 the file was changed meanwhile.
 set -eu
 umask 077
-operation=$1 folder=$2
-shift 2
+operation=$1 folder=$2 bytes=$3
+shift 3
 home=$folder/.windlass
 
 fail() { # CODE TEXT...
@@ -27,6 +28,11 @@ save() { # FILE: standard input into it
     flush "${1%/*}"
 }
 
+take() { # FILE: standard input into it, when all of it comes
+    cat >"$1"
+    [ "$(wc -c <"$1")" -eq "$bytes" ] || fail 72 "not all that was sent to $home has come"
+}
+
 holds() { # DESCRIPTOR SECONDS: until nobody else has its lock
     command -v flock >/dev/null 2>&1 || fail 71 "flock is not installed on this host (Debian: util-linux)"
     patience=$(($(date +%s) + $2))
@@ -40,7 +46,16 @@ alone() {
     mkdir -p "$home"
     exec 9>"$home/mutex"
     holds 9 20
+    given=$home/given.new.$$
     trap 'rm -f "$home"/*.new.$$' EXIT
+    finish_pending
+}
+
+finish_pending() { # a history with a new record at its end, and that record as what is there: both, or neither
+    [ -f "$home/pending" ] || return 0
+    tail -n 1 "$home/pending" | save "$home/record.json"
+    mv -f "$home/pending" "$home/history"
+    flush "$home"
 }
 
 number() { # TEXT: it, when it is a number
@@ -89,7 +104,7 @@ compose() { # SECONDS RELEASE FILES... -- ARGUMENTS...: one at a time, also when
     # What waited may have been overtaken meanwhile.
     exec 9>"$home/mutex"
     holds 9 20
-    fenced "$given"
+    fenced "$fence"
     exec 9>&-
     cd "$folder"
     count=$#
@@ -250,8 +265,14 @@ case $operation in
         [ -d "$home" ] || exit 0
         printf 'fence %s\n' "$(seen)"
         tell_lock
-        [ ! -f "$home/record.json" ] || sed 's/^/record /' "$home/record.json"
-        [ ! -f "$home/history" ] || tail -n 200 "$home/history" | sed 's/^/history /'
+        # What is pending is decided: it only has not reached its places yet, and may do so while it is read.
+        if [ -f "$home/pending" ] && history=$(cat "$home/pending" 2>/dev/null); then
+            printf '%s\n' "$history" | tail -n 1 | sed 's/^/record /'
+            printf '%s\n' "$history" | sed 's/^/history /'
+        else
+            [ ! -f "$home/record.json" ] || sed 's/^/record /' "$home/record.json"
+            [ ! -f "$home/history" ] || tail -n 200 "$home/history" | sed 's/^/history /'
+        fi
         [ ! -f "$home/breaks" ] || tail -n 5 "$home/breaks" | sed 's/^/break /'
         ;;
     lock)
@@ -315,9 +336,12 @@ case $operation in
         # FENCE KEEP: standard input is the record; with KEEP it enters the history too.
         alone
         fenced "$1"
-        save "$home/record.json"
+        take "$given"
         if [ "$2" = keep ]; then
-            { [ ! -f "$home/history" ] || tail -n 199 "$home/history"; cat "$home/record.json"; } | save "$home/history"
+            { [ ! -f "$home/history" ] || tail -n 199 "$home/history"; cat "$given"; } | save "$home/pending"
+            finish_pending
+        else
+            save "$home/record.json" <"$given"
         fi
         ;;
     forget)
@@ -332,7 +356,8 @@ case $operation in
         alone
         fenced "$1"
         if [ "$3" = write ]; then
-            save "$home/$2.json"
+            take "$given"
+            save "$home/$2.json" <"$given"
         else
             rm -f "$home/$2.json"
             flush "$home"
@@ -350,7 +375,8 @@ case $operation in
         # FENCE ADDRESS: what is answered to standard input.
         alone
         fenced "$1"
-        talk "$2"
+        take "$given"
+        talk "$2" <"$given"
         ;;
     show)
         # FILE
@@ -376,7 +402,8 @@ case $operation in
         [ "${sum%% *}" = "$3" ] || fail 78 "$file was changed meanwhile"
         count=$4
         shift 4
-        save "$apart.after"
+        take "$given"
+        save "$apart.after" <"$given"
         save "$apart.before" <"$file"
         place "$apart.after"
         if ! told=$(first "$count" "$@" 2>&1 </dev/null 7<&- 9<&-); then
@@ -421,12 +448,13 @@ case $operation in
         fenced "$1"
         file=$home/releases/$2/$3
         mkdir -p "${file%/*}"
-        save "$file"
+        take "$given"
+        save "$file" <"$given"
         ;;
     compose)
         # FENCE SECONDS RELEASE FILES... -- ARGUMENTS...
         mkdir -p "$home"
-        given=$1
+        fence=$1
         shift
         compose "$@"
         ;;

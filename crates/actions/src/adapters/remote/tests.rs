@@ -66,7 +66,7 @@ impl Place {
         use std::os::unix::process::CommandExt as _;
         let mut command = Process::new("sh");
         command.args(["-c", PROGRAM, "windlass", &words[0]]);
-        command.arg(self.folder.path().join("a folder's")).args(&words[1..]).process_group(0);
+        command.arg(self.folder.path().join("a folder's")).arg("4").args(&words[1..]).process_group(0);
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }
@@ -76,10 +76,15 @@ impl Place {
     }
 
     fn call_by(&self, shell: &[&str], words: &[&str], stdin: &str) -> Output {
+        self.send(shell, words, stdin, stdin.len())
+    }
+
+    /// With `bytes` announced on standard input.
+    fn send(&self, shell: &[&str], words: &[&str], stdin: &str, bytes: usize) -> Output {
         use std::io::Write as _;
         let mut command = Process::new(shell[0]);
         command.args(&shell[1..]).args(["-c", PROGRAM, "windlass", words[0]]);
-        command.arg(self.folder.path().join("a folder's")).args(&words[1..]);
+        command.arg(self.folder.path().join("a folder's")).arg(bytes.to_string()).args(&words[1..]);
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }
@@ -184,6 +189,71 @@ fn a_record_is_written_whole_or_not_at_all() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert!(names.iter().all(|name| !name.contains(".new.")), "{names:?}");
+    });
+}
+
+/// A `mv` for a `PATH`, which kills its caller at its call number `at`, before or after it has moved.
+fn deadly_move(folder: &Path, at: usize, after: bool) -> PathBuf {
+    let path = folder.join("mv");
+    let kill = format!("[ $moves -ne {at} ] || {{ kill -9 $PPID; exit; }}");
+    let (before, after) = if after { ("", kill.as_str()) } else { (kill.as_str(), "") };
+    let place = folder.display();
+    let text = format!(
+        "#!/bin/sh\necho >>'{place}/moves'\nmoves=$(wc -l <'{place}/moves')\n{before}\n/bin/mv \"$@\"\n{after}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut folders = vec![folder.to_owned()];
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    std::env::join_paths(folders).unwrap().into()
+}
+
+#[test]
+fn a_record_and_its_history_agree_wherever_the_writing_was_killed() {
+    let mut killed = 0;
+    for (at, after) in (1..=4).flat_map(|at| [(at, false), (at, true)]) {
+        let (folder, moves) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut place = Place { folder, path: None };
+        assert!(place.call(&["record", "1", "keep"], "old\n").status.success());
+        place.path = Some(deadly_move(moves.path(), at, after));
+        killed += usize::from(!place.call(&["record", "1", "keep"], "new\n").status.success());
+        place.path = None;
+        let told = |kept: &str| -> Vec<String> {
+            let lines = kept.lines().filter(|line| line.starts_with("record") || line.starts_with("history"));
+            lines.map(str::to_owned).collect()
+        };
+        let old = ["record old", "history old"].map(str::to_owned).to_vec();
+        let new = ["record new", "history old", "history new"].map(str::to_owned).to_vec();
+        let looked = told(&place.kept());
+        assert_eq!(looked, if (at, after) == (1, false) { old } else { new }, "at {at}, after: {after}");
+        // Whatever is done next completes it, and nothing is told otherwise than before.
+        place.expect(&["raise", "2"], 0, "");
+        assert_eq!(told(&place.kept()), looked, "at {at}, after: {after}");
+        assert!(!place.folder.path().join("a folder's/.windlass/pending").exists());
+    }
+    assert_eq!(killed, 6, "a record takes three moves");
+}
+
+#[test]
+fn what_did_not_come_whole_is_not_written() {
+    each_shell(|place| {
+        place.expect(&["record", "1", "keep"], 0, "");
+        place.expect(&["put", "1", "1.0.0", "compose.yml"], 0, "");
+        place.expect(&["keep", "1", "colours", "write"], 0, "");
+        for words in [
+            &["record", "1", "keep"][..],
+            &["record", "1", ""],
+            &["put", "1", "1.0.0", "compose.yml"],
+            &["keep", "1", "colours", "write"],
+            &["tell", "1", "/nowhere"],
+        ] {
+            let cut = place.send(&["sh"], words, "", 20);
+            assert_eq!(cut.status.code(), Some(72), "{words:?}: {cut:?}");
+        }
+        assert!(place.kept().contains("record {}\nhistory {}\n"), "{}", place.kept());
+        let put = place.folder.path().join("a folder's/.windlass/releases/1.0.0/compose.yml");
+        assert_eq!(std::fs::read_to_string(put).unwrap(), "{}\n");
+        place.expect(&["kept", "colours"], 0, "{}\n");
     });
 }
 
@@ -434,7 +504,7 @@ fn a_socket_is_talked_to_with_whatever_is_there() {
     {
         println!("with {name}");
         let tools = tempfile::tempdir().unwrap();
-        for tool in ["sh", "cat", "id", "mkdir", "grep", "flock", "date", "rm", "sync", "mv"] {
+        for tool in ["sh", "cat", "id", "mkdir", "grep", "flock", "date", "rm", "sync", "mv", "wc"] {
             let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(tool));
             let found = found.iter().find(|path| path.exists()).unwrap();
             std::os::unix::fs::symlink(found, tools.path().join(tool)).unwrap();
