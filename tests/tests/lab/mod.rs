@@ -112,9 +112,12 @@ impl Lab {
         image
     }
 
+    /// Over a connection that is kept for a while: making one costs more than most of what tests ask.
     fn ssh(&self, host: &str, script: &str) -> Command {
         let mut command = Command::new("ssh");
-        command.arg("-F").arg(self.folder.join("ssh_config")).args(["-o", "BatchMode=yes", host, script]);
+        command.arg("-F").arg(self.folder.join("ssh_config")).args(["-o", "BatchMode=yes"]);
+        let path = format!("ControlPath={}", self.folder.join("tests-%n").display());
+        command.args(["-o", &path, "-o", "ControlMaster=auto", "-o", "ControlPersist=20", host, script]);
         command.stdin(Stdio::null());
         command
     }
