@@ -7,22 +7,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::plan::{ConfirmNode, Node, PlannedStep, Reversibility, StepPath};
+use windlass_core::plan::{ConfirmNode, Node, PlannedStep, StepPath};
 use windlass_core::run::{GateKind, RunEvent, RunStatus, StepStatus, verify_chain};
 use windlass_core::runbook::{InDoubt, OnFailure};
 use windlass_core::verdict::Verdict;
 
 use crate::action::ActionSet;
-use crate::durable::{Durable, Signal, Stop, Suspension};
-use crate::interpreter::{Direction, Ending};
+use crate::durable::{Signal, Stop, Suspension};
+use crate::interpreter::Direction;
 use crate::journal::{Batch, Committed, EntryState, Journal, JournalError};
 
 mod faults;
+mod locks;
 mod metrics;
 mod pages;
 pub mod plans;
 pub mod planted;
 mod scene;
+mod undo;
 
 pub use faults::{Fault, FaultyJournal, Moment};
 pub use scene::{Ledger, Scene, TestClock};
@@ -52,15 +54,15 @@ pub async fn all(journals: Journals<'_>) {
     pages::watches_page(journals).await;
     waivers_and_retries(journals).await;
     questions_tell_what_was_found(journals).await;
-    locks_exclude(journals).await;
-    a_lock_is_held_until_its_last_step_is_done(journals).await;
-    finished_steps_ask_for_no_lock(journals).await;
+    locks::locks_exclude(journals).await;
+    locks::a_lock_is_held_until_its_last_step_is_done(journals).await;
+    locks::finished_steps_ask_for_no_lock(journals).await;
     leaving_is_no_failure(journals).await;
-    effects_are_taken_back(journals).await;
-    nothing_is_pulled_from_under_what_stays(journals).await;
-    nothing_is_taken_back_without_what_bars_it(journals).await;
-    interrupted_effects_are_taken_back(journals).await;
-    a_rollback_reads_what_the_steps_gave(journals).await;
+    undo::effects_are_taken_back(journals).await;
+    undo::nothing_is_pulled_from_under_what_stays(journals).await;
+    undo::nothing_is_taken_back_without_what_bars_it(journals).await;
+    undo::interrupted_effects_are_taken_back(journals).await;
+    undo::a_rollback_reads_what_the_steps_gave(journals).await;
 }
 
 /// A plan with every kind of node runs to its end, each effect once, outputs passed on, the history whole.
@@ -471,77 +473,6 @@ pub async fn waivers_and_retries(journals: Journals<'_>) {
     assert!(steps.values().all(|step| matches!(step.status, StepStatus::Ended(_))), "{steps:?}");
 }
 
-/// One run at a time holds an environment; tokens rise; a run that failed or ended loses it.
-pub async fn locks_exclude(journals: Journals<'_>) {
-    let journal = journals();
-    let first = Scene::named("first", journal.clone(), make::approval(None));
-    let second = Scene::named("second", journal.clone(), make::approval(None));
-    let holder = first.open(Scene::living()).unwrap();
-    let other = second.open(Scene::living()).unwrap();
-    let step = StepPath::new("deploy");
-    let guard = holder.lock(&step, "production").await.unwrap();
-    assert_eq!(holder.lock(&step, "production").await.unwrap(), guard, "asked again, the same token");
-    let wait = tokio::time::timeout(Duration::from_secs(5), other.lock(&step, "production")).await;
-    assert!(wait.is_err(), "it waits while the holder lives");
-    holder.unlock(guard.clone(), false).await.unwrap();
-    let next = other.lock(&step, "production").await.unwrap();
-    assert!(next.fence.token > guard.fence.token, "tokens rise");
-    drop(other);
-    second.clock.skip(Duration::from_secs(60));
-    first.clock.skip(Duration::from_secs(60));
-    let refused = holder.lock(&step, "production").await;
-    assert!(
-        matches!(refused, Err(Stop::Suspend(Suspension::Locked { .. }))),
-        "nobody works on the holder: {refused:?}"
-    );
-    let other = second.open(Scene::living()).unwrap();
-    assert_eq!(other.lock(&step, "production").await.unwrap(), next, "a resumed run still has it");
-    other.finish(RunStatus::Failed, None, None).unwrap();
-    assert!(holder.lock(&step, "production").await.unwrap().fence.token > next.fence.token);
-}
-
-/// A step and the runbook it leads to may want the same lock: the inner one does not give it away.
-pub async fn a_lock_is_held_until_its_last_step_is_done(journals: Journals<'_>) {
-    let journal = journals();
-    let first = Scene::named("first", journal.clone(), make::approval(None));
-    let other = Scene::named("second", journal, make::approval(None)).open(Scene::living()).unwrap();
-    let (outer, inner) = (StepPath::new("deploy"), StepPath::new("deploy/on-failure/rollback/back"));
-    let is_free = async || {
-        let asked = other.lock(&outer, "production");
-        tokio::time::timeout(Duration::from_secs(1), asked).await.is_ok_and(|guard| guard.is_ok())
-    };
-    let holder = first.open(Scene::gone()).unwrap();
-    let guard = holder.lock(&outer, "production").await.unwrap();
-    let within = holder.lock(&inner, "production").await.unwrap();
-    holder.unlock(within, true).await.unwrap();
-    assert!(!is_free().await, "the outer step is not done");
-    drop((guard, holder));
-    let holder = first.open(Scene::living()).unwrap();
-    let guard = holder.lock(&outer, "production").await.unwrap();
-    assert!(holder.lock(&inner, "production").await.unwrap().returned, "it was done with it before");
-    assert!(!is_free().await, "and telling so gives nothing away");
-    holder.unlock(guard, true).await.unwrap();
-    assert!(is_free().await);
-}
-
-/// A step that is done gave its lock back for good: a run resumed later does not ask for it again.
-pub async fn finished_steps_ask_for_no_lock(journals: Journals<'_>) {
-    let journal = journals();
-    let mut scene = Scene::named("first", journal.clone(), make::locked_then_asked());
-    scene.settings.leave_for_people = true;
-    assert_eq!(scene.drive().await.status, RunStatus::Waiting);
-    let other = Scene::named("second", journal, make::approval(None)).open(Scene::living()).unwrap();
-    let held = other.lock(&StepPath::new("deploy"), "production").await.unwrap();
-    scene.approve("gate/approval");
-    let ending = tokio::time::timeout(Duration::from_secs(600), scene.drive()).await;
-    assert_eq!(ending.unwrap().status, RunStatus::Succeeded, "it waits for nobody");
-    assert_eq!(
-        other.lock(&StepPath::new("deploy"), "production").await.unwrap(),
-        held,
-        "and takes it from nobody"
-    );
-}
-
 /// A person leaves the terminal, the store fails: the run stops half-way and can be resumed as it is.
 pub async fn leaving_is_no_failure(journals: Journals<'_>) {
     let scene = Scene::new(journals(), make::approval(None));
@@ -555,147 +486,6 @@ pub async fn leaving_is_no_failure(journals: Journals<'_>) {
         (RunStatus::Suspended, Some(Stop::Suspend(Suspension::Detached)))
     );
     assert_eq!(scene.journal.run(&scene.run).unwrap().owner, None, "the claim is given back");
-}
-
-/// Without a rollback section effects are taken back last first, each once, also after a kill.
-pub async fn effects_are_taken_back(journals: Journals<'_>) {
-    let plan = make::plan(vec![make::step(
-        "one",
-        vec![
-            Node::Action(make::append("one", "first")),
-            Node::Action(make::append("one", "second")),
-            Node::Action(failing()),
-        ],
-    )]);
-    for point in 0.. {
-        let faulty = Arc::new(FaultyJournal::new(journals()));
-        let scene = Scene::new(faulty.clone(), plan.clone());
-        assert_eq!(scene.drive().await.status, RunStatus::Failed);
-        faulty.die_at(point, Moment::After);
-        let ending: Ending = scene.drive_towards(Direction::Rollback).await;
-        let died = faulty.is_dead();
-        faulty.revive();
-        if died {
-            let ending = scene.drive_towards(Direction::Rollback).await;
-            assert_eq!(ending.status, RunStatus::RolledBack, "killed at {point}: {ending:?}");
-        } else {
-            assert_eq!(ending.status, RunStatus::RolledBack);
-        }
-        assert!(scene.ledger.counts().is_empty(), "killed at {point}");
-        let undone: Vec<String> = scene.state().undone.iter().map(|(path, ..)| path.0.clone()).collect();
-        assert_eq!(undone, ["one/second", "one/first"], "killed at {point}");
-        if !died {
-            break;
-        }
-    }
-}
-
-/// An effect whose outcome a crash hid is looked for: taken back when it happened, left to a person when nobody knows.
-pub async fn interrupted_effects_are_taken_back(journals: Journals<'_>) {
-    let with_braces = || {
-        let mut node = make::append("one", "first");
-        node.call.params["text"] = "docker ps --format '{{.Names}}'".into();
-        make::plan(vec![PlannedStep {
-            lock: Some("production".into()),
-            ..make::step("one", vec![Node::Action(node)])
-        }])
-    };
-    for (plan, is_known) in [(with_braces(), true), (make::blind(InDoubt::Ask), false)] {
-        let faulty = Arc::new(FaultyJournal::new(journals()));
-        let scene = Scene::new(faulty.clone(), plan);
-        // Killed at its outcome, the effect has happened.
-        faulty.die_at(if is_known { 4 } else { 2 }, Moment::Before);
-        assert!(matches!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Trouble(_)))));
-        faulty.revive();
-        assert_eq!(scene.ledger.counts()["first"], 1);
-        let ending = scene.drive_towards(Direction::Rollback).await;
-        assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
-        assert_eq!(scene.ledger.counts().is_empty(), is_known);
-        let (path, result, needs_human) = scene.state().undone[0].clone();
-        assert_eq!((path.0.as_str(), needs_human), ("one/first", !is_known), "{result}");
-        assert!(scene.state().locks.is_empty());
-    }
-}
-
-/// A rollback section has the outputs of the steps that were done.
-pub async fn a_rollback_reads_what_the_steps_gave(journals: Journals<'_>) {
-    let mut back = make::append("rollback", "back");
-    back.call =
-        make::call("test.append", serde_json::json!({ "name": "back", "text": "{{ outputs.one.text }}" }));
-    let mut plan = make::plan(vec![make::step("one", vec![Node::Action(make::append("one", "first"))])]);
-    plan.rollback = vec![make::step("rollback", vec![Node::Action(back)])];
-    let scene = Scene::new(journals(), plan);
-    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
-    let ending = scene.drive_towards(Direction::Rollback).await;
-    assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
-    assert_eq!(scene.ledger.seen("back"), "from first");
-}
-
-/// What can be taken back exactly is left under an effect that only a person can take back.
-pub async fn nothing_is_pulled_from_under_what_stays(journals: Journals<'_>) {
-    let mut published = make::append("one", "published");
-    published.call.params["stays"] = true.into();
-    published.effects[0].reversibility = Reversibility::Permanent;
-    let nodes = vec![
-        Node::Action(make::append("one", "first")),
-        Node::Action(published),
-        Node::Action(make::append("one", "later")),
-    ];
-    let scene = Scene::new(journals(), make::plan(vec![make::step("one", nodes)]));
-    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
-    let ending = scene.drive_towards(Direction::Rollback).await;
-    assert_eq!(ending.status, RunStatus::RolledBack);
-    assert!(ending.why.unwrap().contains('2'), "two effects are left to a person");
-    assert_eq!(scene.ledger.order(), ["first", "published"]);
-}
-
-/// While an effect stands that what came after it cannot do without, nothing is taken back at all; once it is gone,
-/// everything is.
-pub async fn nothing_is_taken_back_without_what_bars_it(journals: Journals<'_>) {
-    let barred = |bars: &str| {
-        let mut migrated = make::append("one", "migrated");
-        migrated.call.params["bars"] = bars.into();
-        let nodes = vec![
-            Node::Action(make::append("one", "first")),
-            Node::Action(migrated),
-            Node::Action(make::append("one", "later")),
-        ];
-        Scene::new(journals(), make::plan(vec![make::step("one", nodes)]))
-    };
-    let unknown = "nothing was taken back, because it is not known whether it may be: nobody answers";
-    for (bars, expect) in [("written", "migrated destroyed what was before"), ("unknown", unknown)] {
-        let scene = barred(bars);
-        assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
-        for _ in 0..2 {
-            let ending = scene.drive_towards(Direction::Rollback).await;
-            assert_eq!(ending.status, RunStatus::Failed);
-            assert_eq!(ending.why.as_deref(), Some(expect));
-            assert_eq!(scene.ledger.order(), ["first", "migrated", "later"]);
-        }
-        scene.ledger.erase("migrated");
-        if bars == "written" {
-            assert_eq!(scene.drive_towards(Direction::Rollback).await.status, RunStatus::RolledBack);
-            assert!(scene.ledger.order().is_empty());
-        }
-    }
-    // Cancelled while it is asked: that is no failure, and nothing was touched.
-    let scene = barred("slow");
-    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
-    let cancel = async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        scene.send(None, None, &RunEvent::CancelRequested { by: "ann".into() });
-    };
-    let (ending, ()) = tokio::join!(scene.drive_towards(Direction::Rollback), cancel);
-    assert_eq!(ending.status, RunStatus::Cancelled, "{ending:?}");
-    assert_eq!(scene.ledger.order(), ["first", "migrated", "later"]);
-}
-
-/// An action that always fails, under a name of its own.
-fn failing() -> windlass_core::plan::ActionNode {
-    let mut node = make::flaky(9, 0);
-    node.path = StepPath::new("one/failing");
-    node.call.params["name"] = "failing".into();
-    node
 }
 
 fn reopen(scene: &Scene, path: &str) {
