@@ -1,26 +1,33 @@
 //! The next version: what history says of a unit, weighed as the core decides it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use windlass_core::changelog::Changelog;
-use windlass_core::commit::{Commit, Types};
+use windlass_core::commit::Commit;
 use windlass_core::config::Unit;
 use windlass_core::plan::CommitFact;
 use windlass_core::text::{sanitize, sanitize_line};
 use windlass_core::version::next::{
-    Baseline, Decision, Line, NextError, NextInput, Request, TagFact, Tally, View, baseline, decide, find,
+    Baseline, Decision, Line, NextError, NextInput, Request, Tally, decide, find,
 };
 use windlass_core::version::package::{PackageInput, decide_all};
-use windlass_core::version::{Bump, Calendar, Channel, Impact, Policy, TagFormat, Version, parse_version};
+use windlass_core::version::{Bump, Channel, Policy, Version, parse_version};
 use windlass_history::{Id, PathFilter, Range};
 
 use crate::error::{CommandError, Result};
 use crate::exit::Exit;
 use crate::facts::{Repository, today};
+use crate::files;
 use crate::project::Project;
 use crate::withdrawn::{self, Why};
-use crate::{files, holders};
+
+mod look;
+mod unit;
+
+pub use unit::{meant, policy, require_one_package, require_package, stated, unit};
+
+use look::{look, read_commits};
 
 /// More commits than this since one release are not weighed.
 const MOST_COMMITS: usize = 20_000;
@@ -54,31 +61,6 @@ impl VersionRequest {
             CommandError::invalid(format!("there is no package `{}`", error.name)).hint(error.help)
         })
     }
-}
-
-/// The unit of this package; the whole repository without one.
-///
-/// # Errors
-/// When no package has the name.
-pub fn unit(project: &Project, package: Option<&str>) -> Result<Unit> {
-    project.config.unit(package).map_err(|error| CommandError::invalid(error.to_string()))
-}
-
-/// The unit and the version that somebody means by a tag or a version. A package's tag names its package, too.
-///
-/// # Errors
-/// When no package has the name, and when the text is no version.
-pub fn meant(project: &Project, package: Option<&str>, text: &str) -> Result<(Unit, Version)> {
-    let named = project.config.packages.keys().filter(|_| package.is_none());
-    for name in named {
-        let unit = unit(project, Some(name))?;
-        if let Some(version) = policy(project, &unit)?.version_of(text.trim()) {
-            return Ok((unit, version));
-        }
-    }
-    let unit = unit(project, package)?;
-    let meant = policy(project, &unit)?.version_meant(text);
-    Ok((unit, meant.map_err(|error| CommandError::invalid(error.to_string()))?))
 }
 
 /// Refuses the first release of a version that the changelog lists as released: then the tags were not fetched.
@@ -127,88 +109,12 @@ pub struct Weighed {
     withdrawn: BTreeMap<Version, Why>,
 }
 
-/// The project's rules for the versions of a unit.
-///
-/// # Errors
-/// When the configuration's calendar or tag format is none.
-pub fn policy(project: &Project, unit: &Unit) -> Result<Policy> {
-    let version = &project.config.version;
-    let impact = |text: &String| match text.as_str() {
-        "major" => Impact::Major,
-        "minor" => Impact::Minor,
-        "patch" => Impact::Patch,
-        _ => Impact::None,
-    };
-    let calendar = match &version.calendar {
-        Some(pattern) => {
-            Some(Calendar::parse(pattern).map_err(|error| CommandError::invalid(error.to_string()))?)
-        }
-        None => None,
-    };
-    let mut bump_rules: BTreeMap<String, Impact> =
-        version.rules.iter().map(|(kind, text)| (kind.clone(), impact(text))).collect();
-    // A type with a heading is one, and asks for nothing but by a rule.
-    for kind in project.config.changelog.headings.keys().filter_map(|key| key.split('(').next()) {
-        let kind = kind.trim().to_lowercase();
-        if !Types::default().knows(&kind) {
-            bump_rules.entry(kind).or_insert(Impact::None);
-        }
-    }
-    // The configuration was checked when it was read: every channel that has a label is one.
-    let label = |(channel, word): (&String, &String)| Some((Channel::from_str(channel).ok()?, word.clone()));
-    Ok(Policy {
-        tag_format: unit.tag.clone(),
-        initial_development: version.initial_development,
-        bump_rules,
-        hotfix_suffix: version.hotfix_suffix,
-        labels: version.labels.iter().filter_map(label).collect(),
-        ordinals: version.ordinals,
-        calendar,
-    })
-}
-
-/// The version that the files of a unit state, when they state one and agree.
-///
-/// # Errors
-/// When one cannot be read, and when they disagree.
-pub fn stated(project: &Project, unit: &Unit) -> Result<Option<Version>> {
-    holders::agreed(&holders::of_unit(project, unit)?)
-}
-
 /// What of a unit has been released so far, seen from HEAD.
 ///
 /// # Errors
 /// When history cannot be read.
 pub fn released(project: &Project, repository: &Repository, unit: Unit) -> Result<Baseline> {
     Ok(look(project, repository, unit, &VersionRequest::default())?.baseline)
-}
-
-/// Refuses a request for one version in a repository whose packages each have their own.
-///
-/// # Errors
-/// When the request is for an exact version, a step, a hotfix or a promotion.
-pub fn require_one_package(project: &Project, request: &VersionRequest) -> Result<()> {
-    if request.exact.is_none() && request.bump.is_none() && !request.hotfix && request.promote.is_none() {
-        return Ok(());
-    }
-    Err(no_package(project))
-}
-
-/// A release without the package that it is of.
-///
-/// # Errors
-/// When there are packages and the request names none.
-pub fn require_package(project: &Project, request: &VersionRequest) -> Result<()> {
-    match request.package.is_none() && !project.config.packages.is_empty() {
-        true => Err(no_package(project)),
-        false => Ok(()),
-    }
-}
-
-fn no_package(project: &Project) -> CommandError {
-    let names: Vec<&str> = project.config.packages.keys().map(String::as_str).collect();
-    CommandError::invalid("this repository has packages, and the version is one package's")
-        .hint(format!("name it with --package: {}", sanitize_line(&names.join(", "))))
 }
 
 /// Weighs one unit.
@@ -315,157 +221,6 @@ fn weigh_units(
         weighed.add_reasons();
     }
     Ok(all)
-}
-
-/// Reads the commits of each package since its own baseline, in one walk. Gives, for each, what it depends on and was
-/// released since that baseline.
-fn read_commits(repository: &Repository, all: &mut [Weighed]) -> Result<Vec<Vec<(String, Version)>>> {
-    let Some(target) = all.first().map(|weighed| weighed.target) else { return Ok(Vec::new()) };
-    // What is since each baseline, by the baseline's commit: ids alone cost little.
-    let mut since_each: HashMap<Option<Id>, HashSet<Id>> = HashMap::new();
-    for weighed in all.iter() {
-        let from = weighed.from();
-        if let std::collections::hash_map::Entry::Vacant(entry) = since_each.entry(from) {
-            let range = Range { to: target, hidden: from.into_iter().collect(), most: None };
-            entry.insert(repository.history.ids(&range, None).map_err(unreadable)?.into_iter().collect());
-        }
-    }
-    // The longest of them has all the others in it, or else the walk goes all the way.
-    let longest = since_each.iter().max_by_key(|(_, ids)| ids.len());
-    let hidden = longest
-        .filter(|(_, longest)| since_each.values().all(|ids| ids.is_subset(longest)))
-        .and_then(|(from, _)| *from);
-    let range = Range { to: target, hidden: hidden.into_iter().collect(), most: None };
-    let filters: Vec<PathFilter> = all.iter().map(|weighed| PathFilter::new(&weighed.unit.paths)).collect();
-    let mut commits: Vec<Vec<Commit>> = vec![Vec::new(); all.len()];
-    for read in repository.history.commits_by_package(&range, &filters).map_err(unreadable)? {
-        let (commit, touched) = read.map_err(unreadable)?;
-        let Ok(id) = Id::from_str(&commit.id) else { continue };
-        for at in touched {
-            let is_new = since_each.get(&all[at].from()).is_some_and(|ids| ids.contains(&id));
-            if is_new && commits[at].len() <= MOST_COMMITS {
-                commits[at].push(commit.clone());
-            }
-        }
-    }
-    for (weighed, commits) in all.iter_mut().zip(commits) {
-        weighed.take(commits);
-    }
-    let outdated = |weighed: &Weighed| -> Vec<(String, Version)> {
-        let Some(since) = weighed.from().and_then(|from| since_each.get(&Some(from))) else {
-            return Vec::new();
-        };
-        all.iter()
-            .filter_map(|other| Some((other.unit.package.as_ref()?, other.baseline.current.as_ref()?)))
-            .filter(|(name, _)| weighed.unit.depends_on.contains(name))
-            .filter(|(_, current)| Id::from_str(&current.commit).is_ok_and(|commit| since.contains(&commit)))
-            .map(|(name, current)| (name.clone(), current.version.clone()))
-            .collect()
-    };
-    Ok(all.iter().map(outdated).collect())
-}
-
-/// What has been released of a unit, seen from the commit that is asked about.
-fn look(project: &Project, repository: &Repository, unit: Unit, request: &VersionRequest) -> Result<Weighed> {
-    let head = repository.require_history()?;
-    let policy = policy(project, &unit)?;
-    let withdrawn = withdrawn::read(project, repository, &unit, &policy)?;
-    let versions = withdrawn::versions(&withdrawn);
-    let target = target(repository, &policy, request, head)?;
-    let tags = tags(repository, request, target)?;
-    if let Some(package) = unit.package.as_deref().filter(|_| request.at.is_none()) {
-        require_folder(project, package, &unit.folder)?;
-    }
-    let packages = project.config.packages.keys().map(|name| Some(name.as_str()));
-    let others: Vec<TagFormat> = packages
-        .chain([None])
-        .filter_map(|name| project.config.unit(name).ok())
-        .filter(|other| other.package != unit.package)
-        .map(|other| other.tag)
-        .collect();
-    let id = target.to_string();
-    let asked = Asked::of(request)?;
-    let view = View {
-        head: &id,
-        policy: &policy,
-        withdrawn: &versions,
-        others: &others,
-        hotfix: asked.request == Request::Hotfix || request.channel.as_deref() == Some("hotfix"),
-    };
-    let mut ancestry = repository.history.ancestry(target);
-    let baseline = baseline(&tags, &view, |tagged| match Id::from_str(&tagged.commit) {
-        Ok(commit) => ancestry.contains(commit).map_err(unreadable),
-        Err(_) => Ok(false),
-    })?;
-    Ok(Weighed {
-        unit,
-        policy,
-        baseline,
-        is_head: id == head,
-        target,
-        commits: Vec::new(),
-        truncated: false,
-        tally: Tally::default(),
-        outcome: Err(NextError::NothingToRelease { baseline: None, commits: 0, what: String::new() }),
-        withdrawn,
-    })
-}
-
-/// Refuses a package whose folder is not there: it would never have anything to release.
-fn require_folder(project: &Project, package: &str, folder: &str) -> Result<()> {
-    if project.root.join(folder).is_dir() {
-        return Ok(());
-    }
-    let (package, folder) = (sanitize_line(package), sanitize_line(folder));
-    Err(CommandError::invalid(format!("the package {package} has no folder: there is no {folder} here"))
-        .hint(format!("say where it lies as `path` under [packages.{package}] in windlass.toml")))
-}
-
-/// The commit that stands for HEAD.
-fn target(repository: &Repository, policy: &Policy, request: &VersionRequest, head: &str) -> Result<Id> {
-    if let Some(name) = &request.promote {
-        let tag = promoted(repository, policy, name);
-        return tag.and_then(|commit| Id::from_str(commit).ok()).ok_or_else(|| {
-            CommandError::invalid(format!("there is no release `{}` to promote", sanitize_line(name)))
-                .hint("name the tag of a pre-release, such as v1.2.0-rc.1")
-        });
-    }
-    let Some(revision) = &request.at else {
-        return Id::from_str(head).map_err(|_| CommandError::failed("HEAD names no commit"));
-    };
-    repository.history.resolve(revision).map_err(unreadable)?.ok_or_else(|| {
-        CommandError::invalid(format!("`{}` names no commit", sanitize_line(revision)))
-            .hint("name a commit, a tag or a branch")
-    })
-}
-
-/// The commit of the release that is meant by a tag's name or by its version.
-fn promoted<'a>(repository: &'a Repository, policy: &Policy, name: &str) -> Option<&'a String> {
-    repository.tags.get(name).or_else(|| {
-        let version = parse_version(name).ok()?;
-        repository.tags.get(&policy.tag(&version))
-    })
-}
-
-/// The tags that can matter. Where another commit stands for HEAD, later ones are not there yet.
-fn tags(repository: &Repository, request: &VersionRequest, target: Id) -> Result<Vec<TagFact>> {
-    let fact = |(name, commit): (&String, &String)| TagFact { name: name.clone(), commit: commit.clone() };
-    let all = repository.tags.iter().map(fact);
-    if request.at.is_none() {
-        return Ok(all.collect());
-    }
-    let history = &repository.history;
-    let now = history.commit(target).map_err(unreadable)?.committed_at;
-    let mut ancestry = history.ancestry(target);
-    let mut known = Vec::new();
-    for tag in all {
-        let Ok(commit) = Id::from_str(&tag.commit) else { continue };
-        let later = history.commit(commit).map_err(unreadable)?.committed_at >= now;
-        if !later || ancestry.contains(commit).map_err(unreadable)? {
-            known.push(tag);
-        }
-    }
-    Ok(known)
 }
 
 fn since(weighed: &Weighed) -> Range {
