@@ -232,7 +232,16 @@ fn find_root(directory: &Path) -> Result<(PathBuf, PathBuf)> {
     })?;
     for folder in start.ancestors() {
         let git = folder.join(".git");
-        let Ok(metadata) = std::fs::metadata(&git) else { continue };
+        let Ok(metadata) = std::fs::metadata(&git) else {
+            if folder.join("HEAD").is_file() && ["objects", "refs"].iter().all(|it| folder.join(it).is_dir())
+            {
+                return Err(CommandError::invalid(
+                    "this is a bare repository, without files to release from",
+                )
+                .hint("clone it with `git clone`, and go there"));
+            }
+            continue;
+        };
         if metadata.is_dir() {
             return Ok((folder.to_owned(), git));
         }

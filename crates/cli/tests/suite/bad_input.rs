@@ -20,6 +20,9 @@ fn repositories_that_nothing_can_be_released_from() {
     let outside = repo.outside().display().to_string();
     check(&repo, &["-C", &outside, "plan"], 2, "this folder is not in a git repository", "git init");
     check(&repo, &["-C", "/nowhere/at/all", "check"], 2, "cannot be used", "");
+    let bare = format!("{outside}/bare.git");
+    repo.git(&["init", "--quiet", "--bare", &bare]);
+    check(&repo, &["-C", &bare, "next"], 2, "this is a bare repository", "git clone");
     check(&repo, &["next"], 2, "no commit yet", "commit something first");
     check(&repo, &["plan"], 2, "there is no runbook `release`", "windlass init");
     check(&repo, &["bump"], 2, "no file here states a version", "holders");
