@@ -82,6 +82,10 @@ fn windlass(subject: &Subject, with_packages: bool) -> String {
             // What is written to a String cannot fail.
             let _ =
                 write!(text, "\n[packages.\"{name}\"]\npath = \"{path}\"\ntag = \"{prefix}{{version}}\"\n");
+            // Packages without tags of their own share the repository's, and so its versions.
+            if *prefix == subject.prefix {
+                text.push_str("linked = \"all\"\n");
+            }
         }
     }
     text

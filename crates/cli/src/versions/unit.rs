@@ -24,14 +24,23 @@ pub fn unit(project: &Project, package: Option<&str>) -> Result<Unit> {
 /// The unit and the version that somebody means by a tag or a version. A package's tag names its package, too.
 ///
 /// # Errors
-/// When no package has the name, and when the text is no version.
+/// When no package has the name, when the text is no version, and when several packages share the tag.
 pub fn meant(project: &Project, package: Option<&str>, text: &str) -> Result<(Unit, Version)> {
-    let named = project.config.packages.keys().filter(|_| package.is_none());
-    for name in named {
+    let mut found: Vec<(Unit, Version)> = Vec::new();
+    for name in project.config.packages.keys().filter(|_| package.is_none()) {
         let unit = unit(project, Some(name))?;
         if let Some(version) = policy(project, &unit)?.version_of(text.trim()) {
-            return Ok((unit, version));
+            found.push((unit, version));
         }
+    }
+    if found.len() > 1 {
+        let names: Vec<&str> = found.iter().filter_map(|(unit, _)| unit.package.as_deref()).collect();
+        let (text, names) = (sanitize_line(text.trim()), sanitize_line(&names.join(", ")));
+        return Err(CommandError::invalid(format!("`{text}` is the tag of {names}"))
+            .hint("name the one that is meant with --package"));
+    }
+    if let Some(found) = found.pop() {
+        return Ok(found);
     }
     let unit = unit(project, package)?;
     let meant = policy(project, &unit)?.version_meant(text);

@@ -322,6 +322,40 @@ fn what_is_asked_of_one_linked_package_moves_them_all_or_none() {
 }
 
 #[test]
+fn linked_packages_may_share_their_tag() {
+    let repo = RepoBuilder::new();
+    let tables = ["api", "web"].map(|name| {
+        repo.file(&format!("{name}/package.json"), "{ \"name\": \"x\", \"version\": \"1.0.0\" }\n");
+        repo.file(&format!("{name}/CHANGELOG.md"), format!("# Changelog\n\n## [1.0.0]\n\n- Of {name}\n"));
+        format!("[packages.{name}]\npath = \"{name}\"\ntag = \"v{{version}}\"\nlinked = \"app\"\n")
+    });
+    repo.file("windlass.toml", tables.concat()).commit("feat: begin");
+    repo.tag("v1.0.0");
+    repo.file("api/a", "1").commit("fix: a leak");
+    let bump = windlass(&repo, &["bump", "--package", "web"]);
+    assert!(
+        bump.code == 0 && bump.out.contains("api 1.0.0 -> 1.0.1\nweb 1.0.0 -> 1.0.1\n"),
+        "{}{}",
+        bump.out,
+        bump.err
+    );
+    // One tag is the release of both.
+    repo.tag("v1.0.1");
+    let next = windlass(&repo, &["next"]);
+    assert!(next.code == 3 && !next.out.contains("1.0.2"), "{} {}{}", next.code, next.out, next.err);
+    // Whose notes they are must be said.
+    let notes = windlass(&repo, &["notes", "v1.0.0"]);
+    assert!(
+        notes.code == 2 && notes.err.contains("`v1.0.0` is the tag of api, web"),
+        "{}{}",
+        notes.out,
+        notes.err
+    );
+    let notes = windlass(&repo, &["notes", "v1.0.0", "--package", "web"]);
+    assert!(notes.out.contains("Of web") && !notes.out.contains("Of api"), "{}{}", notes.out, notes.err);
+}
+
+#[test]
 fn packages_at_one_version_are_released_beside_each_other() {
     let repo = two_packages();
     repo.git(&["tag", "--delete", "retired-0.1.0"]);

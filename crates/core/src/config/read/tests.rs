@@ -134,6 +134,17 @@ fn tags_of_two_packages_are_told_apart() {
             "6:7 tags of `packages.web` (`{version}-web`) and of `packages.all` (`{version}`) cannot be told apart",
         ),
         ("[packages.a]\npath = \"a\"\n[packages.b]\npath = \"b\"\ntag = \"v{version}\"\n", ""),
+        // Who shares versions may share the tag, and nobody else.
+        (
+            "[packages.a]\npath = \"a\"\ntag = \"v{version}\"\nlinked = \"x\"\n\
+             [packages.b]\npath = \"b\"\ntag = \"v{version}\"\nlinked = \"x\"\n",
+            "",
+        ),
+        (
+            "[packages.a]\npath = \"a\"\ntag = \"v{version}\"\nlinked = \"x\"\n\
+             [packages.b]\npath = \"b\"\ntag = \"v{version}\"\nlinked = \"y\"\n",
+            "7:7 tags of `packages.b` (`v{version}`) and of `packages.a` (`v{version}`) cannot be told apart",
+        ),
         // The whole repository's format is of no package.
         ("[version]\ntag = \"v{version}\"\n[packages.b]\npath = \"b\"\ntag = \"v{version}\"\n", ""),
     ] {

@@ -101,16 +101,21 @@ impl Reader {
         }
     }
 
-    /// A tag is of one package only.
+    /// A tag is of one package only, or of packages that share their versions.
     fn tags_apart(&mut self, entry: &Entry<'_>, packages: &BTreeMap<String, Package>) {
         let sample = Version::new(1, 2, 3);
-        let mut seen: Vec<(&str, TagFormat)> = Vec::new();
+        let mut seen: Vec<(&str, &Package, TagFormat)> = Vec::new();
         for one in entry.item.as_table_like().map(|table| entries(table, &entry.path)).unwrap_or_default() {
             let Some(package) = packages.get(one.key) else { continue };
             let format = package.tag_format(one.key);
             let reads = |by: &TagFormat, of: &TagFormat| by.version_of(&of.render(&sample)).is_some();
-            let clash = seen.iter().find(|(_, other)| reads(other, &format) || reads(&format, other));
-            if let Some((name, other)) = clash {
+            let shared = |with: &Package, other: &TagFormat| {
+                package.linked.is_some() && package.linked == with.linked && *other == format
+            };
+            let clash = seen.iter().find(|(_, with, other)| {
+                (reads(other, &format) || reads(&format, other)) && !shared(with, other)
+            });
+            if let Some((name, _, other)) = clash {
                 let written =
                     one.item.as_table_like().into_iter().flat_map(|table| entries(table, &one.path));
                 let span = written.into_iter().find(|key| key.key == "tag").map(|key| key.span());
@@ -118,10 +123,14 @@ impl Reader {
                     "tags of `{}` (`{format}`) and of `{}.{name}` (`{other}`) cannot be told apart",
                     one.path, entry.path
                 );
-                let help = format!("give each its own, such as tag = \"{}-v{{version}}\"", one.key);
+                let help = format!(
+                    "give each its own, such as tag = \"{}-v{{version}}\", or, where they share their versions, one tag \
+                     and the same `linked`",
+                    one.key
+                );
                 self.push(Diagnostic::error("same-tag", message, span.unwrap_or(one.key_span)).help(help));
             }
-            seen.push((one.key, format));
+            seen.push((one.key, package, format));
         }
     }
 
