@@ -9,6 +9,7 @@ use crate::config::Metrics;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::runbook::{Item, OnFailure, Runbook};
 
+mod given;
 mod inputs;
 mod items;
 mod steps;
@@ -18,6 +19,7 @@ mod tests;
 mod watch;
 mod words;
 
+pub use given::gives;
 use template::{Rendered, Scope, TemplateError};
 
 /// Calls within calls deeper than this are a mistake.

@@ -99,7 +99,10 @@ impl Binder<'_> {
             match frame.scope.guard(&when.value) {
                 Ok(Guard::Holds) => {}
                 Ok(Guard::Fails(why)) => planned.skipped = Some(why),
-                Ok(Guard::Later) => planned.when = Some(when.value.clone()),
+                Ok(Guard::Later) => {
+                    self.outputs_exist(frame, step, &when.value, when.span);
+                    planned.when = Some(when.value.clone());
+                }
                 Err(error) => self.template_error(frame.document, error, when.span),
             }
         }
