@@ -56,8 +56,7 @@ pub struct Output {
 
 impl Action for TagImage {
     const NAME: &'static str = "image.tag";
-    const SUMMARY: &'static str =
-        "Gives an image in a registry another tag by its digest, such as `latest` back to the version before.";
+    const SUMMARY: &'static str = "Gives an image in a registry another tag by its digest, such as `latest` back to the version before.";
     type Params = Params;
     type Output = Output;
 
@@ -122,7 +121,8 @@ impl Action for TagImage {
             put(&mut registry, params, &wanted, context).await?;
             context.changed(effect(params));
             let was = if before.is_empty() { "nothing" } else { before.as_str() };
-            context.log(&format!("{}:{} names {}, before that {was}", params.image, params.tag, wanted.digest));
+            context
+                .log(&format!("{}:{} names {}, before that {was}", params.image, params.tag, wanted.digest));
             Ok(output(params, &wanted, before))
         };
         unless_cancelled(context, work).await
@@ -219,11 +219,7 @@ fn image(params: &Params) -> Result<Name> {
 }
 
 fn access(params: &Params) -> Access<'_> {
-    Access {
-        insecure: params.insecure,
-        user: params.user.as_deref(),
-        password: params.password.as_deref(),
-    }
+    Access { insecure: params.insecure, user: params.user.as_deref(), password: params.password.as_deref() }
 }
 
 /// A digest may stand behind an image's name, as deployments keep it.
@@ -254,7 +250,10 @@ fn keep(params: &Params, before: &str, context: &Context) -> Result<()> {
         std::fs::rename(&new, &file)
     });
     written.map_err(|error| {
-        ActionError::Failed(format!("what {} names now cannot be kept, so it is not moved: {error}", params.tag))
+        ActionError::Failed(format!(
+            "what {} names now cannot be kept, so it is not moved: {error}",
+            params.tag
+        ))
     })
 }
 

@@ -66,7 +66,8 @@ pub struct Output {
 
 impl Action for VerifyImage {
     const NAME: &'static str = "image.verify";
-    const SUMMARY: &'static str = "Checks that images can be had from their registries: every part, by its digest, in the version.";
+    const SUMMARY: &'static str =
+        "Checks that images can be had from their registries: every part, by its digest, in the version.";
     type Params = Params;
     type Output = Output;
 
@@ -258,11 +259,7 @@ fn image(text: &str) -> Result<Name> {
 }
 
 fn access(params: &Params) -> Access<'_> {
-    Access {
-        insecure: params.insecure,
-        user: params.user.as_deref(),
-        password: params.password.as_deref(),
-    }
+    Access { insecure: params.insecure, user: params.user.as_deref(), password: params.password.as_deref() }
 }
 
 fn yes() -> bool {

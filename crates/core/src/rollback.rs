@@ -239,7 +239,10 @@ fn by_rule(situation: &Situation) -> Choice {
                     named(migrations)
                 ),
             },
-            steps: [Some(application(situation, target)), unrepaired(situation)].into_iter().flatten().collect(),
+            steps: [Some(application(situation, target)), unrepaired(situation)]
+                .into_iter()
+                .flatten()
+                .collect(),
             loss: None,
         };
     };
@@ -288,7 +291,8 @@ fn application(situation: &Situation, target: &str) -> String {
 /// What going back does not bring back.
 fn unrepaired(situation: &Situation) -> Option<String> {
     (situation.cause == Cause::DataLoss).then(|| {
-        "what was damaged stays so: a person decides what comes out of a backup, with database.restore".to_owned()
+        "what was damaged stays so: a person decides what comes out of a backup, with database.restore"
+            .to_owned()
     })
 }
 
@@ -452,9 +456,8 @@ mod tests {
             (Cause::Feature, "a feature that is not critical"),
             (Cause::Documentation, "an error in the documentation"),
         ] {
-            let told = format!(
-                "Forward: {what} is no reason to go back: 1.2.0 stays\nthe next patch corrects it"
-            );
+            let told =
+                format!("Forward: {what} is no reason to go back: 1.2.0 stays\nthe next patch corrects it");
             check(&Situation { cause, ..migrated.clone() }, &told);
         }
     }

@@ -91,7 +91,15 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
                 true => matches!(key.as_str(), "environment" | "target"),
                 false => !matches!(key.as_str(), "tag" | "stop"),
             });
-            return Fixture { setting, params, by_hand: !chooses, blind: chooses, keeps, shop: Some(shop), registry: None };
+            return Fixture {
+                setting,
+                params,
+                by_hand: !chooses,
+                blind: chooses,
+                keeps,
+                shop: Some(shop),
+                registry: None,
+            };
         }
         "traffic.hold" | "traffic.release" => {
             let shop = crate::colours::Shop::start(repo.path());
@@ -122,11 +130,27 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
         }
         "backup.create" | "database.migrate" => {
             let (setting, params) = crate::database::fixture(name);
-            return Fixture { setting, params, by_hand, blind, keeps: name == "backup.create", shop: None, registry: None };
+            return Fixture {
+                setting,
+                params,
+                by_hand,
+                blind,
+                keeps: name == "backup.create",
+                shop: None,
+                registry: None,
+            };
         }
         "backup.verify" | "database.restore" => {
             let (setting, params) = crate::database::fixture_with_backup(name).await;
-            return Fixture { setting, params, by_hand, blind: name == "backup.verify", keeps, shop: None, registry: None };
+            return Fixture {
+                setting,
+                params,
+                by_hand,
+                blind: name == "backup.verify",
+                keeps,
+                shop: None,
+                registry: None,
+            };
         }
         "http.check" => {
             blind = true;
@@ -172,7 +196,8 @@ async fn every_action_keeps_its_promises() {
     let server = Server::start().await;
     for action in windlass_actions::all().with(crate::example::Stamp).iter() {
         let name = action.name();
-        let Fixture { setting, params, by_hand, blind, keeps, shop, registry: _registry } = fixture(name, &server).await;
+        let Fixture { setting, params, by_hand, blind, keeps, shop, registry: _registry } =
+            fixture(name, &server).await;
         // What these change stands in the proxy's file alone.
         let is_traffic = matches!(name, "deploy.previous" | "traffic.hold" | "traffic.release");
         let proxy = shop.as_ref().filter(|_| is_traffic);

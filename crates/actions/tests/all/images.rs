@@ -32,9 +32,15 @@ async fn latest_goes_back_by_digest() {
     // What is not there, or is not what was meant, changes nothing.
     for (params, expect) in [
         (tag(at, "0.0.9", json!({})), "has no 0.0.9: nothing was changed, latest stays"),
-        (tag(at, "0.1.0", json!({ "digest": digest(&bad) })), "somebody has moved it, so latest stays as it is"),
+        (
+            tag(at, "0.1.0", json!({ "digest": digest(&bad) })),
+            "somebody has moved it, so latest stays as it is",
+        ),
         (tag(at, "not a tag", json!({})), "is neither a tag nor a digest"),
-        (json!({ "image": format!("{at}/shop:1"), "tag": "latest", "to": "0.1.0" }), "without a tag or digest"),
+        (
+            json!({ "image": format!("{at}/shop:1"), "tag": "latest", "to": "0.1.0" }),
+            "without a tag or digest",
+        ),
         (tag(at, "0.1.0", json!({ "user": "docker" })), "belong together"),
     ] {
         let told = setting.final_refusal("image.tag", &params).await;
@@ -57,7 +63,10 @@ async fn latest_goes_back_by_digest() {
     setting.run("image.tag", &params).await.unwrap();
     registry.push("shop", "latest", "0.3.0").await;
     let undone = setting.undo("image.tag", &params, &output).await.unwrap();
-    assert!(matches!(&undone, Undone::NeedsHuman(why) if why.contains("somebody has moved it")), "{undone:?}");
+    assert!(
+        matches!(&undone, Undone::NeedsHuman(why) if why.contains("somebody has moved it")),
+        "{undone:?}"
+    );
 
     // A new tag, of an image for several platforms.
     let several = registry.push_index("shop", "0.4.0", &[good, bad]).await;
@@ -106,7 +115,8 @@ async fn an_image_is_had_whole_from_each_registry() {
     assert!(output["bytes"].as_u64().unwrap() > 1000, "{output}");
 
     // Not there, of another version, another image.
-    let told = setting.refusal("image.verify", &images(&[here.clone(), format!("{}/none:1", other.address)])).await;
+    let told =
+        setting.refusal("image.verify", &images(&[here.clone(), format!("{}/none:1", other.address)])).await;
     assert!(told.ends_with("/none:1 is not there"), "{told}");
     let told = setting.refusal("image.verify", &json!({ "images": [&there], "version": "0.2.1" })).await;
     assert!(told.contains("says that it is 0.2.0, not 0.2.1"), "{told}");
@@ -172,8 +182,16 @@ async fn registries_are_told_who_we_are_and_nobody_else_is() {
     verify["images"] = json!([format!("{}/shop:0.1.0", door.address)]);
     setting.run("image.verify", &verify).await.unwrap();
     let scope = "scope=repository%3Ashop%3Apull";
-    assert!(door.heads().contains(scope) && door.heads().contains("Bearer ticket-for-one"), "{}", door.heads());
-    assert!(store.heads().contains("/blobs/sha256:") && !store.heads().contains("uthorization"), "{}", store.heads());
+    assert!(
+        door.heads().contains(scope) && door.heads().contains("Bearer ticket-for-one"),
+        "{}",
+        door.heads()
+    );
+    assert!(
+        store.heads().contains("/blobs/sha256:") && !store.heads().contains("uthorization"),
+        "{}",
+        store.heads()
+    );
     setting.run("image.tag", &tag(&door.address, "0.1.0", as_docker)).await.unwrap();
     assert!(open.digest("shop", "latest").await.is_some());
     let told = setting.final_refusal("image.tag", &tag(&door.address, "0.1.0", json!({}))).await;

@@ -74,7 +74,8 @@ impl Registry {
 
     async fn send(&self, method: reqwest::Method, path: &str, kind: &str, body: Vec<u8>) -> u16 {
         let client = client();
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("http://{}{path}", self.address) };
+        let url =
+            if path.starts_with("http") { path.to_owned() } else { format!("http://{}{path}", self.address) };
         let sent = client.request(method, url).header("authorization", BASIC).header(CONTENT_TYPE, kind);
         sent.body(body).send().await.unwrap().status().as_u16()
     }
@@ -113,7 +114,8 @@ impl Registry {
             layer["mediaType"] = "application/vnd.oci.image.layer.v1.tar".into();
             layers.push(layer);
         }
-        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers });
         self.put(repository, tag, MANIFEST, &manifest).await
     }
 
@@ -169,7 +171,13 @@ impl Door {
         let (own, target, shared) = (address.clone(), registry.address.clone(), Arc::clone(&heads));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, own.clone(), target.clone(), manners.clone(), Arc::clone(&shared)));
+                tokio::spawn(serve(
+                    stream,
+                    own.clone(),
+                    target.clone(),
+                    manners.clone(),
+                    Arc::clone(&shared),
+                ));
             }
         });
         Self { address, heads }

@@ -146,8 +146,7 @@ impl Registry {
     pub async fn tag(&mut self, tag: &str, manifest: &Manifest) -> Result<()> {
         let path = format!("{}/manifests/{tag}", self.repository);
         let kind = (CONTENT_TYPE, value(&manifest.kind)?);
-        let answer =
-            self.ask(Method::PUT, &path, &[kind], Some(manifest.bytes.clone()), QUESTION).await?;
+        let answer = self.ask(Method::PUT, &path, &[kind], Some(manifest.bytes.clone()), QUESTION).await?;
         match answer.status {
             200..=299 => Ok(()),
             _ => Err(self.problem(&answer, &format!("was told to tag {tag}"))),
@@ -245,10 +244,10 @@ impl Registry {
         credentials: Option<&Credentials>,
     ) -> Result<HeaderValue> {
         let shown = sanitize_line(realm);
-        let mut url = Url::parse(realm)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| RegistryError::Refused(format!("{} sends to `{shown}` for a token", self.host())))?;
+        let mut url =
+            Url::parse(realm).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(
+                || RegistryError::Refused(format!("{} sends to `{shown}` for a token", self.host())),
+            )?;
         // A registry that is asked under encryption must not send our password through the open.
         if url.scheme() == "http" && self.base.scheme() == "https" && credentials.is_some() {
             return Err(RegistryError::Refused(format!(

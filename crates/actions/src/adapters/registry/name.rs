@@ -47,7 +47,10 @@ impl Name {
             return Err(format!("has `{}`, which is no tag", sanitized(tag)));
         }
         if let Some(digest) = digest.filter(|digest| !is_digest(digest)) {
-            return Err(format!("has `{}`, which is no digest: write sha256: and 64 digits", sanitized(digest)));
+            return Err(format!(
+                "has `{}`, which is no digest: write sha256: and 64 digits",
+                sanitized(digest)
+            ));
         }
         let reference = digest.or(tag).map(str::to_owned);
         Ok(Self { registry: registry.to_owned(), repository, reference })

@@ -33,10 +33,15 @@ impl Binder<'_> {
                 .map(|span| Span::new(span.start + "outputs.".len(), span.end))
                 .or_else(|| find(frame.document.source, Some(place), name))
                 .unwrap_or(place);
-            let diagnostic =
-                Diagnostic::error("unknown-output", format!("no earlier step or item is called `{name}`"), span);
+            let diagnostic = Diagnostic::error(
+                "unknown-output",
+                format!("no earlier step or item is called `{name}`"),
+                span,
+            );
             let diagnostic = match self.names(runbook).contains(name) {
-                true => diagnostic.help(format!("`{name}` comes only now or later: move this step behind it")),
+                true => {
+                    diagnostic.help(format!("`{name}` comes only now or later: move this step behind it"))
+                }
                 false => diagnostic.suggest(name, known.iter().map(String::as_str)),
             };
             self.report(frame.document, diagnostic);
@@ -54,13 +59,7 @@ impl Binder<'_> {
     }
 
     /// The names of one step, and of the runbooks it calls that were not `seen` yet.
-    fn add(
-        &self,
-        items: &[Item],
-        step: &str,
-        names: &mut BTreeSet<String>,
-        seen: &mut BTreeSet<String>,
-    ) {
+    fn add(&self, items: &[Item], step: &str, names: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
         let last = |path: StepPath| path.0.rsplit('/').next().unwrap_or_default().to_owned();
         names.insert(step.to_owned());
         let mut given = Names::new(&StepPath::new(step), items);

@@ -264,8 +264,10 @@ fn what_cannot_be_bound_is_said_at_its_place() {
     );
     check(
         "### A\n- When: outputs['b-c'].d == \"1\"\n\n```sh\nx\n```\n### B {id=b-c}\n\n```sh\ny\n```\n",
-        &["unknown-output: no earlier step or item is called `b-c` (`b-c` comes only now or later: move this step behind it) \
-           @b-c"],
+        &[
+            "unknown-output: no earlier step or item is called `b-c` (`b-c` comes only now or later: move this step behind it) \
+           @b-c",
+        ],
     );
     check(
         "### A\n\n```sh {secrets=TOKN}\nx\n```\n",
