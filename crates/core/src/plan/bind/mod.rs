@@ -176,7 +176,10 @@ pub fn releases(runbook: &Runbook, source: &str) -> bool {
     const ACTIONS: [&str; 4] = ["version.write", "changelog.promote", "notes.write", "git.tag"];
     let uses = |item: &Item| match item {
         Item::Action(action) => {
-            ACTIONS.contains(&action.uses.value.as_str()) || mentions_release(&action.with.to_string())
+            // A tag with a name of its own, such as one that marks a way back, is no version's.
+            let is_own = action.uses.value == "git.tag" && action.with.get("name").is_some();
+            (ACTIONS.contains(&action.uses.value.as_str()) && !is_own)
+                || mentions_release(&action.with.to_string())
         }
         Item::Script(script) => mentions_release(&script.text),
         Item::Check(_) | Item::Call(_) | Item::Checklist(_) => false,
