@@ -25,7 +25,8 @@ fn released() -> RepoBuilder {
 
 /// A runbook that finds the programs of `path`, and takes the version from whoever runs it.
 fn tooled(repo: &RepoBuilder, path: &str, steps: &str) {
-    let front = format!("name: deploy\nenv: {{ PATH: \"{path}\" }}\ninputs:\n  version: {{ type: version }}\n");
+    let front =
+        format!("name: deploy\nenv: {{ PATH: \"{path}\" }}\ninputs:\n  version: {{ type: version }}\n");
     repo.file("runbooks/deploy.md", format!("---\n{front}---\n# Deploy\n\n## Steps\n\n{steps}"));
     repo.commit("docs: a runbook");
 }
@@ -89,7 +90,11 @@ fn a_pipeline_elsewhere_is_started_and_confirmed_three_times() {
     tooled(&repo, &path, steps);
     let with = |args: &[&str]| windlass_with(&repo, args, &[("PATH", &path)]);
     repo.file("broken", "");
-    expect(&with(&["run", "deploy", "--input", "version=1.3.0"]), 1, &["✓ Pipeline launched", "✗", "Build succeeded"]);
+    expect(
+        &with(&["run", "deploy", "--input", "version=1.3.0"]),
+        1,
+        &["✓ Pipeline launched", "✗", "Build succeeded"],
+    );
     std::fs::remove_file(repo.path().join("broken")).unwrap();
     expect(&with(&["retry"]), 4, &["✓ Build succeeded", "Tests pass"]);
     let item = with(&["status", "--json"]).json()["gates"][0]["path"].as_str().unwrap().to_owned();
@@ -120,7 +125,8 @@ fn a_push_to_main_brings_staging_up_to_date() {
         env!("CARGO_BIN_EXE_windlass")
     );
     std::fs::write(remote.join("hooks/post-receive"), hook).unwrap();
-    std::fs::set_permissions(remote.join("hooks/post-receive"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(remote.join("hooks/post-receive"), std::fs::Permissions::from_mode(0o755))
+        .unwrap();
     let live = || std::fs::read_to_string(site.join("live")).unwrap_or_default();
     let mut pushed = Vec::new();
     for text in ["one", "two"] {
@@ -136,8 +142,7 @@ fn a_push_to_main_brings_staging_up_to_date() {
 
 const PRODUCTION: &str = "### Production\n- Lock: production\n\n```yaml\nuses: deploy.script\nwith: { environment: production, run: \
                           \"true\" }\n```\n\n";
-const STAGING: &str =
-    "### Staging\n- Lock: staging\n\n```yaml\nuses: deploy.script\nwith: { environment: staging, run: \"true\" }\n```\n\n";
+const STAGING: &str = "### Staging\n- Lock: staging\n\n```yaml\nuses: deploy.script\nwith: { environment: staging, run: \"true\" }\n```\n\n";
 const TAG: &str = "### Tag\n\n```yaml\nuses: git.tag\n```\n\n";
 
 #[test]
@@ -150,7 +155,10 @@ fn production_comes_by_itself_after_an_approval_or_not_at_all() {
         (format!("{TAG}{draft}"), 0),
     ] {
         let repo = released();
-        repo.file("windlass.toml", "[roles]\nqa = [\"ada@example.com\"]\n[environments.production]\nchannels = [\"stable\"]\n");
+        repo.file(
+            "windlass.toml",
+            "[roles]\nqa = [\"ada@example.com\"]\n[environments.production]\nchannels = [\"stable\"]\n",
+        );
         runbook(&repo, "release", &steps);
         let is_live = || windlass(&repo, &["env"]).out.contains("production  1.3.0");
         expect(&windlass(&repo, &["run"]), code, &[]);
@@ -180,7 +188,10 @@ fn staging_comes_before_the_tag_or_after_it_but_before_production() {
         (format!("{TAG}{PRODUCTION}{STAGING}"), false),
     ] {
         let repo = released();
-        repo.file("windlass.toml", "[environments.staging]\n[environments.production]\nafter = [\"staging\"]\n");
+        repo.file(
+            "windlass.toml",
+            "[environments.staging]\n[environments.production]\nafter = [\"staging\"]\n",
+        );
         runbook(&repo, "release", &steps);
         let ran = windlass(&repo, &["run"]);
         assert_eq!(ran.code == 0, is_good, "{steps}: {}", ran.err);

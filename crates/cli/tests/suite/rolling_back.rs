@@ -56,13 +56,20 @@ fn people_are_paged_where_much_depends_on_what_failed() {
     runbook(&repo, "production", &deploys("production", "test -e good", "1.3.0"));
     let watch = "### Watch\n- Lock: production\n- On failure: [back](back.md)\n\n```yaml\nuses: watch\nwith: { for: 1s, every: 1s, probes: \
                  [{ name: errors, script: \"echo 5 %; exit 1\" }] }\n```\n";
-    repo.file("runbooks/watch.md", format!("---\nname: watch\ncalls: [back]\n---\n# Watch\n\n## Steps\n\n{watch}"));
+    repo.file(
+        "runbooks/watch.md",
+        format!("---\nname: watch\ncalls: [back]\n---\n# Watch\n\n## Steps\n\n{watch}"),
+    );
     runbook(&repo, "back", "### Redeploy\n\n```sh {effects=none}\ntrue\n```\n");
 
     expect(&windlass(&repo, &["run", "staging"]), 1, &["exit code 3"]);
     assert_eq!(pages(&repo), [], "nobody is called for staging");
     // A deployment that failed, and again when it is tried again: another occasion.
-    expect(&windlass(&repo, &["run", "production"]), 1, &["✉ paged through sh: Deploy failed in production: "]);
+    expect(
+        &windlass(&repo, &["run", "production"]),
+        1,
+        &["✉ paged through sh: Deploy failed in production: "],
+    );
     expect(&windlass(&repo, &["resume", "production"]), 1, &[]);
     assert_eq!(pages(&repo).len(), 1, "once: {:?}", pages(&repo));
     expect(&windlass(&repo, &["retry", "production"]), 1, &[]);
@@ -75,13 +82,24 @@ fn people_are_paged_where_much_depends_on_what_failed() {
     expect(&windlass(&repo, &["run", "watch"]), 6, &["rolled back"]);
     let told = pages(&repo).split_off(2);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].0 == "page" && told[0].1.starts_with("Watch failed in watch: the watch failed: errors"), "{told:?}");
+    assert!(
+        told[0].0 == "page" && told[0].1.starts_with("Watch failed in watch: the watch failed: errors"),
+        "{told:?}"
+    );
     assert!(told[0].1.ends_with("`back` is run in answer to it"), "{told:?}");
     assert_eq!(told[1], ("resolved".into(), "Watch failed in watch, and `back` was run to its end".into()));
     // A scan that finds something leads to a runbook that calls people.
-    let scan = "### Scan\n- On failure: [alarm](alarm.md)\n\n```sh {effects=none}\necho CVE-2026-1; exit 1\n```\n";
-    repo.file("runbooks/scan.md", format!("---\nname: scan\ncalls: [alarm]\n---\n# Scan\n\n## Steps\n\n{scan}"));
-    runbook(&repo, "alarm", "### Call\n\n```yaml\nuses: notify.page\nwith: { message: a vulnerability was found }\n```\n");
+    let scan =
+        "### Scan\n- On failure: [alarm](alarm.md)\n\n```sh {effects=none}\necho CVE-2026-1; exit 1\n```\n";
+    repo.file(
+        "runbooks/scan.md",
+        format!("---\nname: scan\ncalls: [alarm]\n---\n# Scan\n\n## Steps\n\n{scan}"),
+    );
+    runbook(
+        &repo,
+        "alarm",
+        "### Call\n\n```yaml\nuses: notify.page\nwith: { message: a vulnerability was found }\n```\n",
+    );
     expect(&windlass(&repo, &["run", "scan"]), 6, &[]);
     assert_eq!(pages(&repo).last().unwrap().1, "a vulnerability was found");
 }
@@ -164,8 +182,11 @@ fn a_way_back_is_told_in_order_marked_and_written_down() {
     // What receives the push deploys what the tag says.
     let hook = repo.remote_path().join("hooks/post-receive");
     let triggered = repo.outside().join("triggered");
-    std::fs::write(&hook, format!("#!/bin/sh\nwhile read -r _ _ ref; do echo \"$ref\" >>'{}'; done\n", triggered.display()))
-        .unwrap();
+    std::fs::write(
+        &hook,
+        format!("#!/bin/sh\nwhile read -r _ _ ref; do echo \"$ref\" >>'{}'; done\n", triggered.display()),
+    )
+    .unwrap();
     std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 
     let ran = windlass(&repo, &["run", "rollback"]);
@@ -173,7 +194,8 @@ fn a_way_back_is_told_in_order_marked_and_written_down() {
     let live = std::fs::read_to_string(repo.path().join("live")).unwrap();
     assert_eq!(live, "1.2.0\n1.3.0\n1.2.0\n");
     let told: Vec<String> = pages(&repo).into_iter().map(|(_, message)| message).collect();
-    let notice = "Do not upgrade to 1.3.0: go back to 1.2.0. It is corrected in the next patch, expected tomorrow.";
+    let notice =
+        "Do not upgrade to 1.3.0: go back to 1.2.0. It is corrected in the next patch, expected tomorrow.";
     assert_eq!(told, [notice]);
     // The tag is of the version that is there again, and no version is counted from it.
     let commit = |name: &str| repo.git(&["rev-parse", &format!("{name}^{{commit}}")]);
@@ -185,7 +207,10 @@ fn a_way_back_is_told_in_order_marked_and_written_down() {
     let day = jiff::Timestamp::now().to_string();
     let file = format!("docs/post-mortems/{}-back-from-1.3.0.md", day.split('T').next().unwrap());
     let written = std::fs::read_to_string(repo.path().join(&file)).unwrap();
-    assert!(written.starts_with("# Back from 1.3.0 to 1.2.0\n\nnothing was migrated since 1.2.0"), "{written}");
+    assert!(
+        written.starts_with("# Back from 1.3.0 to 1.2.0\n\nnothing was migrated since 1.2.0"),
+        "{written}"
+    );
 
     // One after the other, each in its time.
     let mut boxes = Vec::new();
@@ -200,7 +225,10 @@ fn a_way_back_is_told_in_order_marked_and_written_down() {
         expect(&windlass(&repo, &["confirm", gate["path"].as_str().unwrap()]), 0, &[]);
         windlass(&repo, &["resume"]);
     }
-    assert_eq!(boxes, [("Management has an e-mail".to_owned(), 1.0), ("The post-mortem is planned".to_owned(), 24.0)]);
+    assert_eq!(
+        boxes,
+        [("Management has an e-mail".to_owned(), 1.0), ("The post-mortem is planned".to_owned(), 24.0)]
+    );
     expect(&windlass(&repo, &["status"]), 0, &["succeeded"]);
 }
 

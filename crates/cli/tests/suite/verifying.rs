@@ -211,7 +211,8 @@ sh \"$folder/tool\" --dry-run \"a task\"
 fn what_was_published_is_installed_and_tried() {
     let service = Service::start();
     let repo = service.verified_by(PUBLISHED);
-    let good = ["✓ check http://", "installed 1.1.0", "would run a task", "✓ Smoke tests pass", "verify succeeded"];
+    let good =
+        ["✓ check http://", "installed 1.1.0", "would run a task", "✓ Smoke tests pass", "verify succeeded"];
     expect(&windlass(&repo, &["run", "verify"]), 0, &good);
     // The documentation is of the version before, and so is the program.
     service.say("healthy", "1.0.0");

@@ -126,7 +126,8 @@ impl<D: Durable> Interpreter<'_, D> {
         answer: &str,
     ) -> Result<(), Stop> {
         let Some(call) = &step.page else { return Ok(()) };
-        let text = format!("{} failed in {}, and `{answer}` was run to its end", step.title, self.plan.runbook.name);
+        let text =
+            format!("{} failed in {}, and `{answer}` was run to its end", step.title, self.plan.runbook.name);
         let path = at.child("failed").child("resolved");
         self.call_people(call, scope, Message { path, occasion, text, resolved: true }).await
     }

@@ -21,7 +21,7 @@ impl Binder<'_> {
             known.extend(own.or(called).map(|caller| self.names(caller)).unwrap_or_default());
         }
         let before = |other: &&Step| other.span.start < step.span.start;
-        self.add(&runbook.preconditions, "preconditions", &mut known, &mut BTreeSet::new());
+        self.preconditions_of(runbook, &mut known);
         for step in runbook.steps.iter().filter(before) {
             self.add(&step.items, &step.id, &mut known, &mut BTreeSet::new());
         }
@@ -51,11 +51,17 @@ impl Binder<'_> {
     /// All names of a runbook.
     fn names(&self, runbook: &Runbook) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        self.add(&runbook.preconditions, "preconditions", &mut names, &mut BTreeSet::new());
+        self.preconditions_of(runbook, &mut names);
         for step in &runbook.steps {
             self.add(&step.items, &step.id, &mut names, &mut BTreeSet::new());
         }
         names
+    }
+
+    fn preconditions_of(&self, runbook: &Runbook, names: &mut BTreeSet<String>) {
+        if !runbook.preconditions.is_empty() {
+            self.add(&runbook.preconditions, "preconditions", names, &mut BTreeSet::new());
+        }
     }
 
     /// The names of one step, and of the runbooks it calls that were not `seen` yet.

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::template::Guard;
 use super::{Binder, Frame};
-use crate::diagnostic::Diagnostic;
 use crate::config::Monitoring;
+use crate::diagnostic::Diagnostic;
 use crate::plan::{ActionCall, PlannedStep, StepPath};
 use crate::runbook::{Item, OnFailure, Owner, Step};
 
