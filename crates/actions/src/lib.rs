@@ -24,6 +24,9 @@ pub mod git_push;
 pub mod git_tag;
 pub mod http_check;
 pub mod http_traffic;
+mod image;
+pub mod image_tag;
+pub mod image_verify;
 pub mod metrics_query;
 pub mod notes_write;
 pub mod notify_page;
@@ -82,6 +85,10 @@ pub fn all() -> ActionSet {
         .with(database_restore::RestoreDatabase)
         // Chooses the way back.
         .with(rollback_choose::ChooseRollback)
+        // Gives an image another tag, such as `latest` back.
+        .with(image_tag::TagImage)
+        // Checks that images can be had from their registries.
+        .with(image_verify::VerifyImage)
         // Runs a script of the runbook.
         .with(script::Script)
         // Asks a URL and looks at the answer.

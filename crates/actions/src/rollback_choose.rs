@@ -1,5 +1,7 @@
 //! `rollback.choose`: which way leads back in an environment, from what its hosts, its database and its backups say.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,8 @@ pub struct ChooseRollback;
 pub struct Params {
     /// The environment, as under `[environments]` in windlass.toml.
     pub environment: String,
-    /// Why: `defect`, or `credentials` when they leaked.
+    /// Why: `defect`, `data-loss`, `vulnerability`, `outage` and `breaking-change` lead back; with `credentials`, when they
+    /// leaked, the same version is deployed again; for `minor`, `feature` and `documentation` it stays.
     #[serde(default)]
     pub cause: Cause,
     /// The version to go back to. When not given: what the environment has, while the release that is taken back did not
@@ -49,7 +52,7 @@ pub struct Params {
 pub struct Output {
     /// The environment.
     pub environment: String,
-    /// `nothing`, `application`, `database` or `same-version`.
+    /// `nothing`, `application`, `database`, `same-version` or `forward`.
     pub way: Way,
     /// Why, in a sentence.
     pub why: String,
@@ -63,6 +66,8 @@ pub struct Output {
     pub to: String,
     /// The backup that the database goes back to, as `database.restore` takes it; empty when it stays.
     pub backup: String,
+    /// The images of that version by service, as the hosts remember them: with their digests.
+    pub images: BTreeMap<String, String>,
 }
 
 impl Action for ChooseRollback {
@@ -87,7 +92,7 @@ impl Action for ChooseRollback {
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
-        let (situation, backup) = situation(params, context).await?;
+        let (situation, backup, images) = situation(params, context).await?;
         let Choice { way, why, steps, loss } = rollback::choose(&situation);
         if way == Way::Person {
             return Err(ActionError::Final(format!(
@@ -101,7 +106,7 @@ impl Action for ChooseRollback {
         if let Some(loss) = &loss {
             context.log(&format!("what is lost: {loss}"));
         }
-        let stays = matches!(way, Way::SameVersion | Way::Nothing);
+        let stays = matches!(way, Way::SameVersion | Way::Nothing | Way::Forward);
         let from = situation.current.unwrap_or_default();
         Ok(Output {
             environment: params.environment.clone(),
@@ -112,6 +117,7 @@ impl Action for ChooseRollback {
             to: if stays { from.clone() } else { situation.target.unwrap_or_default() },
             from,
             backup: backup.filter(|_| way == Way::Database).map(|backup| backup.id).unwrap_or_default(),
+            images,
         })
     }
 
@@ -120,8 +126,11 @@ impl Action for ChooseRollback {
     }
 }
 
-/// What is known, and the backup that leads back where one does.
-async fn situation(params: &Params, context: &Context) -> Result<(Situation, Option<BackupRef>)> {
+/// What is known, the backup that leads back where one does, and the images of the version that will be there.
+async fn situation(
+    params: &Params,
+    context: &Context,
+) -> Result<(Situation, Option<BackupRef>, BTreeMap<String, String>)> {
     let site = Site::new(&params.environment, &params.target, context);
     let mut hosts: Vec<Known> = Vec::new();
     let mut silent = Vec::new();
@@ -135,9 +144,9 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
         }
     }
     let releasing = context.world.release.as_ref().map(|release| release.version.clone());
-    let found = match params.cause {
-        Cause::Defect => target::target(&hosts, params.to.as_deref(), releasing.as_deref()),
-        Cause::Credentials => Ok(target::stays(&hosts)),
+    let found = match params.cause.stays() {
+        false => target::target(&hosts, params.to.as_deref(), releasing.as_deref()),
+        true => Ok(target::stays(&hosts)),
     };
     let found = found.map_err(|why| ActionError::Final(format!("{}: {why}", params.environment)))?;
     let Some(Target { current, record: target, is_there, is_hot }) = found else {
@@ -146,6 +155,14 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
             params.environment
         )));
     };
+    let is_empty = |known: &&Known| known.1.record.is_none();
+    let empty = hosts.iter().filter(is_empty).map(|(name, _)| name.clone()).collect();
+    let known = hosts.iter().filter_map(|(_, kept)| kept.record.as_ref());
+    let images = match &target {
+        Some(target) => Some(target),
+        None => known.into_iter().find(|record| record.version == current),
+    };
+    let images = images.map(|record| record.images.clone()).unwrap_or_default();
     let (migrations, backup, written) = match (&params.target.database, &target) {
         (Some(_), Some(target)) => data(params, target, target::begin(target, &hosts), context).await,
         _ => (Ok(Vec::new()), Err("there is no database".to_owned()), None),
@@ -160,6 +177,7 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
         current: Some(current),
         is_there,
         silent,
+        empty,
         is_hot,
         target: target.map(|target| target.version),
         migrations,
@@ -167,7 +185,7 @@ async fn situation(params: &Params, context: &Context) -> Result<(Situation, Opt
         written,
         now: context.world.clock.now(),
     };
-    Ok((situation, reference))
+    Ok((situation, reference, images))
 }
 
 type Data =
@@ -235,7 +253,13 @@ mod tests {
 
     #[test]
     fn a_cause_is_written_as_in_runbooks() {
-        for (text, cause) in [("defect", Cause::Defect), ("credentials", Cause::Credentials)] {
+        for (text, cause) in [
+            ("defect", Cause::Defect),
+            ("data-loss", Cause::DataLoss),
+            ("breaking-change", Cause::BreakingChange),
+            ("credentials", Cause::Credentials),
+            ("documentation", Cause::Documentation),
+        ] {
             assert_eq!(serde_json::from_value::<Cause>(text.into()).unwrap(), cause);
         }
     }

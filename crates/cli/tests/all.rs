@@ -6,6 +6,8 @@
     reason = "helpers of tests must fail where they stand; clippy only knows functions marked as tests"
 )]
 
+#[path = "suite/alternatives.rs"]
+mod alternatives;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
 #[path = "suite/changelogs.rs"]
@@ -24,6 +26,8 @@ mod next;
 mod planning;
 #[path = "suite/preflight.rs"]
 mod preflight;
+#[path = "suite/rolling_back.rs"]
+mod rolling_back;
 #[path = "suite/running.rs"]
 mod running;
 #[path = "suite/running_processes.rs"]

@@ -2,7 +2,8 @@
 //!
 //! The rule is the one release documents write as a table: nothing about the data changed, or only by what the old
 //! version can live with: the application alone goes back. Something was destroyed: the data goes back too, to a backup
-//! from before it, and somebody must agree to what is lost. Credentials leaked: the same version again, with new ones.
+//! from before it, and somebody must agree to what is lost. Credentials leaked: the same version again, with new ones. A
+//! small thing: nothing goes back, because going back costs more than waiting for the next patch.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -70,8 +71,39 @@ pub enum Cause {
     /// It does not work as it should.
     #[default]
     Defect,
+    /// It loses or damages data.
+    DataLoss,
+    /// Others can do with it what they must not.
+    Vulnerability,
+    /// It does not answer at all.
+    Outage,
+    /// What used it does not work with it any more, though its number says that it would.
+    BreakingChange,
     /// What it can be entered with is known to others. Another version would be entered with the same.
     Credentials,
+    /// A small defect that there is a way around.
+    Minor,
+    /// A feature that is not critical does not work.
+    Feature,
+    /// Its documentation is wrong.
+    Documentation,
+}
+
+impl Cause {
+    /// What is no reason to go back, in words.
+    fn small(self) -> Option<&'static str> {
+        match self {
+            Self::Minor => Some("a small defect with a way around it"),
+            Self::Feature => Some("a feature that is not critical"),
+            Self::Documentation => Some("an error in the documentation"),
+            _ => None,
+        }
+    }
+
+    /// The version that is there stays, whatever was there before.
+    pub fn stays(self) -> bool {
+        self == Self::Credentials || self.small().is_some()
+    }
 }
 
 /// What is known about an environment when it is to go back.
@@ -89,6 +121,8 @@ pub struct Situation {
     pub is_there: bool,
     /// The hosts that did not answer: what they have is not known.
     pub silent: Vec<String>,
+    /// The hosts that answered and have nothing, while others have something.
+    pub empty: Vec<String>,
     /// The version to go back to still runs and only waits for traffic.
     pub is_hot: bool,
     /// What was applied to the database since, oldest first; the reason where it cannot be known.
@@ -113,6 +147,8 @@ pub enum Way {
     Database,
     /// The same version again, with new credentials.
     SameVersion,
+    /// The version stays, and the next patch corrects it.
+    Forward,
     /// There is none that could be gone without a person.
     Person,
 }
@@ -130,25 +166,31 @@ pub struct Choice {
     pub loss: Option<String>,
 }
 
-/// Chooses the way. Hosts that did not answer are named in the reason: they may have any version.
+/// Chooses the way. Hosts that did not answer are named in the reason, because they may have any version, and so are those
+/// that have nothing, because going back leaves them as they are.
 pub fn choose(situation: &Situation) -> Choice {
-    let choice = by_rule(situation);
-    match situation.silent.as_slice() {
-        [] => choice,
-        silent => {
-            let why = format!(
-                "{}; what is on {} is not known: no answer from there",
-                choice.why,
-                silent.join(", ")
-            );
-            Choice { why, ..choice }
-        }
+    let mut choice = by_rule(situation);
+    let (silent, empty) = (situation.silent.join(", "), situation.empty.join(", "));
+    if !silent.is_empty() {
+        choice.why += &format!("; what is on {silent} is not known: no answer from there");
     }
+    if !empty.is_empty() {
+        choice.why += &format!("; nothing is on {empty}, and that stays so");
+    }
+    choice
 }
 
 fn by_rule(situation: &Situation) -> Choice {
     let Situation { environment, current, target, .. } = situation;
     let shown = current.as_deref().unwrap_or("nothing");
+    if let Some(small) = situation.cause.small() {
+        return Choice {
+            way: Way::Forward,
+            why: format!("{small} is no reason to go back: {shown} stays"),
+            steps: vec!["the next patch corrects it".into()],
+            loss: None,
+        };
+    }
     if situation.cause == Cause::Credentials {
         let Some(current) = current else {
             return by_person(format!("{environment} has no version that could be deployed again"));
@@ -197,7 +239,10 @@ fn by_rule(situation: &Situation) -> Choice {
                     named(migrations)
                 ),
             },
-            steps: vec![application(situation, target)],
+            steps: [Some(application(situation, target)), unrepaired(situation)]
+                .into_iter()
+                .flatten()
+                .collect(),
             loss: None,
         };
     };
@@ -241,6 +286,14 @@ fn application(situation: &Situation, target: &str) -> String {
         true => format!("traffic goes back to {target}, which still runs"),
         false => format!("{target} is deployed again, by the images it had"),
     }
+}
+
+/// What going back does not bring back.
+fn unrepaired(situation: &Situation) -> Option<String> {
+    (situation.cause == Cause::DataLoss).then(|| {
+        "what was damaged stays so: a person decides what comes out of a backup, with database.restore"
+            .to_owned()
+    })
 }
 
 fn lost(situation: &Situation, backup: &Backup) -> String {
@@ -293,6 +346,7 @@ mod tests {
             target: Some("1.1.0".into()),
             is_there: false,
             silent: Vec::new(),
+            empty: Vec::new(),
             is_hot: true,
             migrations: Ok(migrations.to_vec()),
             backup: Ok(backup("17:55")),
@@ -380,6 +434,40 @@ mod tests {
             "SameVersion: credentials leaked: an older version would be entered with the same ones, so 1.2.0 stays\n\
              the credentials are replaced and the old ones revoked, by a person\n1.2.0 is deployed again, with the new \
              ones\nthe logs are looked through for who used the old ones",
+        );
+    }
+
+    #[test]
+    fn only_what_is_bad_enough_leads_back() {
+        let migrated = situation(&[migration("004_drop", Class::Destructive, "18:00")]);
+        for cause in [Cause::Defect, Cause::Vulnerability, Cause::Outage, Cause::BreakingChange] {
+            assert_eq!(choose(&Situation { cause, ..situation(&[]) }).way, Way::Application, "{cause:?}");
+            assert_eq!(choose(&Situation { cause, ..migrated.clone() }).way, Way::Database, "{cause:?}");
+        }
+        let lost = Situation { cause: Cause::DataLoss, ..situation(&[]) };
+        check(
+            &lost,
+            "Application: nothing was migrated since 1.1.0: the application alone goes back\ntraffic goes back to 1.1.0, \
+             which still runs\nwhat was damaged stays so: a person decides what comes out of a backup, with \
+             database.restore",
+        );
+        for (cause, what) in [
+            (Cause::Minor, "a small defect with a way around it"),
+            (Cause::Feature, "a feature that is not critical"),
+            (Cause::Documentation, "an error in the documentation"),
+        ] {
+            let told =
+                format!("Forward: {what} is no reason to go back: 1.2.0 stays\nthe next patch corrects it");
+            check(&Situation { cause, ..migrated.clone() }, &told);
+        }
+    }
+
+    #[test]
+    fn hosts_that_have_nothing_are_named() {
+        check(
+            &Situation { empty: vec!["web2".into()], ..situation(&[]) },
+            "Application: nothing was migrated since 1.1.0: the application alone goes back; nothing is on web2, and that \
+             stays so\ntraffic goes back to 1.1.0, which still runs",
         );
     }
 

@@ -199,14 +199,20 @@ impl<D: Durable> Interpreter<'_, D> {
         self.engine
             .record(RunEvent::StepFinished { path: path.clone(), outcome: Outcome::Failed(why.clone()) })
             .await?;
+        let target = match (named, &step.on_failure) {
+            (Some(named), _) if self.plan.routines.contains_key(&named) => Some(named),
+            (_, OnFailure::Call(name)) => Some(name.clone()),
+            _ => None,
+        };
+        // Somebody said no to a refused one, so people know.
+        let paged = match refused {
+            true => None,
+            false => self.page_failure(step, scope, &at, &why, target.as_deref()).await?,
+        };
         if step.on_failure == OnFailure::Continue && !refused {
             return Ok(());
         }
-        let target = match (named, &step.on_failure) {
-            (Some(named), _) if self.plan.routines.contains_key(&named) => named,
-            (_, OnFailure::Call(name)) => name.clone(),
-            _ => return Err(stop),
-        };
+        let Some(target) = target else { return Err(stop) };
         let Some(routine) = self.plan.routines.get(&target) else {
             return Err(Stop::Failed {
                 path: path.clone(),
@@ -215,6 +221,9 @@ impl<D: Durable> Interpreter<'_, D> {
         };
         self.engine.record(RunEvent::Routed { path: path.clone(), to: target.clone() }).await?;
         self.routine(routine, &path.child("on-failure").child(&target), scope).await?;
+        if let Some(occasion) = paged {
+            self.page_answered(step, scope, &at, &occasion, &target).await?;
+        }
         // The refusal stays what stopped the run; a failure that was answered by a runbook is a rollback.
         if refused { Err(stop) } else { Err(Stop::RolledBack { path: at, why }) }
     }

@@ -32,6 +32,8 @@ pub struct Request {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The body, or its first mebibyte.
     pub body: Vec<u8>,
     /// The body was longer.
@@ -66,6 +68,28 @@ pub async fn post(request: &Request, body: Vec<u8>) -> Result<Answer, HttpError>
 }
 
 async fn exchange(request: &Request, body: Option<Vec<u8>>) -> Result<Answer, HttpError> {
+    let mut kept = Vec::new();
+    let mut truncated = false;
+    let (status, headers) = stream(request, body, |chunk| {
+        let room = BODY - kept.len();
+        kept.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
+        truncated = chunk.len() > room;
+        !truncated
+    })
+    .await?;
+    Ok(Answer { status, headers, body: kept, truncated })
+}
+
+/// Sends `request` once, with a body when there is one, and gives the answer's own to `each` as it comes, however long it
+/// is, until that says to stop. A redirect of a request with a body is an answer.
+///
+/// # Errors
+/// As [`send`], and when the answer breaks off.
+pub async fn stream(
+    request: &Request,
+    body: Option<Vec<u8>>,
+    mut each: impl FnMut(&[u8]) -> bool + Send,
+) -> Result<(u16, HeaderMap), HttpError> {
     let client = client(request, body.is_none())?;
     let mut sent =
         client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
@@ -73,18 +97,13 @@ async fn exchange(request: &Request, body: Option<Vec<u8>>) -> Result<Answer, Ht
         sent = sent.body(body);
     }
     let mut response = sent.send().await.map_err(|error| no_answer(&error, request))?;
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    let mut truncated = false;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
     while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error, request))? {
-        let room = BODY - body.len();
-        body.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
-        if chunk.len() > room {
-            truncated = true;
+        if !each(&chunk) {
             break;
         }
     }
-    Ok(Answer { status, body, truncated })
+    Ok((status, headers))
 }
 
 fn client(request: &Request, follow: bool) -> Result<Client, HttpError> {
@@ -121,7 +140,8 @@ fn client(request: &Request, follow: bool) -> Result<Client, HttpError> {
         .map_err(|error| HttpError::Unable(format!("no HTTP client can be made: {}", causes(&error))))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether it is on this machine.
+pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())

@@ -5,6 +5,7 @@ pub mod git;
 pub mod http;
 pub mod prometheus;
 pub mod proxy;
+pub mod registry;
 pub mod remote;
 pub mod shell;
 pub mod ssh;

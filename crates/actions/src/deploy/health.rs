@@ -167,7 +167,7 @@ mod tests {
             (503, r#"{"version":"1.1.0"}"#, true, Some("answered 503")),
             (302, "", false, Some("answered 302")),
         ] {
-            let answer = Answer { status, body: body.into(), truncated: false };
+            let answer = Answer { status, headers: Default::default(), body: body.into(), truncated: false };
             let found = problem(&answer, &JsonPath::parse(VERSION).unwrap(), must_tell, "1.1.0");
             match (expect, &found) {
                 (None, None) => {}

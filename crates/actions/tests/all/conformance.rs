@@ -22,6 +22,8 @@ struct Fixture {
     keeps: bool,
     /// The service that the environment has, where it needs one.
     shop: Option<crate::colours::Shop>,
+    /// The registry that the images are in, where it needs one.
+    registry: Option<crate::registry::Registry>,
 }
 
 async fn fixture(name: &str, server: &Server) -> Fixture {
@@ -66,7 +68,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
         "deploy.blue_green" => {
             let shop = crate::colours::Shop::start(repo.path());
             let params = shop.params(json!({}));
-            return Fixture { setting, params, by_hand, blind, keeps, shop: Some(shop) };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: Some(shop), registry: None };
         }
         "deploy.cleanup" => {
             let shop = crate::colours::Shop::start(repo.path());
@@ -75,7 +77,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
                 setting.run("deploy.blue_green", &params).await.unwrap();
             }
             let params = shop.cleanup();
-            return Fixture { setting, params, by_hand, blind, keeps, shop: Some(shop) };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: Some(shop), registry: None };
         }
         "deploy.previous" | "rollback.choose" => {
             let shop = crate::colours::Shop::start(repo.path());
@@ -89,7 +91,15 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
                 true => matches!(key.as_str(), "environment" | "target"),
                 false => !matches!(key.as_str(), "tag" | "stop"),
             });
-            return Fixture { setting, params, by_hand: !chooses, blind: chooses, keeps, shop: Some(shop) };
+            return Fixture {
+                setting,
+                params,
+                by_hand: !chooses,
+                blind: chooses,
+                keeps,
+                shop: Some(shop),
+                registry: None,
+            };
         }
         "traffic.hold" | "traffic.release" => {
             let shop = crate::colours::Shop::start(repo.path());
@@ -100,13 +110,13 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             if keeps {
                 setting.run("traffic.hold", &params).await.unwrap();
             }
-            return Fixture { setting, params, by_hand, blind, keeps, shop: Some(shop) };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: Some(shop), registry: None };
         }
         "deploy.compose" | "deploy.rolling" => {
             repo.file("compose.yml", crate::standin::COMPOSE).commit("feat: compose");
             let setting = crate::standin::with_standins(setting);
             let params = crate::standin::deploy(&["web1", "web2"], json!({}));
-            return Fixture { setting, params, by_hand, blind, keeps, shop: None };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry: None };
         }
         "deploy.script" => json!({
             "environment": "production",
@@ -120,11 +130,27 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
         }
         "backup.create" | "database.migrate" => {
             let (setting, params) = crate::database::fixture(name);
-            return Fixture { setting, params, by_hand, blind, keeps: name == "backup.create", shop: None };
+            return Fixture {
+                setting,
+                params,
+                by_hand,
+                blind,
+                keeps: name == "backup.create",
+                shop: None,
+                registry: None,
+            };
         }
         "backup.verify" | "database.restore" => {
             let (setting, params) = crate::database::fixture_with_backup(name).await;
-            return Fixture { setting, params, by_hand, blind: name == "backup.verify", keeps, shop: None };
+            return Fixture {
+                setting,
+                params,
+                by_hand,
+                blind: name == "backup.verify",
+                keeps,
+                shop: None,
+                registry: None,
+            };
         }
         "http.check" => {
             blind = true;
@@ -134,6 +160,22 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             blind = true;
             json!({ "requests": 3, "http": { "url": server.url("/ok") } })
         }
+        "image.tag" | "image.verify" => {
+            let registry = crate::registry::Registry::start();
+            registry.push("shop", "0.1.0", "0.1.0").await;
+            registry.push("shop", "latest", "0.2.0").await;
+            let image = format!("{}/shop", registry.address);
+            let params = match name {
+                "image.tag" => json!({ "image": image, "tag": "latest", "to": "0.1.0" }),
+                _ => json!({ "images": [format!("{image}:0.1.0")] }),
+            };
+            let link = "data/docker/registry/v2/repositories/shop/_manifests/tags/latest/current/link";
+            let link = registry.folder.path().join(link);
+            let mut setting = setting;
+            setting.also = Some(Box::new(move || std::fs::read_to_string(&link).unwrap()));
+            let (blind, registry) = (name == "image.verify", Some(registry));
+            return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry };
+        }
         "notify.page" => json!({ "message": "x", "channels": [{ "command": ["true"] }] }),
         "metrics.query" => {
             blind = true;
@@ -141,7 +183,7 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
         }
         other => panic!("the action {other} has no fixture: give it one here"),
     };
-    Fixture { setting, params, by_hand, blind, keeps, shop: None }
+    Fixture { setting, params, by_hand, blind, keeps, shop: None, registry: None }
 }
 
 fn sorted(mut effects: Vec<Effect>) -> Vec<Effect> {
@@ -154,7 +196,8 @@ async fn every_action_keeps_its_promises() {
     let server = Server::start().await;
     for action in windlass_actions::all().with(crate::example::Stamp).iter() {
         let name = action.name();
-        let Fixture { setting, params, by_hand, blind, keeps, shop } = fixture(name, &server).await;
+        let Fixture { setting, params, by_hand, blind, keeps, shop, registry: _registry } =
+            fixture(name, &server).await;
         // What these change stands in the proxy's file alone.
         let is_traffic = matches!(name, "deploy.previous" | "traffic.hold" | "traffic.release");
         let proxy = shop.as_ref().filter(|_| is_traffic);

@@ -567,6 +567,30 @@ async fn a_version_that_did_not_come_to_its_end_is_brought_back_too() {
 }
 
 #[tokio::test]
+async fn a_host_without_anything_is_named_when_the_way_back_is_chosen() {
+    let shop = Shop::new();
+    let one = deploy(&["web1"], json!({}));
+    for (run, version) in [("one", "1.0.0"), ("two", "1.1.0")] {
+        shop.release(run, version, &one).await.unwrap();
+    }
+    let choose = |target: &Value, cause: &str| json!({ "environment": "production", "target": target, "cause": cause });
+    let both = deploy(&["web1", "web2"], json!({}));
+    let params = choose(&both["target"], "outage");
+    let output = action("rollback.choose").run(&params, &shop.context("three")).await.unwrap();
+    assert_eq!((&output["way"], &output["to"]), (&json!("application"), &json!("1.0.0")), "{output}");
+    let why = output["why"].as_str().unwrap();
+    assert!(why.ends_with("; nothing is on web2, and that stays so"), "{why}");
+    // The images that were there, by digest: what a registry's tag can be moved back to.
+    let image = output["images"]["web"].as_str().unwrap();
+    assert!(image.starts_with("registry.example/shop@sha256:"), "{image}");
+    // What is no reason to go back leaves the version as it is.
+    let params = choose(&one["target"], "minor");
+    let output = action("rollback.choose").run(&params, &shop.context("three")).await.unwrap();
+    assert_eq!((&output["way"], &output["to"]), (&json!("forward"), &json!("1.1.0")), "{output}");
+    assert_ne!(output["images"]["web"], image, "the images of the version that stays");
+}
+
+#[tokio::test]
 async fn a_colour_of_a_script_is_not_stopped_by_compose() {
     let shop = Shop::new();
     let proxy = json!({ "kind": "haproxy", "backend": "shop", "ports": { "blue": 1, "green": 2 } });

@@ -33,6 +33,12 @@ impl Service {
                     "/ready" | "/login" | "/" => (200, "here".to_owned()),
                     "/api/orders" if status == "healthy" => (200, "[]".to_owned()),
                     "/api/orders" => (503, "no".to_owned()),
+                    "/docs" => (200, format!("The manual of {version}")),
+                    // What is published: a program that people install from here.
+                    "/tool" => (
+                        200,
+                        format!("case $1 in --version) echo {version} ;; *) echo would run \"$2\" ;; esac\n"),
+                    ),
                     _ => (404, "none".to_owned()),
                 };
                 let head = format!(
@@ -174,6 +180,47 @@ fn a_box_that_is_over_is_over() {
     let late = windlass(&repo, &["confirm", &item]);
     println!("{}{}", late.out, late.err);
     expect(&windlass(&repo, &["resume"]), 1, &["nobody confirmed in time that “The UI looks right”"]);
+}
+
+/// What was published, looked at as its users get it.
+const PUBLISHED: &str = "### Published
+
+```yaml
+uses: http.check
+with: { url: \"{{ env.PROD_URL }}/docs\", expect: { body: \"manual of 1\\\\.1\\\\.0\" } }
+```
+```sh {id=install effects=none}
+folder=$(mktemp -d)
+curl -fsS \"$PROD_URL/tool\" -o \"$folder/tool\"
+found=$(sh \"$folder/tool\" --version)
+echo \"installed $found\"
+test \"$found\" = 1.1.0
+sh \"$folder/tool\" --dry-run \"a task\"
+```
+
+**After the release (10 min)**:
+
+- [ ] The release is published: `curl -fsS \"$PROD_URL/\"`
+- [ ] The documentation is there: `curl -fsS \"$PROD_URL/docs\"`
+- [ ] The package can be had: `curl -fsS \"$PROD_URL/tool\"`
+- [ ] Smoke tests pass: `sh smoke-test.sh`
+
+";
+
+#[test]
+fn what_was_published_is_installed_and_tried() {
+    let service = Service::start();
+    let repo = service.verified_by(PUBLISHED);
+    let good =
+        ["✓ check http://", "installed 1.1.0", "would run a task", "✓ Smoke tests pass", "verify succeeded"];
+    expect(&windlass(&repo, &["run", "verify"]), 0, &good);
+    // The documentation is of the version before, and so is the program.
+    service.say("healthy", "1.0.0");
+    expect(&windlass(&repo, &["run", "verify"]), 1, &["answered without a match of `manual of 1\\.1\\.0`"]);
+    let repo = service.verified_by(&PUBLISHED.replace("manual of 1\\\\.1\\\\.0", "manual"));
+    let ran = windlass(&repo, &["run", "verify"]);
+    expect(&ran, 1, &["installed 1.0.0"]);
+    assert!(!ran.err.contains("would run"), "{}", ran.err);
 }
 
 #[test]

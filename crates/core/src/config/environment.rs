@@ -20,8 +20,8 @@ pub struct Environment {
     pub purpose: Option<String>,
     /// What data it has.
     pub data: Option<String>,
-    /// How closely it is watched.
-    pub monitoring: Option<String>,
+    /// How much depends on it.
+    pub monitoring: Option<Monitoring>,
     /// The address of its health check, from `url` when it is relative. `{host}` in it stands for each host's own
     /// address: then every host is asked, right after it got the version.
     pub health: Option<String>,
@@ -90,6 +90,16 @@ impl Default for Environment {
             database: None,
         }
     }
+}
+
+/// How much depends on an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Monitoring {
+    /// Somebody looks at it when there is time.
+    NonCritical,
+    /// People are paged at any hour when a step on it fails.
+    Critical,
 }
 
 /// What becomes of the hosts that have the version when a deployment is given up.

@@ -16,7 +16,7 @@ mod read;
 mod unit;
 
 pub use database::{Backup, BackupSource, Database, DatabaseKind, Scratch};
-pub use environment::{Batch, Environment, OnAbort};
+pub use environment::{Batch, Environment, Monitoring, OnAbort};
 pub use metrics::{Metrics, Query, QueryTable};
 pub use notify::{Notify, PageChannel};
 pub use proxy::{Colour, Ports, Proxy, ProxyKind};

@@ -181,6 +181,9 @@ pub struct PlannedStep {
     pub nodes: Vec<Node>,
     /// What it leaves, named by people.
     pub outputs: Vec<String>,
+    /// How people are paged when it fails; the message is filled in then. Only where much depends on what it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<ActionCall>,
 }
 
 /// One thing to do.

@@ -249,11 +249,12 @@ impl RunState {
                 }
             }
             RunEvent::Retried { path, .. } => {
-                self.gates.retain(|known| known.path != *path);
-                self.samples.remove(path);
-                self.verdicts.remove(path);
-                // The history keeps them; the watch that is made again has its own.
+                // The history keeps what was; what is made again has its own.
+                self.gates.retain(|known| !known.path.is_within(path));
+                self.samples.retain(|known, _| !known.is_within(path));
+                self.verdicts.retain(|known, _| !known.is_within(path));
                 self.pages.retain(|page| !page.path.is_within(path));
+                self.steps.retain(|known, _| known == path || !known.is_within(path));
                 for (step, state) in &mut self.steps {
                     if path.is_within(step) {
                         state.status = StepStatus::Running;

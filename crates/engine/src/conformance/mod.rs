@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::plan::{ConfirmNode, Node, PlannedStep, StepPath};
-use windlass_core::run::{GateKind, RunEvent, RunStatus, StepStatus, verify_chain};
+use windlass_core::run::{GateKind, Outcome, RunEvent, RunStatus, StepStatus, verify_chain};
 use windlass_core::runbook::{InDoubt, OnFailure};
 use windlass_core::verdict::Verdict;
 
@@ -385,25 +385,40 @@ pub async fn watches_judge(journals: Journals<'_>) {
         scene.settings.leave_for_people = true;
         scene.detach.cancel();
         assert_eq!(scene.drive().await.stop, Some(Stop::Suspend(Suspension::Detached)));
-        scene.detach = tokio_util::sync::CancellationToken::new();
-        let leave = async {
-            tokio::time::sleep(Duration::from_millis(2500)).await;
-            scene.detach.cancel();
-        };
-        let (ending, ()) = tokio::join!(scene.drive(), leave);
-        assert_eq!(ending.stop, Some(Stop::Suspend(Suspension::Detached)), "{ending:?}");
-        scene.detach = tokio_util::sync::CancellationToken::new();
-        scene.clock.skip(Duration::from_secs(3600));
-        let ending = scene.drive().await;
-        assert_eq!(ending.status, RunStatus::Waiting, "too few samples say nothing: {ending:?}");
-        assert_eq!(scene.state().verdicts[&StepPath::new("watch/watch")].verdict, Verdict::Inconclusive);
+        left_too_early(&mut scene).await;
         if answer {
             scene.approve("watch/watch/verdict");
         } else {
             scene.reject("watch/watch/verdict");
         }
         assert_eq!(scene.drive().await.status, status);
+        if !answer {
+            // What was said is about the watch that was: the one that is made again has a verdict of its own.
+            reopen(&scene, "watch/watch");
+            left_too_early(&mut scene).await;
+            scene.approve("watch/watch/verdict");
+            assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+        }
+        let steps = scene.state().steps;
+        let watch = &steps[&StepPath::new("watch/watch")].status;
+        assert_eq!(watch, &StepStatus::Ended(Outcome::Done));
     }
+}
+
+/// A watch is left after a few samples and found again long after its end: a person is asked.
+async fn left_too_early(scene: &mut Scene) {
+    scene.detach = tokio_util::sync::CancellationToken::new();
+    let leave = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        scene.detach.cancel();
+    };
+    let (ending, ()) = tokio::join!(scene.drive(), leave);
+    assert_eq!(ending.stop, Some(Stop::Suspend(Suspension::Detached)), "{ending:?}");
+    scene.detach = tokio_util::sync::CancellationToken::new();
+    scene.clock.skip(Duration::from_secs(3600));
+    let ending = scene.drive().await;
+    assert_eq!(ending.status, RunStatus::Waiting, "too few samples say nothing: {ending:?}");
+    assert_eq!(scene.state().verdicts[&StepPath::new("watch/watch")].verdict, Verdict::Inconclusive);
 }
 
 /// A question holds what an earlier step found out, and is the same one after a restart.

@@ -54,6 +54,7 @@ pub fn step(id: &str, nodes: Vec<Node>) -> PlannedStep {
         matrix: BTreeMap::new(),
         nodes,
         outputs: Vec::new(),
+        page: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every effect is written as an intent before it happens and as an outcome after. After a crash an intent without
 //! outcome is in doubt, and is settled by the action's probe, by running it again where that is safe, or by a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,8 +151,6 @@ impl Embedded {
     /// # Errors
     /// [`Stop::Suspend`] when it could not be written.
     pub fn reopen(&self, path: &StepPath, by: &str) -> Result<(), Stop> {
-        let signals = self.shared.journal.signals(&self.shared.run, path, 0).map_err(trouble)?;
-        let since = signals.last().map_or(0, |received| received.sequence);
         let mut entries: Vec<Entry> = {
             let memory = self.shared.memory();
             let anew = memory.entries.values().filter(|entry| {
@@ -165,9 +163,23 @@ impl Embedded {
             });
             anew.map(|entry| Entry { state: EntryState::Reopened, ..entry.clone() }).collect()
         };
-        entries.push(self.entry(&path.child("since"), EntryState::Done(Value::from(since)), 1));
+        for key in self.answered(path)? {
+            let signals = self.shared.journal.signals(&self.shared.run, &key, 0).map_err(trouble)?;
+            let since = signals.last().map_or(0, |received| received.sequence);
+            entries.push(self.entry(&key.child("since"), EntryState::Done(Value::from(since)), 1));
+        }
         let events = vec![RunEvent::Retried { path: path.clone(), by: by.to_owned() }];
         self.commit(Batch { entries, events, ..Batch::default() }).map(drop)
+    }
+
+    /// The item itself, and the gates within it: what a person said at one of them was about what is made anew.
+    fn answered(&self, path: &StepPath) -> Result<BTreeSet<StepPath>, Stop> {
+        let history = self.shared.journal.history(&self.shared.run, 1).map_err(trouble)?;
+        let gates = history.into_iter().filter_map(|recorded| match recorded.event {
+            RunEvent::GateOpened { path, .. } | RunEvent::Decided { path, .. } => Some(path),
+            _ => None,
+        });
+        Ok(gates.filter(|gate| gate.is_within(path)).chain([path.clone()]).collect())
     }
 
     pub(crate) fn journal(&self) -> &Arc<dyn Journal> {

@@ -1,12 +1,13 @@
-//! Pages of a watch: people are called when its sources are silent, when they speak again, and when only people can say
-//! how the run goes on.
+//! Pages: people are called when the sources of a watch are silent, when they speak again, when only people can say how the
+//! run goes on, and when a step fails that much depends on.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_core::plan::{ActionCall, Policy, StepPath, WatchNode};
+use windlass_core::plan::{ActionCall, PlannedStep, Policy, StepPath, WatchNode};
 use windlass_core::run::RunEvent;
+use windlass_core::runbook::OnFailure;
 use windlass_core::verdict::{Judgement, Sample, Seen};
 
 use super::watch::Watching;
@@ -91,10 +92,56 @@ impl<D: Durable> Interpreter<'_, D> {
         self.page(node, scope, Message { path, occasion: &occasion, text, resolved: false }).await
     }
 
+    /// Pages people when a step failed that much depends on, and tells them what is done about it. `at` is the item that
+    /// failed: made again, it is another occasion. Gives the occasion.
+    pub(super) async fn page_failure(
+        &self,
+        step: &PlannedStep,
+        scope: &Scope,
+        at: &StepPath,
+        why: &str,
+        answer: Option<&str>,
+    ) -> Result<Option<String>, Stop> {
+        let Some(call) = &step.page else { return Ok(None) };
+        let path = at.child("failed");
+        let occasion = occasion(&path, self.engine.now(&path).await?);
+        let then = match (answer, &step.on_failure) {
+            (Some(answer), _) => format!("`{answer}` is run in answer to it"),
+            (None, OnFailure::Continue) => "the run goes on without it".to_owned(),
+            (None, _) => "nothing is done about it: a person must look".to_owned(),
+        };
+        let text = format!("{} failed in {}: {why}; {then}", step.title, self.plan.runbook.name);
+        let message = Message { path, occasion: &occasion, text, resolved: false };
+        self.call_people(call, scope, message).await?;
+        Ok(Some(occasion))
+    }
+
+    /// Tells those who were paged about a failed step that the runbook which answered it has come to its end.
+    pub(super) async fn page_answered(
+        &self,
+        step: &PlannedStep,
+        scope: &Scope,
+        at: &StepPath,
+        occasion: &str,
+        answer: &str,
+    ) -> Result<(), Stop> {
+        let Some(call) = &step.page else { return Ok(()) };
+        let text =
+            format!("{} failed in {}, and `{answer}` was run to its end", step.title, self.plan.runbook.name);
+        let path = at.child("failed").child("resolved");
+        self.call_people(call, scope, Message { path, occasion, text, resolved: true }).await
+    }
+
     async fn page(&self, node: &WatchNode, scope: &Scope, message: Message<'_>) -> Result<(), Stop> {
-        let Some(page) = &node.page else { return Ok(()) };
+        match &node.page {
+            Some(page) => self.call_people(&page.call, scope, message).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn call_people(&self, call: &ActionCall, scope: &Scope, message: Message<'_>) -> Result<(), Stop> {
         let Message { path, occasion, text, resolved } = message;
-        let mut call: ActionCall = page.call.clone();
+        let mut call = call.clone();
         if let Value::Object(params) = &mut call.params {
             params.insert("message".into(), json!(text));
             params.insert("occasion".into(), json!(occasion));

@@ -371,7 +371,16 @@ impl<D: Durable> Interpreter<'_, D> {
                     owner: node.owner.clone(),
                     within: None,
                 };
-                self.confirm(&asked, &path.child("verdict"), &Scope { deadline: None, ..scope.clone() }).await
+                let scope = Scope { deadline: None, ..scope.clone() };
+                let answer = self.confirm(&asked, &path.child("verdict"), &scope).await;
+                // What the person said is how the watch ended.
+                let outcome = match &answer {
+                    Ok(()) => Outcome::Done,
+                    Err(Stop::Failed { why, .. }) => Outcome::Failed(why.clone()),
+                    Err(_) => return answer,
+                };
+                self.engine.record(RunEvent::StepFinished { path: path.clone(), outcome }).await?;
+                answer
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Item, Value};
 
-use super::super::environment::{Batch, Environment, OnAbort, circle};
+use super::super::environment::{Batch, Environment, Monitoring, OnAbort, circle};
 use super::{Entry, Reader, has_space, span};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Duration;
@@ -50,7 +50,14 @@ impl Reader {
                 "url" => environment.url = self.text(&entry),
                 "purpose" => environment.purpose = self.text(&entry),
                 "data" => environment.data = self.text(&entry),
-                "monitoring" => environment.monitoring = self.text(&entry),
+                "monitoring" => {
+                    environment.monitoring =
+                        match self.choice(&entry, &["non-critical", "critical"]).as_deref() {
+                            Some("critical") => Some(Monitoring::Critical),
+                            Some(_) => Some(Monitoring::NonCritical),
+                            None => None,
+                        }
+                }
                 "health" => environment.health = self.text(&entry),
                 "version" => environment.version = self.json_path(&entry),
                 "after" => environment.after = self.texts(&entry),
@@ -246,7 +253,7 @@ fn is_word(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Batch, Config, OnAbort};
+    use crate::config::{Batch, Config, Monitoring, OnAbort};
     use crate::duration::Duration;
     use crate::version::Channel;
 
@@ -257,7 +264,7 @@ mod tests {
              version = \"$.app.version\"\nafter = [\"staging\"]\nchannels = [\"rc\", \"stable\"]\n\
              hosts = [\"web1\", \"web2\"]\nuser = \"deploy\"\nssh_config = \"~/.ssh/prod\"\nfolder = \"/srv/shop/\"\n\
              compose = [\"compose.yml\", \"compose.prod.yml\"]\nbatches = [1, \"30%\", \"100%\"]\nmax_failures = 1\n\
-             min_healthy = \"5s\"\npause = \"1m\"\non_abort = \"hold\"\n[environments.production.metrics]\n\
+             monitoring = \"critical\"\nmin_healthy = \"5s\"\npause = \"1m\"\non_abort = \"hold\"\n[environments.production.metrics]\n\
              prometheus = \"http://prom:9090\"\nqueries = { error_rate = \"up\" }\n",
         );
         assert_eq!(findings, []);
@@ -266,6 +273,7 @@ mod tests {
         assert_eq!(production.channels, [Channel::Rc, Channel::Stable]);
         assert_eq!(production.batches, [Batch::Count(1), Batch::Percent(30), Batch::Percent(100)]);
         assert_eq!((production.max_failures, production.on_abort), (1, OnAbort::Hold));
+        assert_eq!(production.monitoring, Some(Monitoring::Critical));
         assert_eq!(
             (production.min_healthy, production.pause),
             (Duration::from_secs(5), Duration::from_secs(60))
@@ -303,6 +311,7 @@ mod tests {
             ("[environments.a]\nmax_failures = -1\n", "a number of hosts"),
             ("[environments.a]\nmin_healthy = \"soon\"\n", "not a duration"),
             ("[environments.a]\non_abort = \"retreat\"\n", "is not a value"),
+            ("[environments.a]\nmonitoring = \"critcal\"\n", "is not a value"),
             ("[environments.a]\nversion = \"version\"\n", "no JSONPath"),
             ("[environments.a]\nhealth = \"/health\"\n", "no `url`"),
             ("[environments.a.metrics]\nprometheus = \"prom:9090\"\n", "is no address"),

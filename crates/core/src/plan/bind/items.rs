@@ -30,12 +30,12 @@ pub(super) struct Names {
 
 impl Names {
     /// Names pinned by the author are reserved first, so that none given by counting takes one.
-    fn new(base: &StepPath, items: &[Item]) -> Self {
+    pub(super) fn new(base: &StepPath, items: &[Item]) -> Self {
         let pinned = items.iter().filter_map(|item| attributes(item)?.id.as_ref()).map(|id| id.value.clone());
         Self { base: base.clone(), taken: pinned.collect(), scripts: 0, checks: 0, checklists: 0 }
     }
 
-    fn pinned_or(&mut self, id: Option<&Spanned<String>>, kind: &str) -> StepPath {
+    pub(super) fn pinned_or(&mut self, id: Option<&Spanned<String>>, kind: &str) -> StepPath {
         match id {
             Some(id) => self.base.child(&id.value),
             None => self.give(kind),
@@ -49,17 +49,17 @@ impl Names {
         self.base.child(name)
     }
 
-    fn script(&mut self, id: Option<&Spanned<String>>) -> StepPath {
+    pub(super) fn script(&mut self, id: Option<&Spanned<String>>) -> StepPath {
         self.scripts += 1;
         self.pinned_or(id, &format!("script-{}", self.scripts))
     }
 
-    fn check(&mut self) -> StepPath {
+    pub(super) fn check(&mut self) -> StepPath {
         self.checks += 1;
         self.give(&format!("check-{}", self.checks))
     }
 
-    fn checklist(&mut self) -> StepPath {
+    pub(super) fn checklist(&mut self) -> StepPath {
         self.checklists += 1;
         self.give(&format!("checklist-{}", self.checklists))
     }

@@ -9,6 +9,7 @@ use crate::config::Metrics;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::runbook::{Item, OnFailure, Runbook};
 
+mod given;
 mod inputs;
 mod items;
 mod steps;
@@ -18,6 +19,7 @@ mod tests;
 mod watch;
 mod words;
 
+pub use given::gives;
 use template::{Rendered, Scope, TemplateError};
 
 /// Calls within calls deeper than this are a mistake.
@@ -174,7 +176,10 @@ pub fn releases(runbook: &Runbook, source: &str) -> bool {
     const ACTIONS: [&str; 4] = ["version.write", "changelog.promote", "notes.write", "git.tag"];
     let uses = |item: &Item| match item {
         Item::Action(action) => {
-            ACTIONS.contains(&action.uses.value.as_str()) || mentions_release(&action.with.to_string())
+            // A tag with a name of its own, such as one that marks a way back, is no version's.
+            let is_own = action.uses.value == "git.tag" && action.with.get("name").is_some();
+            (ACTIONS.contains(&action.uses.value.as_str()) && !is_own)
+                || mentions_release(&action.with.to_string())
         }
         Item::Script(script) => mentions_release(&script.text),
         Item::Check(_) | Item::Call(_) | Item::Checklist(_) => false,

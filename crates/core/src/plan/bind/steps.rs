@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use super::template::Guard;
 use super::{Binder, Frame};
+use crate::config::Monitoring;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{PlannedStep, StepPath};
+use crate::plan::{ActionCall, PlannedStep, StepPath};
 use crate::runbook::{Item, OnFailure, Owner, Step};
 
 /// More copies of a step than this are a mistake.
@@ -99,7 +102,10 @@ impl Binder<'_> {
             match frame.scope.guard(&when.value) {
                 Ok(Guard::Holds) => {}
                 Ok(Guard::Fails(why)) => planned.skipped = Some(why),
-                Ok(Guard::Later) => planned.when = Some(when.value.clone()),
+                Ok(Guard::Later) => {
+                    self.outputs_exist(frame, step, &when.value, when.span);
+                    planned.when = Some(when.value.clone());
+                }
                 Err(error) => self.template_error(frame.document, error, when.span),
             }
         }
@@ -114,8 +120,27 @@ impl Binder<'_> {
         if planned.skipped.is_none() || self.input.every_step {
             planned.on_failure = self.on_failure(frame, step);
             planned.nodes = self.nodes(frame, &planned.path, planned.owner.as_ref(), &step.items);
+            planned.page = self.page(frame, step, planned.lock.as_deref());
         }
         planned
+    }
+
+    /// How people are paged when the step fails: where it locks a critical environment, or an item of it names one.
+    fn page(&mut self, frame: &Frame<'_>, step: &Step, lock: Option<&str>) -> Option<ActionCall> {
+        let named = step.items.iter().filter_map(|item| match item {
+            Item::Action(action) => action.with.get("environment")?.as_str(),
+            _ => None,
+        });
+        let known = &self.input.facts.environments;
+        let is_critical = |name: &str| {
+            let name = frame.scope.render(name).map(|rendered| rendered.value);
+            let name = name.ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+            known.get(&name).is_some_and(|known| known.monitoring == Some(Monitoring::Critical))
+        };
+        if self.input.facts.pages.is_empty() || !lock.into_iter().chain(named).any(is_critical) {
+            return None;
+        }
+        self.checked(frame, "notify.page", json!({ "message": "" }), step.span)
     }
 
     fn lock(&mut self, frame: &Frame<'_>, step: &Step, lock: &str) -> String {
@@ -150,6 +175,7 @@ fn blank() -> PlannedStep {
         matrix: BTreeMap::new(),
         nodes: Vec::new(),
         outputs: Vec::new(),
+        page: None,
     }
 }
 

@@ -259,6 +259,17 @@ fn what_cannot_be_bound_is_said_at_its_place() {
         &["template: there is no value `chanel` here (did you mean `channel`?) @chanel"],
     );
     check(
+        "### A\n\n```yaml {id=choose}\nuses: git.tag\n```\n### B\n- When: outputs.chose.way == \"x\" and outputs.a.b\n\n```sh\nx\n```\n",
+        &["unknown-output: no earlier step or item is called `chose` (did you mean `choose`?) @chose"],
+    );
+    check(
+        "### A\n- When: outputs['b-c'].d == \"1\"\n\n```sh\nx\n```\n### B {id=b-c}\n\n```sh\ny\n```\n",
+        &[
+            "unknown-output: no earlier step or item is called `b-c` (`b-c` comes only now or later: move this step behind it) \
+           @b-c",
+        ],
+    );
+    check(
         "### A\n\n```sh {secrets=TOKN}\nx\n```\n",
         &["unknown-secret: there is no secret `TOKN` (did you mean `TOKEN`?) @TOKN"],
     );

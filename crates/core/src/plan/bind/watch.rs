@@ -297,7 +297,13 @@ impl Binder<'_> {
         })
     }
 
-    fn checked(&mut self, frame: &Frame<'_>, action: &str, params: Value, place: Span) -> Option<ActionCall> {
+    pub(super) fn checked(
+        &mut self,
+        frame: &Frame<'_>,
+        action: &str,
+        params: Value,
+        place: Span,
+    ) -> Option<ActionCall> {
         let params = self.catalogue.complete(action, params, self.input.facts);
         if let Err(why) = self.catalogue.accepts(action, &params) {
             self.wrong_params(frame, &why, place);
