@@ -26,6 +26,7 @@ const PARTS: &[(&str, &str)] = &[
     ("initdb", "postgresql"),
     ("restic", "restic"),
     ("pgbackrest", "pgbackrest"),
+    ("docker-registry", "docker-registry"),
 ];
 
 /// Set where the lab may be started.
