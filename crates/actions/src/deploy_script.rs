@@ -211,6 +211,7 @@ impl<'a> Place<'a> {
             images: BTreeMap::new(),
             colour: None,
             idle: None,
+            made: None,
             state: State::Updating,
             at: now(context),
             previous: previous.map(|previous| Box::new(previous.alone())),

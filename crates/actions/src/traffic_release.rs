@@ -142,6 +142,7 @@ mod tests {
             images: BTreeMap::new(),
             colour,
             idle: None,
+            made: None,
             state,
             at: Timestamp::UNIX_EPOCH,
             previous: previous.map(Box::new),

@@ -4,8 +4,10 @@
 //! check of a host's key is ever turned off, nobody is ever asked for a password, and every argument is quoted by one
 //! function.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use windlass_core::plan::sha256_hex;
 use windlass_core::run::RunId;
@@ -83,7 +85,10 @@ impl Target {
     pub async fn open(&self, context: &Context) -> Result<(), SshError> {
         let socket = self.socket(context)?;
         if socket.exists() {
-            if self.lives(context).await? {
+            // Asked once: a connection that ends takes its socket with it, and what is left of one that was killed since
+            // only makes ssh connect anew for each command.
+            if is_known(&socket) || self.lives(context).await? {
+                know(&socket);
                 return Ok(());
             }
             context.log(&format!("{}: the connection is dead, and is opened again", self.host));
@@ -96,10 +101,12 @@ impl Target {
             .quiet();
         let finished = self.process(context, &command).await?;
         if finished.success() {
+            know(&socket);
             return Ok(());
         }
         // Another process of the run may have been quicker.
         if socket.exists() && self.lives(context).await? {
+            know(&socket);
             return Ok(());
         }
         Err(self.explain(&finished.stderr, context))
@@ -129,8 +136,13 @@ impl Target {
         command.stdin = stdin;
         command.quiet = quiet;
         let finished = self.process(context, &command).await?;
+        let says = |words: &str| String::from_utf8_lossy(&finished.stderr).contains(words);
+        if finished.code == Some(255) || says("Control socket connect(") {
+            forget(&self.socket(context)?);
+        }
         match finished.code {
-            // By this code ssh itself speaks.
+            // By this code ssh itself speaks. It had to connect anew, and could not.
+            Some(255) if says("ssh: connect to host ") => Err(self.explain(&finished.stderr, context)),
             Some(255) => {
                 let told = words_of(&finished.stderr, context);
                 let why = if told.is_empty() { String::new() } else { format!(" ({told})") };
@@ -212,23 +224,43 @@ impl Target {
     }
 }
 
-/// Closes every connection of the run. One that cannot be closed closes itself when nobody uses it.
+/// The connections that this process has found alive.
+static KNOWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn is_known(socket: &Path) -> bool {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).contains(socket)
+}
+
+fn know(socket: &Path) {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(socket.to_owned());
+}
+
+fn forget(socket: &Path) {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).remove(socket);
+}
+
+/// Closes every connection of the run, all at the same time. One that cannot be closed closes itself when nobody uses it.
 pub fn close(state: &Path, run: &RunId) {
     let Ok(folder) = folder(state) else { return };
     let begin = format!("{}-", mark(run));
+    let mut closing = Vec::new();
     for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(&begin) {
             continue;
         }
         let path = entry.path().to_string_lossy().replace('%', "%%");
-        let closed = std::process::Command::new("ssh")
+        forget(&entry.path());
+        let closes = std::process::Command::new("ssh")
             .args(["-F", "/dev/null", "-o", &format!("ControlPath={path}"), "-O", "exit", "--", "windlass"])
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
-            .status();
-        if !closed.is_ok_and(|status| status.success()) {
-            let _gone = std::fs::remove_file(entry.path());
+            .spawn();
+        closing.push((entry.path(), closes));
+    }
+    for (path, closes) in closing {
+        if !closes.and_then(|mut child| child.wait()).is_ok_and(|status| status.success()) {
+            let _gone = std::fs::remove_file(path);
         }
     }
 }

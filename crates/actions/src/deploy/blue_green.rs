@@ -16,12 +16,13 @@ use windlass_engine::context::Context;
 
 use super::doors::{self, Doors, Wish};
 use super::drift::drift;
-use super::lock::{holds_lock, is_undo, item, let_go, locked, reach};
+use super::lock::{is_undo, let_go, locked};
 use super::release::Release;
 use super::targets::{Targets, begun, own, targets};
+use super::there::There;
 use super::tool::{Scripts, Tool};
 use super::work::Work;
-use super::{Request, Site, Wanted, health, pause};
+use super::{Request, Site, Wanted, at_once, health, pause};
 use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Idle, Kept, Record, State};
 
@@ -65,51 +66,36 @@ impl Order<'_> {
         if is_undo(context) {
             return self.half_way(&site, wanted, context).await;
         }
-        let (kept, unreachable) = reach(&site, context).await?;
-        // Killed between its last word and giving the lock back: it goes on, and does that.
-        if holds_lock(kept.first().and_then(Option::as_ref), context) {
-            return Ok(Probe::Absent);
-        }
-        let mut found: Option<&Record> = None;
-        let mut hosts = Vec::new();
-        for (host, kept) in site.hosts.iter().zip(&kept) {
-            let Some(kept) = kept else { continue };
-            let ours = |record: &&Record| {
-                record.state == State::Live
-                    && record.version == wanted.version
-                    && record.is_of(&context.run.0, &item(context))
-                    && (self.keep || record.idle.as_ref().is_none_or(|idle| !idle.hot))
-            };
-            let Some(record) = kept.record.as_ref().filter(ours) else { return Ok(Probe::Absent) };
-            if !record.project.is_empty() {
-                let containers = host.containers(context, &record.project).await?;
-                if !drift(record, &containers).is_empty() {
-                    return Ok(Probe::Absent);
-                }
-            }
-            found = Some(record);
-            hosts.push(host.name.clone());
-        }
-        let Some((record, colour)) = found.and_then(|record| Some((record, record.colour?))) else {
-            return Ok(Probe::Absent);
+        let found = There::ask(self.request, self.tool, &site, &wanted, true, context).await?;
+        let done = self.done(&found).await?;
+        Ok(done.map_or(Probe::Absent, |output| Probe::Done(Switched { changed: true, ..output })))
+    }
+
+    /// What this very item has done to its end, if it has.
+    async fn done(&self, found: &There<'_>) -> Result<Option<Switched>> {
+        let is_whole = |record: &Record| self.keep || record.idle.as_ref().is_none_or(|idle| !idle.hot);
+        let record = found.finished(is_whole);
+        let Some((record, colour)) = record.and_then(|record| Some((record, record.colour?))) else {
+            return Ok(None);
         };
-        let doors = Doors::of(&site, context, |index| kept[index].is_some()).await?;
+        let is_there = |index: usize| found.kept(index).is_some();
+        let doors = Doors::of(found.site, found.context, is_there).await?;
         let as_wanted = |(server, status): &(Server, Status)| {
-            let gets = server.colour == Some(colour) && kept[server.host].is_some();
+            let gets = server.colour == Some(colour) && is_there(server.host);
             status.admission == if gets { Admission::Ready } else { Admission::Maintenance }
         };
-        if !doors.look(context).await?.iter().all(as_wanted) {
-            return Ok(Probe::Absent);
+        if !doors.look(found.context).await?.iter().all(as_wanted) {
+            return Ok(None);
         }
-        Ok(Probe::Done(Switched {
+        Ok(Some(Switched {
             environment: self.request.environment.clone(),
-            version: wanted.version,
+            version: found.wanted.version.clone(),
             previous: record.previous.as_ref().map(|previous| previous.version.clone()),
             colour,
-            hosts,
-            unreachable,
+            hosts: found.names(),
+            unreachable: found.unreachable.clone(),
             images: record.images.clone(),
-            changed: true,
+            changed: false,
         }))
     }
 
@@ -133,13 +119,14 @@ impl Order<'_> {
     /// Deploys.
     pub(crate) async fn run(&self, context: &Context, effect: Effect) -> Result<Switched> {
         let wanted = self.request.wanted(context.world.release.as_deref())?;
-        // Done by this very item already: then there is nothing to lock.
-        if let Probe::Done(output) = self.probe(context).await? {
-            return Ok(Switched { changed: false, ..output });
-        }
         let site = Site::new(&self.request.environment, &self.request.target, context);
-        let (kept, unreachable) = reach(&site, context).await?;
-        let site = &site;
+        let found = There::ask(self.request, self.tool, &site, &wanted, true, context).await?;
+        // Then there is nothing to lock.
+        if let Some(output) = self.done(&found).await? {
+            return Ok(output);
+        }
+        let (kept, unreachable) = found.into_kept();
+        let (site, wanted) = (&site, wanted.clone());
         let work = |fence, kept: Vec<Option<Kept>>| async move {
             let doors = Doors::of(site, context, |index| kept[index].is_some()).await?;
             let (request, tool) = (self.request, self.tool);
@@ -272,7 +259,7 @@ impl BlueGreen<'_> {
         for index in &hosts {
             let idle = work.before(*index).filter(|before| before.colour == Some(self.to.other()));
             let idle = idle.map(|before| self.idle(self.to.other(), &before.version, true));
-            work.live(&[*index], &Record { idle, ..draft.clone() }).await?;
+            work.live(&[(*index, Record { idle, ..draft.clone() })]).await?;
         }
         self.settle(self.to.other()).await?;
         if !self.order.keep {
@@ -321,7 +308,7 @@ impl BlueGreen<'_> {
         let mut changed = false;
         for (number, turn) in turns.into_iter().enumerate() {
             let turn = hosts.get(turn).unwrap_or_default();
-            let results = join_all(turn.iter().map(|index| self.update(*index, release, draft))).await;
+            let results = at_once(turn.iter().map(|index| self.update(*index, release, draft))).await;
             work.still_ours().await?;
             changed |= together(results)?.into_iter().any(|changed| changed);
             if number < last {
@@ -394,10 +381,7 @@ impl BlueGreen<'_> {
         let record = work.record(index, draft, State::Updating);
         // What is live already stays it while it is mended.
         let is_live = work.ours(index).is_some_and(|record| record.state == State::Live);
-        if !is_live {
-            work.host(index).write(work.context, &record, false).await?;
-        }
-        let changed = work.bring_up(index, &record, release).await?;
+        let changed = work.bring_up(index, &record, release, !is_live).await?.changed;
         work.answers(index, &record).await?;
         if !is_live {
             work.write(index, draft, State::Updated).await?;

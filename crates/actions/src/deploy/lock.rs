@@ -1,11 +1,10 @@
 //! Under the environment's lock: who has it, what every host keeps, and work with a fence that every host has seen.
 
-use futures::future::join_all;
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 use windlass_engine::owner::Owner;
 
-use super::{Site, together};
+use super::{Site, at_once, together};
 use crate::adapters::remote::{Kept, Lease, RemoteError};
 
 /// The item whose records these are: an undo is done under a path of its own.
@@ -39,7 +38,15 @@ pub(crate) async fn let_go(site: &Site, first: Option<&Kept>, context: &Context)
 /// What every host keeps, and the names of those that cannot be reached: more than may fail is an error, and so is
 /// anything else than a host that does not answer.
 pub(crate) async fn reach(site: &Site, context: &Context) -> Result<(Vec<Option<Kept>>, Vec<String>)> {
-    let looks = site.look(context).await;
+    reached(site, site.look(context).await, context)
+}
+
+/// The same of what they were asked already.
+pub(crate) fn reached<T>(
+    site: &Site,
+    looks: Vec<std::result::Result<T, RemoteError>>,
+    context: &Context,
+) -> Result<(Vec<Option<T>>, Vec<String>)> {
     let mut unreachable = Vec::new();
     let mut kept = Vec::new();
     let errors: Vec<&RemoteError> = looks.iter().filter_map(|look| look.as_ref().err()).collect();
@@ -88,12 +95,11 @@ pub(crate) async fn locked<T, F: Future<Output = Result<T>>>(
     lease
         .around(context, async move {
             // Looked at again, now that nobody else changes it, and fenced, so that nobody overtaken changes it later.
-            let again = join_all(site.hosts.iter().zip(&kept).map(|(host, before)| async move {
-                if before.is_none() {
-                    return Ok(None);
+            let again = at_once(site.hosts.iter().zip(&kept).map(|(host, before)| async move {
+                match before {
+                    Some(_) => host.raise_and_look(context, fence).await.map(Some),
+                    None => Ok(None),
                 }
-                host.raise(context, fence).await?;
-                host.look(context).await.map(Some)
             }))
             .await;
             let kept: std::result::Result<Vec<Option<Kept>>, RemoteError> = again.into_iter().collect();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use futures::future::join_all;
+use futures::stream::{self, Buffered, Collect, StreamExt as _};
 use windlass_core::config::{Colour, Environment};
 use windlass_core::diagnostic::nearest;
 use windlass_core::plan::Facts;
@@ -23,10 +23,22 @@ pub mod promotion;
 pub(crate) mod release;
 pub(crate) mod rollout;
 pub(crate) mod targets;
+pub(crate) mod there;
 pub(crate) mod tool;
 pub(crate) mod work;
 
 pub use parameters::Request;
+
+/// How many hosts are asked something at the same time.
+const AT_ONCE: usize = 32;
+
+/// Many questions, so many at a time that this machine bears them; the answers in their order.
+pub(crate) fn at_once<F: Future>(
+    work: impl IntoIterator<Item = F>,
+) -> Collect<Buffered<stream::Iter<std::vec::IntoIter<F>>>, Vec<F::Output>> {
+    let work: Vec<F> = work.into_iter().collect();
+    stream::iter(work).buffered(AT_ONCE).collect()
+}
 
 /// What is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +124,7 @@ impl Site {
 
     /// What every host keeps, asked at the same time.
     pub async fn look(&self, context: &Context) -> Vec<remote::Result<Kept>> {
-        join_all(self.hosts.iter().map(|host| host.look(context))).await
+        at_once(self.hosts.iter().map(|host| host.look(context))).await
     }
 
     /// The host that keeps the environment's lock.

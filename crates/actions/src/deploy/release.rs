@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::config::Colour;
 use windlass_core::plan::sha256_hex;
 use windlass_engine::action::{ActionError, Result};
+use windlass_engine::context::Context;
 
 use super::drift::{self, Service};
-use super::tool::{PINS, pins};
+use super::tool::{CONFIG, PINS, call, pins, variables};
 use super::work::Work;
+use super::{Site, Wanted};
 use crate::adapters::git::Git;
-use crate::adapters::remote::{Host, Record};
+use crate::adapters::remote::{File, Host, Record};
 
 /// What must be free on a host, in mebibytes, beside what images take.
 const SPACE: u32 = 32;
@@ -20,7 +22,7 @@ const SPACE: u32 = 32;
 pub(crate) struct Release {
     /// Its folder's name.
     pub(crate) name: String,
-    files: Vec<(String, Vec<u8>)>,
+    files: Vec<File>,
     /// The compose project.
     pub(crate) project: String,
     /// What must run.
@@ -30,6 +32,28 @@ pub(crate) struct Release {
 }
 
 impl Release {
+    /// The files of a version, with nothing asked of a host yet: from its tag, and from the commit that is checked out while
+    /// there is no tag.
+    pub(crate) async fn of(site: &Site, wanted: &Wanted, context: &Context) -> Result<Self> {
+        let git = Git::of(context);
+        let tag = format!("refs/tags/{}", wanted.tag);
+        let has_tag =
+            git.ask(["rev-parse", "--verify", "--quiet", &format!("{tag}^{{commit}}")]).await?.is_some();
+        let revision = if has_tag { tag.as_str() } else { "HEAD" };
+        let mut files = Vec::new();
+        let mut all = Vec::new();
+        for path in &site.environment.compose {
+            let text = git.read(["show", &format!("{revision}:{path}")]).await.map_err(|error| {
+                ActionError::Final(format!("the compose file {path} cannot be read at {revision}: {error}"))
+            })?;
+            all.extend_from_slice(path.as_bytes());
+            all.extend_from_slice(text.as_bytes());
+            files.push((path.clone(), text.into_bytes()));
+        }
+        let name = folder_name(&wanted.version, &sha256_hex(&all));
+        Ok(Self { name, files, ..Self::default() })
+    }
+
     /// Its compose files.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.files.iter().map(|(path, _)| path.clone()).collect()
@@ -43,28 +67,16 @@ impl Work<'_> {
         colour: Option<Colour>,
         demanded: &BTreeMap<String, String>,
     ) -> Result<Release> {
-        let mut release = Release { files: self.files().await?, ..Release::default() };
-        let mut text = Vec::new();
-        for (path, bytes) in &release.files {
-            text.extend_from_slice(path.as_bytes());
-            text.extend_from_slice(bytes);
-        }
-        release.name = folder_name(&self.wanted.version, &sha256_hex(&text));
+        let mut release = Release::of(self.site, &self.wanted, self.context).await?;
         let reached = self.reached();
-        self.each(&reached, |host| async {
-            host.check(self.context, SPACE).await?;
-            for (path, bytes) in &release.files {
-                host.put(self.context, self.fence, &release.name, path, bytes.clone()).await?;
-            }
-            Ok(())
-        })
-        .await?;
+        self.each(&reached, |host| host.put(self.context, self.fence, SPACE, &release.name, &release.files))
+            .await?;
         let Some(first) = reached.first().map(|index| self.host(*index)) else {
             return Err(ActionError::Failed("no host can be reached".into()));
         };
         let paths = release.paths();
         let mut draft = self.draft(&release, colour);
-        let config = self.compose(first, &draft, &paths, &["config", "--format", "json"], true).await?;
+        let config = self.compose(first, &draft, &paths, &CONFIG, None).await?;
         (release.project, release.services) = drift::services(&config).map_err(ActionError::Final)?;
         if let Some(colour) = colour {
             release.project = format!("{}-{}", release.project, colour.as_str());
@@ -73,14 +85,14 @@ impl Work<'_> {
             Some(images) => images,
             None => self.resolve(first, &release, &draft).await?,
         };
-        refuse_others(&release, demanded)?;
+        refuse_others(&release.images, demanded)?;
         draft = self.draft(&release, colour);
         let mut paths = paths;
         paths.push(PINS.to_owned());
         self.each(&reached, |host| async {
-            host.put(self.context, self.fence, &release.name, PINS, pins(&release.images)).await?;
             self.context.log(&format!("{}: pulling images", host.name));
-            self.compose(host, &draft, &paths, &["pull", "--quiet"], false).await.map(drop)
+            let pins = Some(pins(&release.images));
+            self.compose(host, &draft, &paths, &["pull", "--quiet"], pins).await.map(drop)
         })
         .await?;
         Ok(release)
@@ -100,51 +112,48 @@ impl Work<'_> {
         draft: &Record,
     ) -> Result<BTreeMap<String, String>> {
         self.context.log(&format!("{}: resolving images", first.name));
-        self.compose(first, draft, &release.paths(), &["pull", "--quiet"], false).await?;
-        let images: BTreeSet<&str> =
-            release.services.values().map(|service| service.image.as_str()).collect();
-        let images: Vec<&str> = images.into_iter().collect();
-        let digests = first.digests(self.context, &images).await?;
-        let known: BTreeMap<&str, String> = images
-            .iter()
-            .zip(digests)
-            .filter_map(|(image, digests)| Some((*image, pinned(image, &digests)?)))
-            .collect();
-        release
-            .services
-            .iter()
-            .map(|(name, service)| match known.get(service.image.as_str()) {
-                Some(image) => Ok((name.clone(), image.clone())),
-                None => Err(ActionError::Final(format!(
-                    "the image {} of {name} has no digest: it is not from a registry; push it to one",
-                    service.image
-                ))),
-            })
-            .collect()
-    }
-
-    /// The compose files, from the tag; from the commit that is checked out while there is no tag yet.
-    async fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let git = Git::of(self.context);
-        let tag = format!("refs/tags/{}", self.wanted.tag);
-        let has_tag =
-            git.ask(["rev-parse", "--verify", "--quiet", &format!("{tag}^{{commit}}")]).await?.is_some();
-        let revision = if has_tag { tag.as_str() } else { "HEAD" };
-        let mut files = Vec::new();
-        for path in &self.site.environment.compose {
-            let text = git.read(["show", &format!("{revision}:{path}")]).await.map_err(|error| {
-                ActionError::Final(format!("the compose file {path} cannot be read at {revision}: {error}"))
-            })?;
-            files.push((path.clone(), text.into_bytes()));
-        }
-        Ok(files)
+        let images = images(&release.services);
+        let (paths, environment) = (release.paths(), variables(self.site, draft));
+        let call = call(draft, &paths, &environment);
+        let resolved = first.resolve(self.context, self.fence, &call, &images).await?;
+        pinned_all(&release.services, &images, &resolved.digests)
     }
 }
 
+/// The images of services, each once.
+pub(crate) fn images(services: &BTreeMap<String, Service>) -> Vec<&str> {
+    let images: BTreeSet<&str> = services.values().map(|service| service.image.as_str()).collect();
+    images.into_iter().collect()
+}
+
+/// The image of each service by its digest, from the digests that `images` are known by.
+pub(crate) fn pinned_all(
+    services: &BTreeMap<String, Service>,
+    images: &[&str],
+    digests: &[Vec<String>],
+) -> Result<BTreeMap<String, String>> {
+    let known: BTreeMap<&str, String> = images
+        .iter()
+        .zip(digests)
+        .filter_map(|(image, digests)| Some((*image, pinned(image, digests)?)))
+        .collect();
+    let image = |(name, service): (&String, &Service)| match known.get(service.image.as_str()) {
+        Some(image) => Ok((name.clone(), image.clone())),
+        None => Err(ActionError::Final(format!(
+            "the image {} of {name} has no digest: it is not from a registry; push it to one",
+            service.image
+        ))),
+    };
+    services.iter().map(image).collect()
+}
+
 /// Refuses another image than the one that was demanded for a service.
-fn refuse_others(release: &Release, demanded: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn refuse_others(
+    images: &BTreeMap<String, String>,
+    demanded: &BTreeMap<String, String>,
+) -> Result<()> {
     for (service, wanted) in demanded {
-        let found = release.images.get(service).map_or("nothing", String::as_str);
+        let found = images.get(service).map_or("nothing", String::as_str);
         let digest = wanted.rsplit('@').next().unwrap_or(wanted);
         if found.rsplit('@').next() != Some(digest) {
             return Err(ActionError::Final(format!(

@@ -14,13 +14,13 @@ use windlass_engine::action::{ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use super::doors::Doors;
-use super::drift::drift;
-use super::lock::{holds_lock, is_undo, item, let_go, locked, reach};
+use super::lock::{is_undo, let_go, locked};
 use super::release::Release;
 use super::targets::{Targets, begun, own, targets};
-use super::tool::Tool;
+use super::there::There;
+use super::tool::{Brought, Tool};
 use super::work::Work;
-use super::{Request, Site, Wanted, health, pause};
+use super::{Request, Site, Wanted, at_once, health, pause};
 use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Kept, Record, State};
 
@@ -63,51 +63,54 @@ impl Order<'_> {
         if is_undo(context) {
             return self.half_way(&site, wanted, context).await;
         }
-        let (kept, unreachable) = reach(&site, context).await?;
-        // Killed between its last word and giving the lock back: it goes on, and does that.
-        if holds_lock(kept.first().and_then(Option::as_ref), context) {
-            return Ok(Probe::Absent);
+        let found = There::ask(self.request, self.tool, &site, &wanted, false, context).await?;
+        let done = self.done(&found).await?;
+        Ok(done.map_or(Probe::Absent, |output| Probe::Done(Rolled { changed: true, ..output })))
+    }
+
+    /// What this very item has done to its end, if it has.
+    async fn done(&self, found: &There<'_>) -> Result<Option<Rolled>> {
+        let Some(record) = found.finished(|_| true) else { return Ok(None) };
+        let previous = record.previous.as_ref().map(|previous| previous.version.clone());
+        Ok(self.all_get_requests(found).await?.then(|| self.rolled(found, previous, &record.images)))
+    }
+
+    /// What there is, when a deployment would change nothing of it.
+    async fn nothing_to_do(&self, found: &There<'_>) -> Result<Option<Rolled>> {
+        let Some(record) = found.alike() else { return Ok(None) };
+        if !self.all_get_requests(found).await? || !found.is_confirmed(record).await? {
+            return Ok(None);
         }
-        let mut images = BTreeMap::new();
-        let mut previous = None;
-        let mut hosts = Vec::new();
-        for (host, kept) in site.hosts.iter().zip(&kept) {
-            let Some(kept) = kept else { continue };
-            let ours = |record: &&Record| {
-                record.state == State::Live
-                    && record.version == wanted.version
-                    && record.is_of(&context.run.0, &item(context))
-            };
-            let Some(record) = kept.record.as_ref().filter(ours) else { return Ok(Probe::Absent) };
-            if matches!(self.tool, Tool::Compose(_)) {
-                let found = host.containers(context, &record.project).await?;
-                if !drift(record, &found).is_empty() {
-                    return Ok(Probe::Absent);
-                }
-            }
-            images.clone_from(&record.images);
-            previous = record.previous.as_ref().map(|previous| previous.version.clone());
-            hosts.push(host.name.clone());
-        }
-        let is_there = |index: usize| kept[index].is_some();
-        let doors = self.doors(&site, context, is_there).await?;
-        let statuses = doors.look(context).await?;
+        found.context.log(&format!("every host has {} as it would be deployed", record.version));
+        Ok(Some(self.rolled(found, Some(record.version.clone()), &record.images)))
+    }
+
+    /// Whether the proxies give every host requests, where they are told about hosts.
+    async fn all_get_requests(&self, found: &There<'_>) -> Result<bool> {
+        let is_there = |index: usize| found.kept(index).is_some();
+        let doors = self.doors(found.site, found.context, is_there).await?;
         let out = |(server, status): &(Server, Status)| {
             is_there(server.host) && status.admission != Admission::Ready
         };
-        if statuses.iter().any(out) {
-            return Ok(Probe::Absent);
-        }
-        Ok(Probe::Done(Rolled {
+        Ok(!doors.look(found.context).await?.iter().any(out))
+    }
+
+    fn rolled(
+        &self,
+        found: &There<'_>,
+        previous: Option<String>,
+        images: &BTreeMap<String, String>,
+    ) -> Rolled {
+        Rolled {
             environment: self.request.environment.clone(),
-            version: wanted.version,
+            version: found.wanted.version.clone(),
             previous,
-            hosts,
+            hosts: found.names(),
             failed: Vec::new(),
-            unreachable,
-            images,
-            changed: true,
-        }))
+            unreachable: found.unreachable.clone(),
+            images: images.clone(),
+            changed: false,
+        }
     }
 
     /// What there is to take back, however far it came.
@@ -129,13 +132,17 @@ impl Order<'_> {
     /// Deploys.
     pub(crate) async fn run(&self, context: &Context, effect: Effect) -> Result<Rolled> {
         let wanted = self.request.wanted(context.world.release.as_deref())?;
-        // Done by this very item already: then there is nothing to lock.
-        if let Probe::Done(output) = self.probe(context).await? {
-            return Ok(Rolled { changed: false, ..output });
-        }
         let site = Site::new(&self.request.environment, &self.request.target, context);
-        let (kept, unreachable) = reach(&site, context).await?;
-        let site = &site;
+        let found = There::ask(self.request, self.tool, &site, &wanted, false, context).await?;
+        // Then there is nothing to lock.
+        if let Some(output) = self.done(&found).await? {
+            return Ok(output);
+        }
+        if let Some(output) = self.nothing_to_do(&found).await? {
+            return Ok(output);
+        }
+        let (kept, unreachable) = found.into_kept();
+        let (site, wanted) = (&site, wanted.clone());
         let work = |fence, kept: Vec<Option<Kept>>| async move {
             let doors = self.doors(site, context, |index| kept[index].is_some()).await?;
             if self.through_proxies && doors.is_empty() {
@@ -245,10 +252,12 @@ impl Rollout<'_> {
         // Now, not when it was planned: what is about to be touched must be what may be touched.
         work.promoted().await?;
         self.leaves_servers()?;
-        let (changed, failed) = self.batches(&release, &draft, unreachable.len()).await?;
-        let mut deployed = work.reached();
-        deployed.retain(|index| !failed.contains(index));
-        work.live(&deployed, &draft).await?;
+        let (brought, failed) = self.batches(&release, &draft, unreachable.len()).await?;
+        let deployed: Vec<usize> = brought.keys().copied().collect();
+        let own = |(index, brought): (&usize, &Brought)| {
+            (*index, Record { made: brought.made.clone(), ..draft.clone() })
+        };
+        work.live(&brought.iter().map(own).collect::<Vec<_>>()).await?;
         Ok(Rolled {
             environment: work.request.environment.clone(),
             version: work.wanted.version.clone(),
@@ -257,22 +266,22 @@ impl Rollout<'_> {
             failed: work.names(&failed),
             unreachable: unreachable.to_vec(),
             images: release.images,
-            changed,
+            changed: brought.values().any(|brought| brought.changed),
         })
     }
 
-    /// Batch after batch. Gives whether anything changed, and the hosts that failed and were let pass.
+    /// Batch after batch. Gives what it came to by host, and the hosts that failed and were let pass.
     async fn batches(
         &self,
         release: &Release,
         draft: &Record,
         unreachable: usize,
-    ) -> Result<(bool, Vec<usize>)> {
+    ) -> Result<(BTreeMap<usize, Brought>, Vec<usize>)> {
         let (work, environment) = (&self.work, &self.work.site.environment);
         let reached = work.reached();
         let mut touched: Vec<usize> = Vec::new();
         let mut failures: Vec<(usize, ActionError)> = Vec::new();
-        let mut changed = false;
+        let mut brought = BTreeMap::new();
         let turns = environment.turns(reached.len());
         let last = turns.len().saturating_sub(1);
         for (number, turn) in turns.into_iter().enumerate() {
@@ -281,12 +290,12 @@ impl Rollout<'_> {
                 return Err(self.given_up(error, draft, &touched, &failures).await);
             }
             touched.extend(hosts);
-            let results = join_all(hosts.iter().map(|index| self.update(*index, release, draft))).await;
+            let results = at_once(hosts.iter().map(|index| self.update(*index, release, draft))).await;
             let mut good = Vec::new();
             for (index, result) in hosts.iter().zip(results) {
                 match result {
                     Ok(this) => {
-                        changed |= this;
+                        brought.insert(*index, this);
                         good.push(*index);
                     }
                     Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
@@ -333,7 +342,7 @@ impl Rollout<'_> {
                 OnAbort::Hold => work.write(*index, draft, State::Failed).await?,
             }
         }
-        Ok((changed, failures.into_iter().map(|(index, _)| index).collect()))
+        Ok((brought, failures.into_iter().map(|(index, _)| index).collect()))
     }
 
     /// Whether a host has the version already, by this very item.
@@ -417,21 +426,21 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    /// One host gets the version. Gives whether anything changed on it.
-    async fn update(&self, index: usize, release: &Release, draft: &Record) -> Result<bool> {
+    /// One host gets the version.
+    async fn update(&self, index: usize, release: &Release, draft: &Record) -> Result<Brought> {
         let (work, host) = (&self.work, self.work.host(index));
         if self.has_it(index, release, draft).await? {
             work.context.log(&format!("{} has {} already", host.name, work.wanted.version));
-            return Ok(false);
+            let made = work.ours(index).and_then(|record| record.made.clone());
+            return Ok(Brought { changed: false, made });
         }
         work.context.log(&format!("{}: {} comes up", host.name, work.wanted.version));
         let record = work.record(index, draft, State::Updating);
-        host.write(work.context, &record, false).await?;
-        let changed = work.bring_up(index, &record, release).await?;
+        let brought = work.bring_up(index, &record, release, true).await?;
         work.answers(index, &record).await?;
         let state = if self.doors.is_empty() { State::Updated } else { State::Proven };
-        work.write(index, draft, state).await?;
-        Ok(changed)
+        work.write(index, &Record { made: brought.made.clone(), ..draft.clone() }, state).await?;
+        Ok(brought)
     }
 
     /// Gives up for a reason that is no host's own.

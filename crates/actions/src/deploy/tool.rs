@@ -8,14 +8,16 @@ use windlass_engine::action::{Action as _, ActionError, Result};
 use super::drift::{self, Health, Service};
 use super::release::Release;
 use super::work::Work;
-use super::{health, pause};
-use crate::adapters::remote::{Compose, Container, Host, Record, RemoteError};
+use super::{Site, health, pause};
+use crate::adapters::remote::{Compose, Container, Host, Record, RemoteError, Running};
 use crate::script::{self, Language, Script};
 
 /// The file that pins images, beside the compose files.
 pub(crate) const PINS: &str = "windlass-pins.yml";
 /// How often containers are looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// What compose makes of its files.
+pub(crate) const CONFIG: [&str; 3] = ["config", "--format", "json"];
 const UP: [&str; 5] = ["up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull"];
 const DOWN: [&str; 2] = ["down", "--remove-orphans"];
 
@@ -26,6 +28,15 @@ pub(crate) enum Tool {
     Compose(BTreeMap<String, String>),
     /// A script on this machine, run for each host.
     Script(Scripts),
+}
+
+/// What bringing a version up on a host came to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Brought {
+    /// Something was changed there.
+    pub(crate) changed: bool,
+    /// [`Record::made`].
+    pub(crate) made: Option<String>,
 }
 
 /// The scripts of an action.
@@ -67,23 +78,35 @@ impl Work<'_> {
         }
     }
 
-    /// Brings a version up on a host and waits until it is healthy. Gives whether anything changed there.
-    pub(crate) async fn bring_up(&self, index: usize, record: &Record, release: &Release) -> Result<bool> {
-        let host = self.host(index);
+    /// Brings a version up on a host and waits until it is healthy. The record is written first, when it is to be told.
+    pub(crate) async fn bring_up(
+        &self,
+        index: usize,
+        record: &Record,
+        release: &Release,
+        is_told: bool,
+    ) -> Result<Brought> {
+        let (context, host) = (self.context, self.host(index));
         match self.tool {
             Tool::Compose(_) => {
-                let before = host.containers(self.context, &record.project).await?;
-                self.compose(host, record, &pinned_files(record), &UP, false).await?;
-                self.healthy(host, &record.project, &release.services, &record.images).await?;
-                let after = host.containers(self.context, &record.project).await?;
+                let environment = variables(self.site, record);
+                let call = call(record, &record.files, &environment);
+                let told = is_told.then_some(record);
+                let before = host.begin(context, self.fence, told, &record.project, &call).await?;
+                self.compose(host, record, &pinned_files(record), &UP, None).await?;
+                let after = self.healthy(host, &record.project, &release.services, &record.images).await?;
                 let ids = |containers: &[Container]| -> BTreeSet<String> {
                     containers.iter().map(|container| container.id.clone()).collect()
                 };
-                Ok(ids(&before) != ids(&after))
+                let changed = ids(&before.containers) != ids(&after);
+                Ok(Brought { changed, made: Some(Running::mark(&before.config, &after)) })
             }
             Tool::Script(scripts) => {
+                if is_told {
+                    host.write(context, record, false).await?;
+                }
                 self.script(scripts, &scripts.run, Some(index), record).await?;
-                Ok(true)
+                Ok(Brought { changed: true, made: None })
             }
         }
     }
@@ -114,14 +137,12 @@ impl Work<'_> {
         match self.tool {
             Tool::Compose(_) => {
                 let pins = pins(&previous.images);
-                host.put(self.context, self.fence, &previous.release, PINS, pins).await?;
                 let files = pinned_files(previous);
-                let config = ["config", "--format", "json"];
-                let config = self.compose(host, previous, &files, &config, true).await?;
-                self.compose(host, previous, &files, &UP, false).await?;
+                let config = self.compose(host, previous, &files, &CONFIG, Some(pins)).await?;
+                self.compose(host, previous, &files, &UP, None).await?;
                 let (project, services) = drift::services(&config).map_err(ActionError::Failed)?;
                 let project = if previous.colour.is_some() { &previous.project } else { &project };
-                self.healthy(host, project, &services, &previous.images).await
+                self.healthy(host, project, &services, &previous.images).await.map(drop)
             }
             Tool::Script(scripts) => self.script(scripts, &scripts.run, Some(index), previous).await,
         }
@@ -133,7 +154,7 @@ impl Work<'_> {
             Tool::Compose(_) => {
                 // By the project alone where its files are not told any more.
                 let files = if record.files.is_empty() { Vec::new() } else { pinned_files(record) };
-                self.compose(self.host(index), record, &files, &DOWN, false).await?;
+                self.compose(self.host(index), record, &files, &DOWN, None).await?;
                 Ok(())
             }
             Tool::Script(scripts) => match &scripts.stop {
@@ -143,28 +164,19 @@ impl Work<'_> {
         }
     }
 
-    /// Runs `docker compose` with what `record` says.
+    /// Runs `docker compose` with what `record` says, with the file that pins images written first where it is given.
     pub(crate) async fn compose(
         &self,
         host: &Host,
         record: &Record,
         files: &[String],
         arguments: &[&str],
-        quiet: bool,
+        pins: Option<Vec<u8>>,
     ) -> std::result::Result<String, RemoteError> {
-        let mut environment: Vec<(String, String)> = self.values(record).into_iter().collect();
-        for (short, long) in [("VERSION", "WINDLASS_VERSION"), ("TAG", "WINDLASS_TAG")] {
-            environment.extend(value_of(&environment, long).map(|value| (short.to_owned(), value)));
-        }
-        if record.colour.is_some() {
-            for (short, long) in [("COLOUR", "WINDLASS_COLOUR"), ("PORT", "WINDLASS_PORT")] {
-                environment.extend(value_of(&environment, long).map(|value| (short.to_owned(), value)));
-            }
-            if !record.project.is_empty() {
-                environment.push(("COMPOSE_PROJECT_NAME".into(), record.project.clone()));
-            }
-        }
-        let call = Compose { release: &record.release, files, arguments, environment: &environment, quiet };
+        let environment = variables(self.site, record);
+        // The configuration tells what is put in for variables.
+        let quiet = arguments == CONFIG.as_slice();
+        let call = Compose { arguments, pins, quiet, ..call(record, files, &environment) };
         host.compose(self.context, self.fence, &call).await
     }
 
@@ -176,7 +188,7 @@ impl Work<'_> {
         host: Option<usize>,
         record: &Record,
     ) -> Result<()> {
-        let mut env = self.values(record);
+        let mut env = values(self.site, record);
         let previous = record.previous.as_ref().map(|previous| previous.version.clone());
         env.insert("WINDLASS_PREVIOUS_VERSION".into(), previous.unwrap_or_default());
         env.insert("WINDLASS_HOSTS".into(), self.site.environment.hosts.join(" "));
@@ -192,28 +204,14 @@ impl Work<'_> {
         Script.run(&scripts.call(text, env), &apart).await.map(drop)
     }
 
-    fn values(&self, record: &Record) -> BTreeMap<String, String> {
-        let mut values = BTreeMap::from([
-            ("WINDLASS_VERSION".to_owned(), record.version.clone()),
-            ("WINDLASS_TAG".to_owned(), record.tag.clone()),
-            ("WINDLASS_ENVIRONMENT".to_owned(), self.site.name.clone()),
-        ]);
-        let ports = self.site.environment.proxy.as_ref().and_then(|proxy| proxy.ports);
-        if let (Some(colour), Some(ports)) = (record.colour, ports) {
-            values.insert("WINDLASS_COLOUR".into(), colour.as_str().into());
-            values.insert("WINDLASS_PORT".into(), ports.of(colour).to_string());
-        }
-        values
-    }
-
-    /// Waits until every service has been healthy for as long as it must.
+    /// Waits until every service has been healthy for as long as it must. Gives the containers.
     async fn healthy(
         &self,
         host: &Host,
         project: &str,
         services: &BTreeMap<String, Service>,
         images: &BTreeMap<String, String>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Container>> {
         let begin = tokio::time::Instant::now();
         let ready = self.request.ready.to_std();
         let wanted = self.site.environment.min_healthy.to_std();
@@ -229,7 +227,7 @@ impl Work<'_> {
                     };
                     good = Some((since, restarts));
                     if now.duration_since(since) >= wanted {
-                        return Ok(());
+                        return Ok(found);
                     }
                     "it was not healthy for long enough".to_owned()
                 }
@@ -252,6 +250,47 @@ impl Work<'_> {
             pause(self.context, LOOK).await?;
         }
     }
+}
+
+/// What a deployment tells about `record` to scripts and compose files.
+fn values(site: &Site, record: &Record) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::from([
+        ("WINDLASS_VERSION".to_owned(), record.version.clone()),
+        ("WINDLASS_TAG".to_owned(), record.tag.clone()),
+        ("WINDLASS_ENVIRONMENT".to_owned(), site.name.clone()),
+    ]);
+    let ports = site.environment.proxy.as_ref().and_then(|proxy| proxy.ports);
+    if let (Some(colour), Some(ports)) = (record.colour, ports) {
+        values.insert("WINDLASS_COLOUR".into(), colour.as_str().into());
+        values.insert("WINDLASS_PORT".into(), ports.of(colour).to_string());
+    }
+    values
+}
+
+/// The variables that compose files may refer to.
+pub(crate) fn variables(site: &Site, record: &Record) -> Vec<(String, String)> {
+    let mut environment: Vec<(String, String)> = values(site, record).into_iter().collect();
+    for (short, long) in [("VERSION", "WINDLASS_VERSION"), ("TAG", "WINDLASS_TAG")] {
+        environment.extend(value_of(&environment, long).map(|value| (short.to_owned(), value)));
+    }
+    if record.colour.is_some() {
+        for (short, long) in [("COLOUR", "WINDLASS_COLOUR"), ("PORT", "WINDLASS_PORT")] {
+            environment.extend(value_of(&environment, long).map(|value| (short.to_owned(), value)));
+        }
+        if !record.project.is_empty() {
+            environment.push(("COMPOSE_PROJECT_NAME".into(), record.project.clone()));
+        }
+    }
+    environment
+}
+
+/// A call about files of what `record` says, without anything to do.
+pub(crate) fn call<'a>(
+    record: &'a Record,
+    files: &'a [String],
+    environment: &'a [(String, String)],
+) -> Compose<'a> {
+    Compose { release: &record.release, files, environment, arguments: &[], pins: None, quiet: true }
 }
 
 fn value_of(values: &[(String, String)], name: &str) -> Option<String> {

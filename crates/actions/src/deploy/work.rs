@@ -1,7 +1,6 @@
 //! One deployment at work under the environment's lock: what is wanted, what every host kept before, and the records
 //! that are written before and after each change, so that whoever comes after a crash knows.
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use windlass_core::config::Colour;
@@ -11,7 +10,7 @@ use windlass_engine::context::Context;
 use super::lock::item;
 use super::release::Release;
 use super::tool::Tool;
-use super::{Request, Site, Wanted, health, promotion, together};
+use super::{Request, Site, Wanted, at_once, health, promotion, together};
 use crate::adapters::remote::{Host, Kept, Record, RemoteError, SCHEMA, State};
 
 /// A version on its way to the hosts of an environment.
@@ -89,6 +88,7 @@ impl Work<'_> {
             images: release.images.clone(),
             colour,
             idle: None,
+            made: None,
             state: State::Updating,
             at: self.now(),
             previous: None,
@@ -106,9 +106,9 @@ impl Work<'_> {
         Ok(self.host(index).write(self.context, &self.record(index, draft, state), false).await?)
     }
 
-    /// The version is live on these hosts: each hears of it once.
-    pub(crate) async fn live(&self, hosts: &[usize], draft: &Record) -> Result<()> {
-        let lives = join_all(hosts.iter().map(|index| async {
+    /// The version is live on these hosts, on each by its own draft: each hears of it once.
+    pub(crate) async fn live(&self, drafts: &[(usize, Record)]) -> Result<()> {
+        let lives = at_once(drafts.iter().map(|(index, draft)| async {
             let record = self.record(*index, draft, State::Live);
             match self.ours(*index).is_some_and(|before| before.state == State::Live) {
                 true => Ok(()),
@@ -140,7 +140,7 @@ impl Work<'_> {
         hosts: &[usize],
         work: impl Fn(&'h Host) -> F,
     ) -> Result<()> {
-        let results = join_all(hosts.iter().map(|index| work(self.host(*index)))).await;
+        let results = at_once(hosts.iter().map(|index| work(self.host(*index)))).await;
         let mut errors: Vec<RemoteError> = results.into_iter().filter_map(std::result::Result::err).collect();
         match errors.len() {
             0 => Ok(()),
@@ -186,7 +186,7 @@ impl Work<'_> {
         if let Some(address) = health::address(environment) {
             return health::wait(environment, &address, version, ready, self.context).await;
         }
-        let results = join_all(hosts.iter().map(|index| async {
+        let results = at_once(hosts.iter().map(|index| async {
             match health::address_of(environment, self.host(*index), self.context).await? {
                 Some(address) => health::wait(environment, &address, version, ready, self.context).await,
                 None => Ok(()),

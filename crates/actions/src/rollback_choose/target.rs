@@ -151,6 +151,7 @@ mod tests {
             images: BTreeMap::new(),
             colour: None,
             idle: None,
+            made: None,
             state,
             at: Timestamp::from_second(second).unwrap(),
             previous: None,

@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
 done
 host=$1
 shift
-echo "$host $*" >>"$STANDIN/ssh.log"
+printf '%s %s\036\n' "$host" "$*" >>"$STANDIN/ssh.log"
 [ -z "${is_question-}" ] || { echo "hostname 127.0.0.1"; exit; }
 [ ! -e "$STANDIN/$host.down" ] || { echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255; }
 [ -z "${is_check-}" ] || { [ -e "$socket" ]; exit; }
@@ -41,7 +41,8 @@ def running():
     except FileNotFoundError: return {}
 if arguments[0] == "info": print("/")
 elif arguments[:2] == ["image", "inspect"]:
-    print(json.dumps([arguments[-1].split(":")[0] + "@sha256:" + digest(arguments[-1])]))
+    moved = "moved" if os.path.exists(os.environ["STANDIN"] + "/moved") else ""
+    print(json.dumps([arguments[-1].split(":")[0] + "@sha256:" + digest(arguments[-1] + moved)]))
 elif arguments[0] == "ps": print("\n".join(container["id"] for container in running().values()))
 elif arguments[0] == "inspect":
     for container in running().values(): print(json.dumps(container))
@@ -55,13 +56,19 @@ elif arguments[0] == "compose" and arguments[1] != "version":
             services.setdefault(name, {}).update(service)
     for service in services.values():
         service["image"] = service["image"].replace("${VERSION}", os.environ["VERSION"])
+    variables = os.environ["STANDIN"] + "/" + os.environ["HOST"] + ".variables"
+    if os.path.exists(variables):
+        for service in services.values(): service["environment"] = {"X": open(variables).read()}
     if verb == "config": print(json.dumps({"name": "shop", "services": services}))
+    elif verb == "pull" and os.path.exists(os.environ["STANDIN"] + "/meanwhile"):
+        place = os.environ["STANDIN"] + "/"
+        os.rename(place + "meanwhile", place + open(place + "meanwhile.file").read())
     elif verb == "pull" and os.path.exists(os.environ["STANDIN"] + "/no-image"): sys.exit("manifest unknown")
     elif verb == "up":
         bad = os.environ["VERSION"] + " " + os.environ["HOST"]
         broken = os.path.exists(os.environ["STANDIN"] + "/broken") and open(os.environ["STANDIN"] + "/broken").read() == bad
         json.dump({name: {"id": digest(service["image"]), "service": name, "once": "False", "exit": 3 if broken else 0,
-            "state": "exited" if broken else "running", "restarts": 0, "started": "", "image": service["image"]}
+            "state": "exited" if broken else "running", "restarts": 0, "started": "2026-01-01T00:00:00Z", "image": service["image"]}
             for name, service in services.items()}, open(state, "w"))
     elif verb == "down" and os.path.exists(state): os.remove(state)
 "#;

@@ -1,12 +1,15 @@
-//! The lock of an environment, kept while an action works: renewed in the background, given back at the end.
+//! The lock of an environment: taken and broken, and kept while an action works, renewed in the background, given back
+//! at the end.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use windlass_core::text::sanitize_line;
 use windlass_engine::action::{ActionError, Result as ActionResult};
 use windlass_engine::context::Context;
 
-use super::{Host, RemoteError, Result};
+use super::record::Kept;
+use super::{Host, Lock, RemoteError, Result};
 
 /// How many seconds the lock holds without being renewed.
 pub const LEASE: u64 = 60;
@@ -83,5 +86,56 @@ async fn keep(context: Context, host: Host, lost: CancellationToken) {
             lost.cancel();
             return;
         }
+    }
+}
+
+impl Host {
+    /// Takes the environment's lock for this run, with a fence above `above` and every one seen; gives the fence.
+    ///
+    /// # Errors
+    /// [`RemoteError::Locked`] when another run has it.
+    pub async fn lock(&self, context: &Context, person: &str, seconds: u64, above: u64) -> Result<u64> {
+        let person = sanitize_line(person);
+        let (epoch, seconds, above) = (context.epoch.to_string(), seconds.to_string(), above.to_string());
+        let told = self
+            .call(context, "lock", &[&context.run.0, &epoch, &person, &seconds, &above], None, true)
+            .await?;
+        told.trim()
+            .parse()
+            .map_err(|_| RemoteError::Failed(format!("{} gave no fence but `{told}`", self.name)))
+    }
+
+    /// Renews the lock.
+    ///
+    /// # Errors
+    /// [`RemoteError::NotOurs`] when it is somebody else's.
+    pub async fn renew(&self, context: &Context, seconds: u64) -> Result<()> {
+        let (epoch, seconds) = (context.epoch.to_string(), seconds.to_string());
+        self.call(context, "renew", &[&context.run.0, &epoch, &seconds], None, true).await.map(drop)
+    }
+
+    /// Gives the lock back, when it is ours.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn unlock(&self, context: &Context) -> Result<()> {
+        let epoch = context.epoch.to_string();
+        self.call(context, "unlock", &[&context.run.0, &epoch], None, true).await.map(drop)
+    }
+
+    /// Takes the lock away from whoever has it. Gives who had it, and the fence that keeps them off.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn break_lock(
+        &self,
+        context: &Context,
+        person: &str,
+        reason: &str,
+    ) -> Result<(Option<Lock>, u64)> {
+        let (person, reason) = (sanitize_line(person), sanitize_line(reason));
+        let told = self.call(context, "break", &[&person, &reason], None, true).await?;
+        let kept = Kept::parse(&told).map_err(RemoteError::Failed)?;
+        Ok((kept.lock, kept.fence))
     }
 }

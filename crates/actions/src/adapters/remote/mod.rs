@@ -17,6 +17,7 @@ use windlass_engine::process::{Command, Finished};
 
 use super::ssh::{SshError, Target, Trouble};
 
+mod compose;
 mod edge;
 mod lease;
 mod record;
@@ -24,6 +25,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use compose::{Compose, File, Resolved, Running};
 pub use edge::Around;
 pub use lease::{LEASE, Lease};
 pub use record::{Container, Idle, Kept, Lock, Record, SCHEMA, State};
@@ -160,59 +162,7 @@ impl Host {
     /// # Errors
     /// When it cannot be read.
     pub async fn look(&self, context: &Context) -> Result<Kept> {
-        let text = self.call(context, "look", &[], None, true).await?;
-        Kept::parse(&text).map_err(|why| {
-            RemoteError::Unfit(format!("{}: {why}; look at {}/.windlass", self.name, self.folder))
-        })
-    }
-
-    /// Takes the environment's lock for this run, with a fence above `above` and every one seen; gives the fence.
-    ///
-    /// # Errors
-    /// [`RemoteError::Locked`] when another run has it.
-    pub async fn lock(&self, context: &Context, person: &str, seconds: u64, above: u64) -> Result<u64> {
-        let person = sanitize_line(person);
-        let (epoch, seconds, above) = (context.epoch.to_string(), seconds.to_string(), above.to_string());
-        let told = self
-            .call(context, "lock", &[&context.run.0, &epoch, &person, &seconds, &above], None, true)
-            .await?;
-        told.trim()
-            .parse()
-            .map_err(|_| RemoteError::Failed(format!("{} gave no fence but `{told}`", self.name)))
-    }
-
-    /// Renews the lock.
-    ///
-    /// # Errors
-    /// [`RemoteError::NotOurs`] when it is somebody else's.
-    pub async fn renew(&self, context: &Context, seconds: u64) -> Result<()> {
-        let (epoch, seconds) = (context.epoch.to_string(), seconds.to_string());
-        self.call(context, "renew", &[&context.run.0, &epoch, &seconds], None, true).await.map(drop)
-    }
-
-    /// Gives the lock back, when it is ours.
-    ///
-    /// # Errors
-    /// When the host cannot be asked.
-    pub async fn unlock(&self, context: &Context) -> Result<()> {
-        let epoch = context.epoch.to_string();
-        self.call(context, "unlock", &[&context.run.0, &epoch], None, true).await.map(drop)
-    }
-
-    /// Takes the lock away from whoever has it. Gives who had it, and the fence that keeps them off.
-    ///
-    /// # Errors
-    /// When the host cannot be asked.
-    pub async fn break_lock(
-        &self,
-        context: &Context,
-        person: &str,
-        reason: &str,
-    ) -> Result<(Option<Lock>, u64)> {
-        let (person, reason) = (sanitize_line(person), sanitize_line(reason));
-        let told = self.call(context, "break", &[&person, &reason], None, true).await?;
-        let kept = Kept::parse(&told).map_err(RemoteError::Failed)?;
-        Ok((kept.lock, kept.fence))
+        self.read(&self.call(context, "look", &[], None, true).await?)
     }
 
     /// Lets the host see a fence, so that it refuses lower ones.
@@ -223,15 +173,21 @@ impl Host {
         self.fenced(context, fence, "raise", &[], None, true).await.map(drop)
     }
 
+    /// Lets the host see a fence, and gives all that is kept there then.
+    ///
+    /// # Errors
+    /// As [`Self::raise`] and [`Self::look`].
+    pub async fn raise_and_look(&self, context: &Context, fence: u64) -> Result<Kept> {
+        self.read(&self.fenced(context, fence, "raise", &["look"], None, true).await?)
+    }
+
     /// Writes what is there, in the history too when `keep`.
     ///
     /// # Errors
     /// [`RemoteError::Fenced`] when the host has seen a higher fence.
     pub async fn write(&self, context: &Context, record: &Record, keep: bool) -> Result<()> {
-        let mut line = serde_json::to_vec(record).map_err(|error| RemoteError::Failed(error.to_string()))?;
-        line.push(b'\n');
         let keep = if keep { "keep" } else { "" };
-        self.fenced(context, record.fence, "record", &[keep], Some(line), true).await.map(drop)
+        self.fenced(context, record.fence, "record", &[keep], Some(record.line()?), true).await.map(drop)
     }
 
     /// Forgets what is there.
@@ -259,71 +215,11 @@ impl Host {
         self.call(context, "kept", &[name], None, true).await
     }
 
-    /// Whether there is what a deployment with compose needs: programs, rights, and so many mebibytes.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub async fn check(&self, context: &Context, mebibytes: u32) -> Result<()> {
-        self.call(context, "check", &[&mebibytes.to_string()], None, true).await.map(drop)
-    }
-
-    /// Puts a file of a release there.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub async fn put(
-        &self,
-        context: &Context,
-        fence: u64,
-        release: &str,
-        file: &str,
-        bytes: Vec<u8>,
-    ) -> Result<()> {
-        self.fenced(context, fence, "put", &[release, file], Some(bytes), true).await.map(drop)
-    }
-
-    /// Runs `docker compose` on files of a release, alone on the host; gives its standard output. What an orchestrator
-    /// that died left running is waited for, so many seconds.
-    ///
-    /// # Errors
-    /// As [`Self::write`], and when compose fails.
-    pub async fn compose(&self, context: &Context, fence: u64, call: &Compose<'_>) -> Result<String> {
-        let given = fence.to_string();
-        let mut words = vec![given.as_str(), "180", call.release];
-        words.extend(call.files.iter().map(String::as_str));
-        words.push("--");
-        words.extend(call.arguments);
-        let mut line: Vec<String> = vec!["env".into()];
-        line.extend(call.environment.iter().map(|(name, value)| format!("{name}={value}")));
-        let what = format!("docker compose {}", call.arguments.first().unwrap_or(&""));
-        let finished = self.process(context, &line, "compose", &words, None, call.quiet).await?;
-        self.judge(context, "compose", Some((fence, &what)), finished)
-    }
-
-    /// The digests that images are known by there, in the order they were asked for.
-    ///
-    /// # Errors
-    /// When one of them is not there.
-    pub async fn digests(&self, context: &Context, images: &[&str]) -> Result<Vec<Vec<String>>> {
-        let text = self.call(context, "digests", images, None, true).await?;
-        Ok(text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect())
-    }
-
-    /// The containers of a compose project.
-    ///
-    /// # Errors
-    /// When docker cannot be asked.
-    pub async fn containers(&self, context: &Context, project: &str) -> Result<Vec<Container>> {
-        let text = self.call(context, "containers", &[project], None, true).await?;
-        Ok(Container::parse_all(&text))
-    }
-
-    /// The last lines that a container said, on one line.
-    pub async fn last_words(&self, context: &Context, container: &str) -> String {
-        let text = self.call(context, "logs", &[container], None, true).await.unwrap_or_default();
-        let lines: Vec<String> = text.lines().map(sanitize_line).filter(|line| !line.is_empty()).collect();
-        let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
-        context.world.masker.mask(&last).chars().take(400).collect()
+    /// What the program told of all that is kept.
+    fn read(&self, text: &str) -> Result<Kept> {
+        Kept::parse(text).map_err(|why| {
+            RemoteError::Unfit(format!("{}: {why}; look at {}/.windlass", self.name, self.folder))
+        })
     }
 
     async fn fenced(
@@ -426,19 +322,4 @@ impl Host {
             }
         }
     }
-}
-
-/// A call of `docker compose`.
-#[derive(Debug, Clone, Copy)]
-pub struct Compose<'a> {
-    /// The folder of the release.
-    pub release: &'a str,
-    /// The files in it.
-    pub files: &'a [String],
-    /// What to do.
-    pub arguments: &'a [&'a str],
-    /// What the files may refer to as `${NAME}`.
-    pub environment: &'a [(String, String)],
-    /// Its output is not logged.
-    pub quiet: bool,
 }

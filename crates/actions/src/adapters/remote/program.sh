@@ -33,6 +33,13 @@ take() { # FILE: standard input into it, when all of it comes
     [ "$(wc -c <"$1")" -eq "$bytes" ] || fail 72 "not all that was sent to $home has come"
 }
 
+accept() { # FILE: standard input into it, whole or not at all
+    take "$given"
+    flush "$given"
+    mv -f "$given" "$1"
+    flush "${1%/*}"
+}
+
 holds() { # DESCRIPTOR SECONDS: until nobody else has its lock
     command -v flock >/dev/null 2>&1 || fail 71 "flock is not installed on this host (Debian: util-linux)"
     patience=$(($(date +%s) + $2))
@@ -92,20 +99,48 @@ tell_lock() {
     [ ! -f "$home/lock" ] || sed 's/^/lock /' "$home/lock"
 }
 
+tell_kept() { # everything that is kept but the history, without changing anything
+    printf 'now %s\n' "$(date +%s)"
+    [ -d "$home" ] || return 0
+    printf 'fence %s\n' "$(seen)"
+    tell_lock
+    # What is pending is decided: it only has not reached its places yet, and may do so while it is read.
+    if [ -f "$home/pending" ] && pending=$(tail -n 1 "$home/pending" 2>/dev/null); then
+        printf 'record %s\n' "$pending"
+    elif [ -f "$home/record.json" ]; then
+        sed 's/^/record /' "$home/record.json"
+    fi
+}
+
+tell_history() { # what was deployed to its end, and which locks were broken
+    [ -d "$home" ] || return 0
+    if [ -f "$home/pending" ] && history=$(cat "$home/pending" 2>/dev/null); then
+        printf '%s\n' "$history" | sed 's/^/history /'
+    elif [ -f "$home/history" ]; then
+        tail -n 200 "$home/history" | sed 's/^/history /'
+    fi
+    [ ! -f "$home/breaks" ] || tail -n 5 "$home/breaks" | sed 's/^/break /'
+}
+
 write_lock() { # OWNER EPOCH FENCE UNTIL SINCE PERSON
     printf '%s\n' "$@" | save "$home/lock"
 }
 
 compose() { # SECONDS RELEASE FILES... -- ARGUMENTS...: one at a time, also when whoever started the last one is gone
-    seconds=$1 release=$home/releases/$2
-    shift 2
     exec 8>"$home/work"
-    holds 8 "$seconds"
+    holds 8 "$1"
+    shift
     # What waited may have been overtaken meanwhile.
     exec 9>"$home/mutex"
     holds 9 20
     fenced "$fence"
     exec 9>&-
+    compose_files "$@"
+}
+
+compose_files() { # RELEASE FILES... -- ARGUMENTS...: becomes docker compose
+    release=$home/releases/$1
+    shift
     cd "$folder"
     count=$#
     while [ "$1" != -- ]; do
@@ -122,6 +157,45 @@ compose() { # SECONDS RELEASE FILES... -- ARGUMENTS...: one at a time, also when
         count=$((count - 1))
     done
     exec docker compose --ansi never --project-directory "$folder" "$@"
+}
+
+pull() { # SECONDS RELEASE FILES...
+    compose "$@" -- pull --quiet
+}
+
+containers() { # PROJECT: a line of JSON for each container
+    ids=$(docker ps --all --quiet --no-trunc --filter "label=com.docker.compose.project=$1") || return
+    # One that goes away in between is not there.
+    # shellcheck disable=SC2086
+    [ -z "$ids" ] || docker inspect --format '{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"once":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"state":{{json .State.Status}},"exit":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"started":{{json .State.StartedAt}},"image":{{json .Config.Image}}{{if .State.Health}},"health":{{json .State.Health.Status}}{{end}}}' $ids 2>/dev/null || true
+}
+
+running() { # PROJECT RELEASE FILES...: what compose makes of the files now, and the project's containers
+    project=$1
+    shift
+    made=''
+    [ $# -eq 1 ] || made=$(compose_files "$@" -- config --format json) || return
+    found=$(containers "$project") || return
+    printf '%s\n' "$made" | sed 's/^/config /'
+    [ -z "$found" ] || printf '%s\n' "$found" | sed 's/^/container /'
+    echo "running end"
+}
+
+ready() { # MEBIBYTES: whether there is what a deployment needs
+    command -v flock >/dev/null 2>&1 || fail 71 "flock is not installed (Debian: util-linux)"
+    command -v docker >/dev/null 2>&1 || fail 71 "docker is not installed"
+    root=$(docker info --format '{{.DockerRootDir}}' 2>&1) || fail 71 "docker does not answer: $root"
+    docker compose version >/dev/null 2>&1 || fail 71 "docker has no compose (Debian: docker-compose-plugin)"
+    for place in "$folder" "$root"; do
+        free=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print $4 }')
+        case $free in
+            '' | *[!0-9]*) ;;
+            *)
+                [ "$free" -ge "$(($1 * 1024))" ] \
+                    || fail 71 "no space: $place has $((free / 1024)) MiB left, and $1 MiB are needed"
+                ;;
+        esac
+    done
 }
 
 talk() { # ADDRESS: standard input to a socket (/PATH) or to HOST:PORT; what is answered until the other side ends
@@ -261,19 +335,17 @@ service() { # PROJECT SERVICE: the ids of its containers, those of every service
 case $operation in
     look)
         # Everything that is kept, without changing anything.
-        printf 'now %s\n' "$(date +%s)"
-        [ -d "$home" ] || exit 0
-        printf 'fence %s\n' "$(seen)"
-        tell_lock
-        # What is pending is decided: it only has not reached its places yet, and may do so while it is read.
-        if [ -f "$home/pending" ] && history=$(cat "$home/pending" 2>/dev/null); then
-            printf '%s\n' "$history" | tail -n 1 | sed 's/^/record /'
-            printf '%s\n' "$history" | sed 's/^/history /'
-        else
-            [ ! -f "$home/record.json" ] || sed 's/^/record /' "$home/record.json"
-            [ ! -f "$home/history" ] || tail -n 200 "$home/history" | sed 's/^/history /'
-        fi
-        [ ! -f "$home/breaks" ] || tail -n 5 "$home/breaks" | sed 's/^/break /'
+        tell_kept
+        tell_history
+        ;;
+    survey)
+        # RELEASE FILES...: what is kept, and, where that release is and a project is recorded, what is running: nothing of
+        # it where docker does not tell. Changes nothing.
+        tell_kept
+        [ -d "$home/releases/$1" ] && [ -f "$home/record.json" ] && [ ! -f "$home/pending" ] || exit 0
+        # What was before stands last in a record.
+        project=$(sed -n 's/"previous":.*//; s/.*"project":"\([^"]*\)".*/\1/p' "$home/record.json")
+        [ -z "$project" ] || running "$project" "$@" || true
         ;;
     lock)
         # RUN EPOCH PERSON SECONDS FENCE: takes the environment's lock, with a fence above every one seen and FENCE.
@@ -328,20 +400,24 @@ case $operation in
         printf 'fence %s\n' "$fence"
         ;;
     raise)
-        # FENCE
+        # FENCE [look]: with `look` everything that is kept is told then.
         alone
         fenced "$1"
+        if [ $# -gt 1 ]; then
+            tell_kept
+            tell_history
+        fi
         ;;
     record)
         # FENCE KEEP: standard input is the record; with KEEP it enters the history too.
         alone
         fenced "$1"
-        take "$given"
         if [ "$2" = keep ]; then
+            take "$given"
             { [ ! -f "$home/history" ] || tail -n 199 "$home/history"; cat "$given"; } | save "$home/pending"
             finish_pending
         else
-            save "$home/record.json" <"$given"
+            accept "$home/record.json"
         fi
         ;;
     forget)
@@ -356,8 +432,7 @@ case $operation in
         alone
         fenced "$1"
         if [ "$3" = write ]; then
-            take "$given"
-            save "$home/$2.json" <"$given"
+            accept "$home/$2.json"
         else
             rm -f "$home/$2.json"
             flush "$home"
@@ -423,53 +498,71 @@ case $operation in
         # How many workers of nginx end what they have.
         grep -ls '[n]ginx: worker process is shutting down' /proc/[0-9]*/cmdline 2>/dev/null | wc -l
         ;;
-    check)
-        # MEBIBYTES: whether there is what a deployment needs. Prints nothing when there is.
-        mkdir -p "$folder" || fail 71 "the folder $folder cannot be made"
-        [ -w "$folder" ] || fail 71 "the folder $folder may not be written"
-        command -v flock >/dev/null 2>&1 || fail 71 "flock is not installed (Debian: util-linux)"
-        command -v docker >/dev/null 2>&1 || fail 71 "docker is not installed"
-        root=$(docker info --format '{{.DockerRootDir}}' 2>&1) || fail 71 "docker does not answer: $root"
-        docker compose version >/dev/null 2>&1 || fail 71 "docker has no compose (Debian: docker-compose-plugin)"
-        for place in "$folder" "$root"; do
-            free=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print $4 }')
-            case $free in
-                '' | *[!0-9]*) ;;
-                *)
-                    [ "$free" -ge "$(($1 * 1024))" ] \
-                        || fail 71 "no space: $place has $((free / 1024)) MiB left, and $1 MiB are needed"
-                    ;;
-            esac
-        done
-        ;;
     put)
-        # FENCE RELEASE FILE: standard input is the file.
+        # FENCE MEBIBYTES RELEASE [FILE BYTES]...: standard input is these files, one behind the other. With MEBIBYTES it is
+        # looked first whether there is what a deployment needs.
+        if [ "$2" -gt 0 ]; then
+            mkdir -p "$folder" || fail 71 "the folder $folder cannot be made"
+            [ -w "$folder" ] || fail 71 "the folder $folder may not be written"
+            ready "$2"
+        fi
         alone
         fenced "$1"
-        file=$home/releases/$2/$3
-        mkdir -p "${file%/*}"
         take "$given"
-        save "$file" <"$given"
-        ;;
-    compose)
-        # FENCE SECONDS RELEASE FILES... -- ARGUMENTS...
-        mkdir -p "$home"
-        fence=$1
-        shift
-        compose "$@"
-        ;;
-    digests)
-        # IMAGES...: the digests each is known by here, a line each.
-        for image in "$@"; do
-            docker image inspect --format '{{json .RepoDigests}}' "$image"
+        release=$home/releases/$3
+        shift 3
+        at=1
+        while [ $# -gt 0 ]; do
+            file=$release/$1
+            mkdir -p "${file%/*}"
+            tail -c "+$at" "$given" | head -c "$2" | save "$file"
+            at=$((at + $2))
+            shift 2
         done
         ;;
+    begin)
+        # FENCE PROJECT RELEASE FILES...: standard input is the record, written unless there is none; then what is running.
+        alone
+        fenced "$1"
+        [ "$bytes" -eq 0 ] || accept "$home/record.json"
+        exec 9>&-
+        shift
+        running "$@"
+        ;;
+    compose)
+        # FENCE SECONDS RELEASE FILES... -- ARGUMENTS...: standard input, when there is any, is the file that pins images.
+        fence=$1
+        shift
+        if [ "$bytes" -gt 0 ]; then
+            alone
+            fenced "$fence"
+            mkdir -p "$home/releases/$2"
+            accept "$home/releases/$2/windlass-pins.yml"
+            exec 9>&-
+        fi
+        mkdir -p "$home"
+        compose "$@"
+        ;;
+    resolve)
+        # FENCE SECONDS COUNT RELEASE FILES... IMAGES...: pulls the images of COUNT files, when some are named, and tells the
+        # digests that each is known by here, a line each; then the fence and the lock, as they are after all that.
+        fence=$1 seconds=$2 count=$3
+        shift 3
+        if [ $# -gt "$((count + 1))" ]; then
+            mkdir -p "$home"
+            (first "$((count + 3))" pull "$seconds" "$@")
+        fi
+        shift "$((count + 1))"
+        for image in "$@"; do
+            told=$(docker image inspect --format '{{json .RepoDigests}}' "$image")
+            printf 'digests %s\n' "$told"
+        done
+        printf 'fence %s\n' "$(seen)"
+        tell_lock
+        ;;
     containers)
-        # PROJECT: a line of JSON for each container.
-        ids=$(docker ps --all --quiet --no-trunc --filter "label=com.docker.compose.project=$1")
-        # One that goes away in between is not there.
-        # shellcheck disable=SC2086
-        [ -z "$ids" ] || docker inspect --format '{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"once":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"state":{{json .State.Status}},"exit":{{json .State.ExitCode}},"restarts":{{json .RestartCount}},"started":{{json .State.StartedAt}},"image":{{json .Config.Image}}{{if .State.Health}},"health":{{json .State.Health.Status}}{{end}}}' $ids 2>/dev/null || true
+        # PROJECT
+        containers "$1"
         ;;
     logs)
         # CONTAINER

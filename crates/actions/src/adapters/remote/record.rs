@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use windlass_core::config::Colour;
 use windlass_core::text::sanitize_line;
 
+use super::RemoteError;
+
 /// The version of the record's JSON.
 pub const SCHEMA: u32 = 1;
 
@@ -40,6 +42,9 @@ pub struct Record {
     /// What the other colour holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
+    /// A mark of the containers that were brought up, and of what compose made them of; nothing where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
     /// How far it is.
     pub state: State,
     /// When this was written.
@@ -94,7 +99,7 @@ impl Record {
 
     /// The same without what was before.
     pub fn alone(&self) -> Self {
-        Self { previous: None, idle: None, ..self.clone() }
+        Self { previous: None, idle: None, made: None, ..self.clone() }
     }
 
     /// What customers get while this one is not live: the version before, in its own colour. Nothing where there are no
@@ -108,6 +113,13 @@ impl Record {
     /// Whether it is what this item of this run wrote.
     pub fn is_of(&self, run: &str, step: &str) -> bool {
         self.run == run && self.step == step
+    }
+
+    /// The line that is written.
+    pub(super) fn line(&self) -> Result<Vec<u8>, RemoteError> {
+        let mut line = serde_json::to_vec(self).map_err(|error| RemoteError::Failed(error.to_string()))?;
+        line.push(b'\n');
+        Ok(line)
     }
 
     /// Reads one line. Texts come from another machine, so they are made safe to show.
@@ -329,6 +341,7 @@ mod tests {
             images: BTreeMap::new(),
             colour: None,
             idle: None,
+            made: None,
             state,
             at: Timestamp::UNIX_EPOCH,
             previous: None,

@@ -155,7 +155,9 @@ fn a_lower_fence_is_refused_by_every_step() {
             &["raise", "6"][..],
             &["record", "6", ""],
             &["forget", "6"],
-            &["put", "6", "1.0.0", "compose.yml"],
+            &["put", "6", "0", "1.0.0", "compose.yml", "3"],
+            &["begin", "6", "shop", "1.0.0", "compose.yml"],
+            &["resolve", "6", "1", "1", "1.0.0", "compose.yml", "r/web:1"],
             &["compose", "6", "1", "1.0.0", "compose.yml", "--", "up"],
         ] {
             place.expect(words, 75, "7");
@@ -163,7 +165,7 @@ fn a_lower_fence_is_refused_by_every_step() {
         assert_eq!(place.kept().lines().filter(|line| line.starts_with("record")).count(), 0);
         place.expect(&["record", "7", "keep"], 0, "");
         place.expect(&["record", "8", "keep"], 0, "");
-        place.expect(&["put", "8", "1.0.0", "deploy/compose.yml"], 0, "");
+        place.expect(&["put", "8", "0", "1.0.0", "deploy/compose.yml", "3"], 0, "");
         let put = place.folder.path().join("a folder's/.windlass/releases/1.0.0/deploy/compose.yml");
         assert_eq!(std::fs::read_to_string(put).unwrap(), "{}\n");
         let kept = place.kept();
@@ -238,12 +240,14 @@ fn a_record_and_its_history_agree_wherever_the_writing_was_killed() {
 fn what_did_not_come_whole_is_not_written() {
     each_shell(|place| {
         place.expect(&["record", "1", "keep"], 0, "");
-        place.expect(&["put", "1", "1.0.0", "compose.yml"], 0, "");
+        place.expect(&["put", "1", "0", "1.0.0", "compose.yml", "3"], 0, "");
         place.expect(&["keep", "1", "colours", "write"], 0, "");
         for words in [
             &["record", "1", "keep"][..],
             &["record", "1", ""],
-            &["put", "1", "1.0.0", "compose.yml"],
+            &["put", "1", "0", "1.0.0", "compose.yml", "3"],
+            &["begin", "1", "shop", "1.0.0", "compose.yml"],
+            &["compose", "1", "1", "1.0.0", "compose.yml", "--", "up"],
             &["keep", "1", "colours", "write"],
             &["tell", "1", "/nowhere"],
         ] {
@@ -352,6 +356,7 @@ async fn the_types_say_what_the_program_does() {
         images: Default::default(),
         colour: None,
         idle: None,
+        made: None,
         state: State::Live,
         at: jiff::Timestamp::UNIX_EPOCH,
         previous: None,
