@@ -2,8 +2,18 @@
 # Measures what many hosts cost: `benches/hosts/run.sh [ROUNDS] [HOSTS...]`, 5 rounds of 1, 5, 20 and 50 hosts.
 #
 # A host is an sshd of its own with a folder of its own, in memory, because one disk would have to sync for all of them;
-# docker on it is an emulator that answers at once. What is left is ssh, Windlass and ansible. In the same run: a deployment, a deployment of what is there already, a look at
-# all hosts (`windlass env`), and ansible-core's `command` module. Needs root, for the folders.
+# docker on it is an emulator that answers at once. What is left is ssh, Windlass and ansible, and both sides of every
+# connection are this machine. Needs root, for the folders.
+#
+# What is compared, in one and the same run: a step that finds nothing to do.
+# - Windlass: `deploy.compose` of the version that is there. It asks each host what it keeps and runs, makes sure that a
+#   deployment would change nothing, asks the registry on the first host, and writes nothing. docker's own time, with a
+#   real one some tenths of a second on each host at the same time, is not in it.
+# - ansible-core: a play of one task, `command: "true"`, without gathering facts, as many forks as hosts. It runs a
+#   program on each host and looks at nothing. Once as it is installed, once with pipelining.
+# Cold is a whole process that opens all connections: `windlass run` with its plan and journal, and it closes them, too;
+# `ansible-playbook`, which leaves them open. Warm is one more such step over open connections: a run of two of them less
+# a run of one, by round. No side has a connection when a process begins.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/../.." && pwd)"
 rounds="${1:-5}"
@@ -57,8 +67,13 @@ for count in "${counts[@]}"; do
         "$count" "$names" "$work/ssh_config" "$count" >>windlass.toml
     printf -- '---\nname: deploy%s\n---\n# Deploy\n\n## Steps\n\n### Deploy\n- Lock: e%s\n\n```yaml\nuses: deploy.compose\nwith: { environment: e%s, version: "{{ inputs.version }}", tag: main }\n```\n' \
         "$count" "$count" "$count" | sed "s/^name: .*/&\\ninputs: { version: { type: string } }/" >"runbooks/deploy$count.md"
+    sed "s/^name: .*/name: twice$count/; s/^# Deploy/# Deploy twice/" "runbooks/deploy$count.md" >"runbooks/twice$count.md"
+    printf '\n### Deploy again\n- Lock: e%s\n\n```yaml\nuses: deploy.compose\nwith: { environment: e%s, version: "{{ inputs.version }}", tag: main }\n```\n' \
+        "$count" "$count" >>"runbooks/twice$count.md"
     seq -f 'h%g' 1 "$count" >"$work/inventory$count"
 done
+printf -- '- hosts: all\n  gather_facts: false\n  tasks: [{ command: "true" }]\n' >"$work/once.yml"
+printf -- '- hosts: all\n  gather_facts: false\n  tasks: [{ command: "true" }, { command: "true" }]\n' >"$work/twice.yml"
 git add --all
 git commit --quiet --message "feat: bench"
 
@@ -72,24 +87,47 @@ timed() { # FILE COMMAND...: adds the seconds it took
     echo "$end - $begin" | bc -l >>"$file"
 }
 export ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_SSH_ARGS="-F $work/ssh_config -o ControlMaster=auto -o ControlPersist=60s" \
-    ANSIBLE_LOCALHOST_WARNING=False ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ANSIBLE_FORKS="$most" \
-    ANSIBLE_SSH_CONTROL_PATH_DIR="$work/cp"
+    ANSIBLE_LOCALHOST_WARNING=False ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 ANSIBLE_SSH_CONTROL_PATH_DIR="$work/cp"
+play() { # NAME PLAYBOOK PIPELINING: without a connection at its beginning
+    for socket in "$work"/cp/*; do
+        [ ! -S "$socket" ] || ssh -F /dev/null -o ControlPath="$socket" -O exit none 2>/dev/null || true
+    done
+    rm -rf "$work/cp"
+    ANSIBLE_FORKS="$count" ANSIBLE_PIPELINING="$3" \
+        timed "$work/t.$1" "$ansible/bin/ansible-playbook" -i "$work/inventory$count" "$work/$2.yml"
+}
+deployed() { # that the last run changed nothing, or that it did
+    [ "$(grep -c 'as it would be deployed' "$work/said")" = "$1" ] || { echo "not $1 steps without work:"; cat "$work/said"; exit 1; } >&2
+}
+warm() { # ONCE TWICE: one more step, by round
+    paste "$work/t.$1" "$work/t.$2" | awk '{ print $2 - $1 }' | median
+}
+ratio() { echo "$1 / $2" | bc -l | xargs printf '%.1fx'; }
 number=0
-echo "| hosts | deploy | deploy again | \`windlass env\` | ansible \`command\` | again / ansible |"
-echo "|---|---|---|---|---|---|"
+echo "| hosts | deploy | \`windlass env\` | cold: no-op step | ansible | pipelined | faster than both | warm: no-op step | ansible | pipelined | faster than both |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|"
 for count in "${counts[@]}"; do
     rm -f "$work"/t.*
     for _ in $(seq "$rounds"); do
         number=$((number + 1))
         timed "$work/t.deploy" "$windlass" run "deploy$count" --input "version=1.0.$number"
-        timed "$work/t.again" "$windlass" run "deploy$count" --input "version=1.0.$number"
+        deployed 0
         timed "$work/t.env" "$windlass" env "e$count"
-        # Each begins without a connection, as the others do.
-        rm -rf "$work/cp"
-        timed "$work/t.ansible" "$ansible/bin/ansible" -i "$work/inventory$count" all -m command -a true
+        timed "$work/t.again" "$windlass" run "deploy$count" --input "version=1.0.$number"
+        deployed 1
+        timed "$work/t.twice" "$windlass" run "twice$count" --input "version=1.0.$number"
+        deployed 2
+        play ansible once False
+        play ansible2 twice False
+        play piped once True
+        play piped2 twice True
     done
-    again="$(median <"$work/t.again")" peer="$(median <"$work/t.ansible")"
-    printf '| %s | %s s | %s s | %s s | %s s | %.1fx |\n' "$count" "$(median <"$work/t.deploy")" "$again" \
-        "$(median <"$work/t.env")" "$peer" "$(echo "$peer / $again" | bc -l)"
+    again="$(median <"$work/t.again")" peer="$(median <"$work/t.ansible")" piped="$(median <"$work/t.piped")"
+    more="$(warm again twice)" peer_more="$(warm ansible ansible2)" piped_more="$(warm piped piped2)"
+    printf '| %s | %s s | %s s | %s s | %s s | %s s | %s, %s | %s s | %s s | %s s | %s, %s |\n' \
+        "$count" "$(median <"$work/t.deploy")" "$(median <"$work/t.env")" \
+        "$again" "$peer" "$piped" "$(ratio "$peer" "$again")" "$(ratio "$piped" "$again")" \
+        "$more" "$peer_more" "$piped_more" "$(ratio "$peer_more" "$more")" "$(ratio "$piped_more" "$more")"
 done
-"$ansible/bin/ansible" --version | head -1
+echo
+echo "$(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1-3 /proc/loadavg) at the end; $(ssh -V 2>&1 | cut -d, -f1); $("$ansible/bin/ansible" --version | head -1)"

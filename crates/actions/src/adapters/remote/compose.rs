@@ -61,7 +61,7 @@ impl Running {
     }
 
     /// Reads what the program printed; nothing when it did not come to the end.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut config = String::new();
         let mut containers = String::new();
         let mut is_whole = false;
