@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures what many hosts cost: `benches/hosts/run.sh [ROUNDS] [HOSTS...]`, 5 rounds of 1, 5, 20 and 50 hosts.
 #
-# A host is an sshd of its own with a folder of its own, in memory, because one disk would have to sync for all of them;
+# A host is an sshd of its own with a folder of its own, in memory, because one disk would have to sync for all of them,
+# and an empty home: what this machine's `.bashrc` does at the start of each session is no part of it;
 # docker on it is an emulator that answers at once. What is left is ssh, Windlass and ansible, and both sides of every
 # connection are this machine. Needs root, for the folders.
 #
@@ -41,7 +42,7 @@ mkdir -p "$work/bin" /run/sshd
 install -m 755 "$here/benches/hosts/docker-emulator.sh" "$work/bin/docker"
 for number in $(seq 1 "$most"); do
     address="127.0.77.$number"
-    unshare --mount sh -c 'mount -t tmpfs tmpfs /srv && exec "$2" -D -f /dev/null -h "$3/hostkey" -o Port=2277 \
+    unshare --mount sh -c 'mount -t tmpfs tmpfs /srv && mount -t tmpfs tmpfs /root && exec "$2" -D -f /dev/null -h "$3/hostkey" -o Port=2277 \
         -o ListenAddress="$4" -o AuthorizedKeysFile="$3/key.pub" -o UsePAM=no -o StrictModes=no -o PidFile=none \
         -o MaxStartups=200 -o SetEnv=PATH="$3/bin:/usr/sbin:/usr/bin:/sbin:/bin"' \
         sh - "$sshd" "$work" "$address" 2>/dev/null &
