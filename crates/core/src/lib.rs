@@ -8,6 +8,7 @@ pub mod commit;
 pub mod config;
 pub mod diagnostic;
 pub mod duration;
+pub mod forge;
 pub mod gate;
 pub mod plan;
 pub mod rollback;

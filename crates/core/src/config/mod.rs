@@ -9,6 +9,7 @@ use crate::diagnostic::Diagnostic;
 
 mod database;
 mod environment;
+mod forge;
 mod metrics;
 mod notify;
 mod proxy;
@@ -17,6 +18,7 @@ mod unit;
 
 pub use database::{Backup, BackupSource, Database, DatabaseKind, Scratch};
 pub use environment::{Batch, Environment, Monitoring, OnAbort};
+pub use forge::Forge;
 pub use metrics::{Metrics, Query, QueryTable};
 pub use notify::{Notify, PageChannel};
 pub use proxy::{Colour, Ports, Proxy, ProxyKind};
@@ -42,6 +44,8 @@ pub struct Config {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where versions live, by name.
     pub environments: BTreeMap<String, Environment>,
+    /// Where releases are shown.
+    pub forge: Forge,
     /// How people are told what they must know at once.
     pub notify: Notify,
     /// Where each secret is read from, by name. Never the secret itself.

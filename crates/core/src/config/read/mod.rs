@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Span};
 
 mod database;
 mod environment;
+mod forge;
 mod metrics;
 mod notes;
 mod notify;
@@ -80,6 +81,7 @@ impl Reader {
             "packages",
             "roles",
             "environments",
+            "forge",
             "notify",
             "secrets",
         ];
@@ -110,6 +112,7 @@ impl Reader {
                     }
                     self.environments(&entry, &config.environments);
                 }
+                "forge" => self.forge(&entry, &mut config.forge),
                 "notify" => self.notify(&entry, &mut config.notify),
                 "secrets" => {
                     for entry in self.table(&entry) {
