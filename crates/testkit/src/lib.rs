@@ -1,5 +1,6 @@
 //! What the tests of Windlass share. Never shipped.
 //!
+//! - [`forges`]: an emulator of the releases of GitHub, Forgejo and GitLab over a bare repository.
 //! - [`postgres`]: a real PostgreSQL server.
 //! - [`prometheus`]: a real Prometheus, and a service whose counters it scrapes.
 //! - [`proxies`]: a real HAProxy, nginx or Caddy in front of two servers.
@@ -12,6 +13,7 @@
     reason = "a test that cannot set its scene must fail where it stands"
 )]
 
+pub mod forges;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxies;
