@@ -11,6 +11,7 @@ mod approvals;
 mod bad_input;
 mod crash;
 mod document_002;
+mod forge;
 mod lab;
 mod newcomer;
 mod support;

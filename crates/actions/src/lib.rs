@@ -17,6 +17,7 @@ pub mod deploy_previous;
 pub mod deploy_rolling;
 pub mod deploy_script;
 pub mod deploy_verify;
+pub mod forge_release;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -49,6 +50,8 @@ pub fn all() -> ActionSet {
         .with(git_tag::CreateTag)
         // Publishes branch and tag, both or none.
         .with(git_push::Push)
+        // Shows the release on its forge, with its notes.
+        .with(forge_release::ForgeRelease)
         // Writes the version into every file that states it.
         .with(version_write::WriteVersion)
         // Turns the changelog's unreleased section into the release's.

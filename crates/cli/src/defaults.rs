@@ -47,6 +47,11 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
             set("url", entries.url.as_ref().map(|url| json!(url)));
         }
+        "forge.release" => {
+            set("forge", facts.forge.project.as_ref().map(|project| json!(project)));
+            // Named in the plan, so that a run knows which secret it needs before it begins.
+            set("token", Some(json!(windlass_actions::forge_release::SECRET)));
+        }
         "notify.page" => set("channels", Some(json!(facts.pages))),
         "metrics.query" => set("target", named.map(|environment| json!(needed(&environment)))),
         _ if action.starts_with("deploy.") => {

@@ -41,6 +41,8 @@ pub struct Repository {
     pub person: Option<String>,
     /// The remote that releases go to.
     pub remote: Option<String>,
+    /// Where that remote is, without credentials.
+    pub remote_url: Option<String>,
     /// All remotes.
     pub remotes: Vec<String>,
     /// Its commits.
@@ -65,11 +67,16 @@ impl Repository {
                 [only] if !project.states("remote") => Some(only.clone()),
                 _ => None,
             };
+            let remote_url = match &remote {
+                Some(remote) => git.remote_url(remote).await.map_err(failed)?,
+                None => None,
+            };
             Ok(Self {
                 // Before the first commit there is nothing to differ from.
                 dirty: if read.head.is_some() { dirty.map_err(failed)? } else { Vec::new() },
                 person: person.map_err(failed)?.map(|person| person.email),
                 remote,
+                remote_url,
                 remotes,
                 ..read
             })
@@ -92,6 +99,7 @@ impl Repository {
             shallow: history.is_shallow(),
             person: None,
             remote: None,
+            remote_url: None,
             remotes: Vec::new(),
             history: Arc::new(history),
         })
@@ -229,6 +237,7 @@ pub fn facts(project: &Project, repository: &Repository, release: Option<&Versio
         main_branch: main_branch(project, repository),
         environments: project.config.environments.clone(),
         pages: project.config.notify.page.clone(),
+        forge: crate::forge::fact(project, repository),
     })
 }
 

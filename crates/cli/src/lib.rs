@@ -19,6 +19,7 @@ pub mod error;
 pub mod exit;
 pub mod facts;
 pub mod files;
+pub mod forge;
 mod half_done;
 pub mod holders;
 pub mod notes;

@@ -13,6 +13,7 @@ use crate::catalogue::Actions;
 use crate::error::{CommandError, Located, Result};
 use crate::facts::{self, Repository, VersionRequest};
 use crate::files;
+use crate::forge;
 use crate::preflight;
 use crate::project::{Project, RunbookFile, counted};
 use crate::versions;
@@ -103,7 +104,9 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
         CommandError::invalid(format!("{message} this runbook from being planned"))
             .with_diagnostics(findings, sources.clone())
     })?;
+    forge::add_token(&mut plan);
     plan.preflight = preflight::findings(project, &plan, &sources)?;
+    plan.preflight.extend(forge::findings(project, &plan));
     plan.preflight.extend(preflight::repository::findings(
         project,
         &repository,

@@ -34,7 +34,7 @@ pub struct Answer {
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
-    /// The body, or its first mebibyte.
+    /// The body, or as much of it as was wanted.
     pub body: Vec<u8>,
     /// The body was longer.
     pub truncated: bool,
@@ -56,7 +56,7 @@ pub enum HttpError {
 /// # Errors
 /// When there is no answer. A status of 404 or 500 is one.
 pub async fn send(request: &Request) -> Result<Answer, HttpError> {
-    exchange(request, None).await
+    exchange(request, None, BODY).await
 }
 
 /// Sends `request` with a body, once. A redirect is an answer: following it would lose the body.
@@ -64,14 +64,18 @@ pub async fn send(request: &Request) -> Result<Answer, HttpError> {
 /// # Errors
 /// As [`send`].
 pub async fn post(request: &Request, body: Vec<u8>) -> Result<Answer, HttpError> {
-    exchange(request, Some(body)).await
+    exchange(request, Some(body), BODY).await
 }
 
-async fn exchange(request: &Request, body: Option<Vec<u8>>) -> Result<Answer, HttpError> {
+/// As [`send`] without a body and [`post`] with one, keeping up to `most` bytes of the answer's.
+///
+/// # Errors
+/// As [`send`].
+pub async fn exchange(request: &Request, body: Option<Vec<u8>>, most: usize) -> Result<Answer, HttpError> {
     let mut kept = Vec::new();
     let mut truncated = false;
     let (status, headers) = stream(request, body, |chunk| {
-        let room = BODY - kept.len();
+        let room = most.saturating_sub(kept.len());
         kept.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
         truncated = chunk.len() > room;
         !truncated

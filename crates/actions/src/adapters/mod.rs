@@ -1,6 +1,7 @@
 //! What the actions act through. Nothing here knows an action.
 
 pub mod files;
+pub mod forge;
 pub mod git;
 pub mod http;
 pub mod prometheus;

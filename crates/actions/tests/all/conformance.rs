@@ -1,12 +1,14 @@
 //! What every action promises, checked in a loop over all of them: a new action must have a fixture here.
 
 use serde_json::{Value, json};
+use windlass_core::forge::Kind;
 use windlass_core::plan::Effect;
 use windlass_engine::action::{Probe, Undone};
+use windlass_testkit::forges::ForgeEmulator;
 use windlass_testkit::repo::RepoBuilder;
 
 use crate::server::Server;
-use crate::world::{Setting, action};
+use crate::world::{SECRET, Setting, action};
 
 const CARGO: &str = "[package]\nname = \"sample\"\nversion = \"0.1.0\"\n";
 const CHANGELOG: &str = "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-01-01\n\n### Added\n\n- Begin\n";
@@ -51,6 +53,14 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             repo.tag("v0.2.0");
             by_hand = true;
             json!({ "annotate": true })
+        }
+        "forge.release" => {
+            repo.tag("v0.2.0").git(&["push", "--quiet", "origin", "v0.2.0"]);
+            let forge = ForgeEmulator::start(Kind::GitHub, "acme/app", &repo.remote_path(), SECRET);
+            let params = json!({ "token": "TOKEN", "forge": forge.project() });
+            let setting =
+                Setting { also: Some(Box::new(move || format!("{:?}", forge.releases()))), ..setting };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry: None };
         }
         "version.write" => json!({ "holders": [{ "path": "Cargo.toml", "version": "0.1.0" }] }),
         "changelog.promote" => json!({}),

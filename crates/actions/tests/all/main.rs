@@ -7,6 +7,7 @@ mod database;
 mod deploy;
 mod example;
 mod files;
+mod forges;
 mod git;
 mod hosts;
 mod http;

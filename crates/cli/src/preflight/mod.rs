@@ -155,7 +155,8 @@ impl<'a> Commands<'a> {
     }
 }
 
-fn missing_secret(project: &Project, plan: &Plan, name: &str) -> Option<String> {
+/// Why a secret of the plan has no value, as a sentence; nothing when it has one.
+pub fn missing_secret(project: &Project, plan: &Plan, name: &str) -> Option<String> {
     match plan.secrets.get(name)? {
         SecretSource::Env(variable) => {
             let has_value = project.environment.get(variable).is_some_and(|value| !value.is_empty());

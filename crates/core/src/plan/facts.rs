@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Environment, Holder, HolderTable, PageChannel};
+use crate::forge::Project;
 use crate::version::holder::{self, HolderError, HolderKind};
 
 /// The world as planning found it.
@@ -45,6 +46,18 @@ pub struct Facts {
     /// `[notify]` of the configuration: how people are paged, in the order it is tried.
     #[serde(default)]
     pub pages: Vec<PageChannel>,
+    /// The forge that shows releases.
+    #[serde(default)]
+    pub forge: ForgeFact,
+}
+
+/// The forge that shows releases, as the remote's address and `[forge]` name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForgeFact {
+    /// The repository on it.
+    pub project: Option<Project>,
+    /// Why there is none, as a sentence.
+    pub unknown: Option<String>,
 }
 
 /// How entries and sections of the changelog are made: `[changelog]`, and the page of `[notes]`.

@@ -21,7 +21,7 @@ pub mod flow;
 mod outputs;
 
 pub use digest::{Digest, canonical, sha256_hex};
-pub use facts::{CommitFact, EntryFact, Facts, HolderFact, ReleaseFact};
+pub use facts::{CommitFact, EntryFact, Facts, ForgeFact, HolderFact, ReleaseFact};
 pub use find::Found;
 pub use outputs::{Outputs, evaluate_guard, render_deferred};
 
