@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::{Colour, Environment};
@@ -16,7 +15,7 @@ use crate::deploy::doors::{self, Doors};
 use crate::deploy::lock::{holds_lock, let_go, locked, reach};
 use crate::deploy::tool::{Scripts, Tool};
 use crate::deploy::work::Work;
-use crate::deploy::{Request, Site, Wanted, known, parameters};
+use crate::deploy::{Request, Site, Wanted, at_once, known, parameters};
 use crate::script::{Language, Script};
 
 /// The action's name.
@@ -166,7 +165,7 @@ impl Action for DeployCleanup {
                 work.put_back(*index, previous).await?;
                 mark(work, *index, record, true).await
             });
-            join_all(started).await.into_iter().collect::<Result<Vec<()>>>()
+            at_once(started).await.into_iter().collect::<Result<Vec<()>>>()
         };
         locked(site, context, kept, work).await?;
         let colour = output.stopped.map_or("it", Colour::as_str);
@@ -241,7 +240,7 @@ async fn stop(params: &Params, work: &Work<'_>) -> Result<Output> {
         mark(work, *index, record, false).await?;
         Ok(Some(what.version))
     });
-    let versions: Vec<Option<String>> = join_all(stopped).await.into_iter().collect::<Result<_>>()?;
+    let versions: Vec<Option<String>> = at_once(stopped).await.into_iter().collect::<Result<_>>()?;
     work.context.log(&format!("{} is stopped", idle.as_str()));
     Ok(Output {
         stopped: Some(idle),

@@ -29,7 +29,8 @@ parameters! {
         /// be deploying once.
         pub run: String,
         /// What goes back from `$WINDLASS_VERSION` to `$WINDLASS_PREVIOUS_VERSION`, where `run` with the version before is
-        /// not the way.
+        /// not the way. It is run again after a crash, and when `run` failed before it changed anything: it must look first,
+        /// and do nothing where `$WINDLASS_VERSION` is not there.
         #[serde(default)]
         pub undo: Option<String>,
         /// What the scripts are written in.

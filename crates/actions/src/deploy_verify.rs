@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::Environment;
@@ -14,7 +13,7 @@ use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::remote::{self, Host, Kept, Record};
-use crate::deploy::{Site, Wanted, drift, health, known, pause};
+use crate::deploy::{Site, Wanted, at_once, drift, health, known, pause};
 
 /// The time between two looks.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -33,7 +32,7 @@ pub struct Params {
     #[serde(default)]
     pub version: Option<String>,
     /// How long it may take until all is as it must be; one look is taken when not given.
-    #[serde(default = "at_once")]
+    #[serde(default = "no_time")]
     #[schemars(with = "String")]
     pub ready: Duration,
     /// The environment's configuration, as it was when this was planned.
@@ -113,7 +112,7 @@ impl Action for Verify {
     }
 }
 
-fn at_once() -> Duration {
+fn no_time() -> Duration {
     Duration::from_secs(0)
 }
 
@@ -139,7 +138,7 @@ impl Looked {
         let looks = site.look(context).await;
         let first = looks.first().and_then(|look| look.as_ref().ok()).and_then(|kept| kept.record.as_ref());
         let is_by_script = first.is_some_and(|record| record.project.is_empty() && record.colour.is_none());
-        let found = join_all(site.hosts.iter().zip(&looks).enumerate().map(|(index, (host, look))| {
+        let found = at_once(site.hosts.iter().zip(&looks).enumerate().map(|(index, (host, look))| {
             // deploy.script keeps one record for all hosts, on the first.
             let needs_record = index == 0 || !is_by_script;
             at_host(&site, host, look, needs_record, version, context)

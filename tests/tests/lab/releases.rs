@@ -20,8 +20,10 @@ fn a_version_goes_out_and_comes_back() {
     let ids =
         || lab.on("lab2", "docker ps -q --no-trunc --filter label=com.docker.compose.project=outandback");
     let before = ids();
+    let kept = || lab.on("lab2", "ls -l --time-style=full-iso /srv/outandback/.windlass");
+    let written = kept();
     shop.deploy("0.1.0").expect(0, &[]);
-    assert_eq!(ids(), before);
+    assert_eq!((ids(), kept()), (before, written), "there was something to do");
 
     shop.deploy("0.2.0").expect(0, &[]);
     shop.expect("0.2.0");

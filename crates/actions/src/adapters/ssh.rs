@@ -144,6 +144,12 @@ impl Target {
             // By this code ssh itself speaks. It had to connect anew, and could not.
             Some(255) if says("ssh: connect to host ") => Err(self.explain(&finished.stderr, context)),
             Some(255) => {
+                let explained = self.explain(&finished.stderr, context);
+                if says("Control socket connect(")
+                    && matches!(explained.kind, Trouble::Denied | Trouble::HostKey)
+                {
+                    return Err(explained);
+                }
                 let told = words_of(&finished.stderr, context);
                 let why = if told.is_empty() { String::new() } else { format!(" ({told})") };
                 Err(SshError {

@@ -1,12 +1,11 @@
 //! The proxies in front of an environment's servers, told all together.
 
-use futures::future::join_all;
 use windlass_core::config::{Colour, Proxy as Table};
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 
 use super::work::Work;
-use super::{Site, together};
+use super::{Site, at_once, together};
 use crate::adapters::proxy::{Admission, Course, Proxy, Server, Status};
 use crate::adapters::remote::RemoteError;
 use crate::adapters::ssh::Trouble;
@@ -122,7 +121,7 @@ async fn all<T, F: Future<Output = std::result::Result<T, RemoteError>>>(
 ) -> Result<Vec<T>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
-    for result in join_all(asked).await {
+    for result in at_once(asked).await {
         match result {
             Ok(value) => good.push(value),
             Err(RemoteError::Ssh(error)) if error.kind == Trouble::Cancelled => {

@@ -129,6 +129,7 @@ impl<'a> There<'a> {
         if self.kept(0)?.lock.is_some() {
             return None;
         }
+        let fence = self.kept(0)?.fence;
         let first = self.kept(0)?.record.as_ref()?;
         let is_demanded = refuse_others(&first.images, demanded).is_ok();
         let all = self.there().all(|(_, kept, running)| {
@@ -139,7 +140,8 @@ impl<'a> There<'a> {
                 && record.colour.is_none()
                 && (&record.release, &record.files) == (&release.name, &release.paths())
                 && record.images == first.images;
-            is_wanted && self.stands(kept, record, running)
+            // One that answered before somebody else had the environment knows of a lower fence.
+            is_wanted && kept.fence == fence && self.stands(kept, record, running)
         });
         (is_demanded && all).then_some(first)
     }
@@ -234,7 +236,7 @@ impl<'a> There<'a> {
             tool: self.tool,
             wanted: self.wanted.clone(),
             fence,
-            kept: Vec::new(),
+            kept: self.hosts.iter().map(|host| host.as_ref().map(|(kept, _)| kept.clone())).collect(),
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use windlass_core::duration::Duration;
@@ -18,7 +17,7 @@ use windlass_engine::context::Context;
 use super::Params;
 use crate::adapters::prometheus::Range;
 use crate::adapters::remote::{self, Host, Lines, Restarted};
-use crate::deploy::{Site, known};
+use crate::deploy::{Site, at_once, known};
 
 /// How much a host may tell of its logs at once.
 const LOGGED: usize = 4 << 20;
@@ -199,7 +198,7 @@ async fn each<T, F: Future<Output = remote::Result<T>> + Send>(
     let site = Site::new(params.environment.as_deref().unwrap_or_default(), &params.target, context);
     let patience = params.patience.unwrap_or(PATIENCE);
     let ask = &ask;
-    join_all(site.hosts.into_iter().map(|host| async move {
+    at_once(site.hosts.into_iter().map(|host| async move {
         let name = host.name.clone();
         let mut own = context.clone();
         own.cancel = context.cancel.child_token();

@@ -51,12 +51,20 @@ fn said(repo: &RepoBuilder, file: &str) -> String {
 fn kubectl_deploys_and_takes_back() {
     let repo = released();
     repo.file("windlass.toml", "[environments.production]\n");
-    let log = repo.outside().join("kubectl.log");
-    let kubectl = format!("echo \"$*\" >>'{}'; test \"$2\" != image || test ! -e refuse", log.display());
+    // It keeps revisions as the real one does: going back makes the one before the newest one.
+    let revisions = repo.outside().join("revisions");
+    let kubectl = format!(
+        "revisions='{}'\ncase \"$1 $2\" in\n'set image') test ! -e refuse && [ \"$(tail -n 1 $revisions)\" = \"${{4#app=}}\" ] \
+         || {{ test ! -e refuse && echo \"${{4#app=}}\" >>$revisions; }} ;;\n'rollout undo') tail -n 2 $revisions | head -n 1 \
+         >>$revisions ;;\nget*) tail -n 1 $revisions ;;\nesac",
+        revisions.display()
+    );
+    std::fs::write(&revisions, "").unwrap();
     let path = tools(&repo, &[("kubectl", &kubectl)]);
     let deploy = "### Deploy\n\n```yaml\nuses: deploy.script\nwith:\n  environment: production\n  version: \"{{ \
                   inputs.version }}\"\n  tag: \"v{{ inputs.version }}\"\n  run: kubectl set image deployment/app \
-                  app=\"myapp:$WINDLASS_TAG\"\n  undo: kubectl rollout undo deployment/app\n```\n";
+                  app=\"myapp:$WINDLASS_TAG\"\n  undo: |\n    [ \"$(kubectl get deployment/app)\" != \"myapp:$WINDLASS_TAG\" ] \
+                  || kubectl rollout undo deployment/app\n```\n";
     tooled(&repo, &path, deploy);
     let with = |args: &[&str]| windlass_with(&repo, args, &[("PATH", &path)]);
     expect(&with(&["run", "deploy", "--input", "version=1.2.0"]), 0, &["succeeded"]);
@@ -68,11 +76,8 @@ fn kubectl_deploys_and_takes_back() {
     repo.file("refuse", "");
     expect(&with(&["run", "deploy", "--input", "version=1.4.0"]), 1, &["the deployment was given up"]);
     expect(&with(&["env"]), 0, &["production  1.2.0"]);
-    assert_eq!(
-        said(&repo, "kubectl.log"),
-        "set image deployment/app app=myapp:v1.2.0\nset image deployment/app app=myapp:v1.3.0\nrollout undo \
-         deployment/app\nset image deployment/app app=myapp:v1.4.0\nrollout undo deployment/app\n"
-    );
+    // What never came is not taken back: that would have brought 1.3.0 again.
+    assert_eq!(said(&repo, "revisions"), "myapp:v1.2.0\nmyapp:v1.3.0\nmyapp:v1.2.0\n");
 }
 
 #[test]

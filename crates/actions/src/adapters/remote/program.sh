@@ -3,7 +3,7 @@
 # What it keeps in FOLDER/.windlass is written whole or not at all, on the disk before it is told, and by one at a time.
 # Exit codes: 71 something is missing here, 72 busy, 73 what is kept is damaged, 74 the lock is not yours,
 # 75 the fence is too low (standard output: the highest seen), 76 locked (standard output: the lock), 77 what was
-# rendered is refused, 78 the file was changed meanwhile.
+# rendered is refused, 78 the file was changed meanwhile, 79 not all that was sent has come.
 set -eu
 umask 077
 operation=$1 folder=$2 bytes=$3
@@ -30,7 +30,7 @@ save() { # FILE: standard input into it
 
 take() { # FILE: standard input into it, when all of it comes
     cat >"$1"
-    [ "$(wc -c <"$1")" -eq "$bytes" ] || fail 72 "not all that was sent to $home has come"
+    [ "$(wc -c <"$1")" -eq "$bytes" ] || fail 79 "not all that was sent to $home has come"
 }
 
 accept() { # FILE: standard input into it, whole or not at all
@@ -343,8 +343,8 @@ case $operation in
         # it where docker does not tell. Changes nothing.
         tell_kept
         [ -d "$home/releases/$1" ] && [ -f "$home/record.json" ] && [ ! -f "$home/pending" ] || exit 0
-        # What was before stands last in a record.
-        project=$(sed -n 's/"previous":.*//; s/.*"project":"\([^"]*\)".*/\1/p' "$home/record.json")
+        # What was before stands last in a record, and the images, named by services, behind the project.
+        project=$(sed -n 's/"previous":.*//; s/"images":.*//; s/.*"project":"\([^"]*\)".*/\1/p' "$home/record.json")
         [ -z "$project" ] || running "$project" "$@" || true
         ;;
     lock)

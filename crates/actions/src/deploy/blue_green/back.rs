@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
 use windlass_core::config::OnAbort;
 use windlass_engine::action::{ActionError, Result};
 
@@ -10,8 +9,8 @@ use super::{BlueGreen, together};
 use crate::adapters::proxy::Admission;
 use crate::adapters::remote::{Idle, Record, State};
 use crate::deploy::drift::drift;
-use crate::deploy::health;
 use crate::deploy::work::Work;
+use crate::deploy::{at_once, health};
 
 impl BlueGreen<'_> {
     /// Gives the deployment up, the traffic where it was, and says so.
@@ -74,7 +73,7 @@ impl BlueGreen<'_> {
         }
         if was_switching {
             let others = touched.iter().filter(|index| self.has_other(**index));
-            together(join_all(others.map(|index| self.other_is_hot(*index))).await)?;
+            together(at_once(others.map(|index| self.other_is_hot(*index))).await)?;
             let full = self.full();
             self.doors
                 .steer(work, |server| match server.colour == Some(other) {
@@ -102,7 +101,7 @@ impl BlueGreen<'_> {
             let record = Record { fence: work.fence, state: State::Live, idle, ..whole };
             Ok(work.host(*index).write(work.context, &record, false).await?)
         });
-        together(join_all(ends).await)?;
+        together(at_once(ends).await)?;
         Ok(match work.previous() {
             Some(previous) => format!("{} stays in {}", previous.version, other.as_str()),
             None => "empty again, as before".to_owned(),
@@ -139,7 +138,7 @@ impl BlueGreen<'_> {
                 None => Ok(()),
             }
         });
-        together(join_all(ready).await)?;
+        together(at_once(ready).await)?;
         for (index, record) in targets {
             let at = work.now();
             let record = Record { state: State::Reverting, fence: work.fence, at, ..record.clone() };

@@ -1,6 +1,5 @@
 //! The way forward: the version into its colour, proven there, and then the traffic to it.
 
-use futures::future::join_all;
 use windlass_core::config::Colour;
 use windlass_engine::action::Result;
 
@@ -113,7 +112,7 @@ impl BlueGreen<'_> {
             (is_between || has_traffic(index)) && self.has_other(index)
         };
         let back = hosts.iter().filter(|index| goes_back(**index));
-        together(join_all(back.map(|index| self.other_is_hot(*index))).await)?;
+        together(at_once(back.map(|index| self.other_is_hot(*index))).await)?;
         let full = self.full();
         let wish = |server: &Server| -> Wish {
             match server.colour == Some(self.to) {
@@ -191,7 +190,7 @@ impl BlueGreen<'_> {
                 let record = work.record(*index, draft, State::Switching);
                 work.answers(*index, &record).await
             });
-            together(join_all(asked).await)?;
+            together(at_once(asked).await)?;
         }
         self.steer(hosts, 100).await?;
         work.context.log(&format!("the traffic to {}, {}", self.to.as_str(), work.wanted.version));
@@ -246,6 +245,6 @@ impl BlueGreen<'_> {
             work.host(*index).write(work.context, &Record { idle, ..live }, false).await?;
             Ok(())
         });
-        together(join_all(stopped).await).map(drop)
+        together(at_once(stopped).await).map(drop)
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
 use windlass_core::config::OnAbort;
 use windlass_engine::action::{ActionError, Result};
 
 use super::Rollout;
 use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Record, State};
-use crate::deploy::health;
+use crate::deploy::{at_once, health};
 
 impl Rollout<'_> {
     /// Gives up for a reason that is no host's own.
@@ -138,7 +137,7 @@ impl Rollout<'_> {
         if let Err(error) = begun.await {
             return all(&error);
         }
-        let put: Vec<Result<Option<&Record>>> = join_all(targets.iter().map(|(index, ours)| async move {
+        let put: Vec<Result<Option<&Record>>> = at_once(targets.iter().map(|(index, ours)| async move {
             let Some(previous) = ours.previous.as_deref() else {
                 work.take_down(*index, ours).await?;
                 return Ok(None);
@@ -170,7 +169,7 @@ impl Rollout<'_> {
             host.write(work.context, &record, true).await?;
             Ok(format!("back to {}", previous.version))
         });
-        let ended: Vec<Result<String>> = join_all(ended).await;
+        let ended: Vec<Result<String>> = at_once(ended).await;
         hosts.into_iter().zip(ended).collect()
     }
 }
