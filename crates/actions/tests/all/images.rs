@@ -360,6 +360,10 @@ async fn registries_are_neither_believed_nor_waited_for() {
     let part = json!({ "digest": some(2), "size": 5 });
     let manifest = || (200, MANIFEST.to_owned(), bytes(json!({ "config": part, "layers": [] })));
     check(manifest(), (200, endless(), large()), "is longer than the 5 bytes that the image says").await;
+    let short = format!("sha256:{}", windlass_core::plan::sha256_hex(b"{}"));
+    let manifest = bytes(json!({ "config": { "digest": short, "size": 5 }, "layers": [] }));
+    let rest = (200, String::new(), b"{}".to_vec());
+    check((200, MANIFEST.to_owned(), manifest), rest, "has 2 bytes, and the image says 5").await;
     let without = bytes(json!({ "config": { "digest": some(2) }, "layers": [] }));
     check((200, MANIFEST.to_owned(), without), none(), "does not say how long sha256:").await;
 

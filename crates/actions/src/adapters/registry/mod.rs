@@ -9,20 +9,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use windlass_core::text::sanitize_line;
 use windlass_engine::mask::Masker;
 
-use super::http::{self, HttpError, Request};
+use super::http::{self, Request};
 
+mod answer;
 mod challenge;
 mod name;
 
+use answer::{Answer, no_answer, read};
 pub use challenge::Challenge;
 pub use name::{Name, is_digest, is_tag};
 
@@ -83,17 +82,6 @@ pub struct Registry {
     authorization: Option<HeaderValue>,
     hidden: BTreeMap<&'static str, String>,
     masker: Masker,
-}
-
-/// An answer: its body while it is short, and what all of it is.
-struct Answer {
-    /// Who answered, after redirects.
-    url: Url,
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    digest: String,
-    length: u64,
 }
 
 impl Registry {
@@ -391,39 +379,6 @@ impl Registry {
             }
             status => RegistryError::Refused(format!("{place} answered {status}{told} when it {when}")),
         }
-    }
-}
-
-impl Answer {
-    /// Where it sends.
-    fn next(&self) -> Option<Url> {
-        let place =
-            self.headers.get(LOCATION).filter(|_| matches!(self.status, 301 | 302 | 303 | 307 | 308))?;
-        let next = self.url.join(place.to_str().ok()?).ok()?;
-        matches!(next.scheme(), "http" | "https").then_some(next)
-    }
-}
-
-/// Asks once, and reads until the answer has more than `most` bytes.
-async fn read(request: &Request, body: Option<Vec<u8>>, most: u64) -> Result<Answer> {
-    let (mut kept, mut hash, mut length) = (Vec::new(), Sha256::new(), 0_u64);
-    // With a body, be it empty, a redirect is an answer.
-    let asked = http::stream(request, Some(body.unwrap_or_default()), |chunk| {
-        hash.update(chunk);
-        length += chunk.len() as u64;
-        let room = LARGEST - kept.len();
-        kept.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
-        length <= most
-    });
-    let (status, headers) = asked.await.map_err(no_answer)?;
-    let digest = format!("sha256:{}", hex::encode(hash.finalize()));
-    Ok(Answer { url: request.url.clone(), status, headers, body: kept, digest, length })
-}
-
-fn no_answer(error: HttpError) -> RegistryError {
-    match error {
-        HttpError::Unable(why) => RegistryError::Refused(why),
-        HttpError::NoAnswer(why) => RegistryError::Away(why),
     }
 }
 
