@@ -35,7 +35,8 @@ impl Access<'_> {
             }),
             _ => None,
         };
-        Registry::new(name, self.insecure, credentials).map_err(|error| action_error(error, context))
+        Registry::new(name, self.insecure, credentials)
+            .map_err(|error| ActionError::Final(context.world.masker.mask(&error.to_string())))
     }
 }
 
@@ -49,9 +50,14 @@ pub(crate) fn is_open(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// What it means for a run.
-pub(crate) fn action_error(error: RegistryError, context: &Context) -> ActionError {
-    let told = context.world.masker.mask(&error.to_string());
+/// A digest may stand behind an image's name, as deployments keep it.
+pub(crate) fn digest_of(text: &str) -> &str {
+    text.rsplit('@').next().unwrap_or(text)
+}
+
+/// What an error of `registry` means for a run.
+pub(crate) fn action_error(error: RegistryError, registry: &Registry, context: &Context) -> ActionError {
+    let told = context.world.masker.mask(&registry.mask(&error.to_string()));
     match error {
         RegistryError::Refused(_) => ActionError::Final(told),
         RegistryError::Away(_) => ActionError::Failed(told),

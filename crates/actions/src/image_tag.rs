@@ -3,17 +3,18 @@
 //! The registry gets the very bytes of the manifest under the other tag: nothing is pulled, and the digest stays. What the
 //! tag named before is kept in Windlass's own folder before it is moved, so that also a run that was killed can move it back.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_core::plan::{Effect, Facts, Reversibility, sha256_hex};
+use windlass_core::plan::{Effect, Facts, ReleaseFact, Reversibility, sha256_hex};
 use windlass_core::text::sanitize_line;
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
+use crate::adapters::files;
 use crate::adapters::registry::{Manifest, Name, Registry, is_digest, is_tag};
-use crate::image::{Access, action_error, is_open, name, unless_cancelled};
+use crate::image::{Access, action_error, digest_of, is_open, name, unless_cancelled};
 
 /// Another tag for an image that a registry has.
 #[derive(Debug, Clone, Copy)]
@@ -73,17 +74,9 @@ impl Action for TagImage {
                 )));
             }
         }
-        let release = facts.release.as_ref();
-        let is_preview = release.is_some_and(|release| {
-            let is_this = params.to == release.version || params.to == release.tag;
-            is_this && !matches!(release.channel.as_str(), "stable" | "hotfix")
-        });
-        if params.tag == "latest" && is_preview {
-            return Err(ActionError::Final(format!(
-                "image.tag: {} is a pre-release, which `latest` must not name: guard the step with `When: channel == \
-                 \"stable\"`",
-                params.to
-            )));
+        let preview = preview(params, facts.release.as_ref());
+        if preview.is_some_and(|release| params.to == release.version || params.to == release.tag) {
+            return Err(not_latest(&params.to));
         }
         Ok(vec![effect(params)])
     }
@@ -99,7 +92,7 @@ impl Action for TagImage {
             let found = manifest(&mut registry, &params.tag, context).await?;
             Ok(match found {
                 Some(found) if found.digest == wanted.digest => {
-                    let before = kept(params, context).unwrap_or_else(|| found.digest.clone());
+                    let before = kept(params, context)?.unwrap_or_else(|| found.digest.clone());
                     Probe::Done(output(params, &wanted, before))
                 }
                 _ => Probe::Absent,
@@ -113,7 +106,7 @@ impl Action for TagImage {
             let (mut registry, wanted) = wanted(params, context).await?;
             let found = manifest(&mut registry, &params.tag, context).await?.map(|found| found.digest);
             if found.as_ref() == Some(&wanted.digest) {
-                let before = kept(params, context).unwrap_or_else(|| wanted.digest.clone());
+                let before = kept(params, context)?.unwrap_or_else(|| wanted.digest.clone());
                 return Ok(output(params, &wanted, before));
             }
             let before = found.unwrap_or_default();
@@ -137,7 +130,10 @@ impl Action for TagImage {
             let found = manifest(&mut registry, &params.tag, context).await?.map(|found| found.digest);
             let shown = &output.image;
             match found {
-                Some(found) if found == output.before => return Ok(Undone::NothingToDo),
+                Some(found) if found == output.before => {
+                    forget(params, context);
+                    return Ok(Undone::NothingToDo);
+                }
                 Some(found) if found == output.digest => {}
                 _ => {
                     return Ok(Undone::NeedsHuman(format!(
@@ -159,6 +155,7 @@ impl Action for TagImage {
                 )));
             };
             put(&mut registry, params, &before, context).await?;
+            forget(params, context);
             Ok(Undone::Reverted(format!("{shown} names {} again", output.before)))
         };
         unless_cancelled(context, work).await
@@ -180,6 +177,7 @@ async fn wanted(params: &Params, context: &Context) -> Result<(Registry, Manifes
     let found = manifest(&mut registry, target, context).await?.ok_or_else(|| {
         ActionError::Final(format!("{image} has no {target}: nothing was changed, {} stays", params.tag))
     })?;
+    not_a_preview(&mut registry, params, &found, context).await?;
     match params.digest.as_deref().map(digest_of) {
         Some(digest) if digest != found.digest => Err(ActionError::Final(format!(
             "{image}:{target} is {} and not {}: somebody has moved it, so {} stays as it is",
@@ -191,13 +189,45 @@ async fn wanted(params: &Params, context: &Context) -> Result<(Registry, Manifes
     }
 }
 
+/// `latest` must not name the pre-release at hand, by whatever tag or digest of it that is asked for.
+async fn not_a_preview(
+    registry: &mut Registry,
+    params: &Params,
+    wanted: &Manifest,
+    context: &Context,
+) -> Result<()> {
+    let Some(release) = preview(params, context.world.release.as_deref()) else { return Ok(()) };
+    for tag in [&release.version, &release.tag].into_iter().filter(|tag| is_tag(tag)) {
+        let found = manifest(registry, tag, context).await?;
+        if found.is_some_and(|found| found.digest == wanted.digest) {
+            return Err(not_latest(tag));
+        }
+    }
+    Ok(())
+}
+
+/// The release, when it is one that the tag must not name.
+fn preview<'a>(params: &Params, release: Option<&'a ReleaseFact>) -> Option<&'a ReleaseFact> {
+    release
+        .filter(|release| params.tag == "latest" && !matches!(release.channel.as_str(), "stable" | "hotfix"))
+}
+
+fn not_latest(preview: &str) -> ActionError {
+    ActionError::Final(format!(
+        "image.tag: {preview} is a pre-release, which `latest` must not name: guard the step with `When: channel == \
+         \"stable\"`"
+    ))
+}
+
 async fn manifest(registry: &mut Registry, reference: &str, context: &Context) -> Result<Option<Manifest>> {
-    registry.manifest(reference).await.map_err(|error| action_error(error, context))
+    let found = registry.manifest(reference).await;
+    found.map_err(|error| action_error(error, registry, context))
 }
 
 /// Moves the tag, and looks whether it did.
 async fn put(registry: &mut Registry, params: &Params, to: &Manifest, context: &Context) -> Result<()> {
-    registry.tag(&params.tag, to).await.map_err(|error| action_error(error, context))?;
+    let told = registry.tag(&params.tag, to).await;
+    told.map_err(|error| action_error(error, registry, context))?;
     match manifest(registry, &params.tag, context).await? {
         Some(found) if found.digest == to.digest => Ok(()),
         _ => Err(ActionError::Failed(format!(
@@ -222,39 +252,36 @@ fn access(params: &Params) -> Access<'_> {
     Access { insecure: params.insecure, user: params.user.as_deref(), password: params.password.as_deref() }
 }
 
-/// A digest may stand behind an image's name, as deployments keep it.
-fn digest_of(text: &str) -> &str {
-    text.rsplit('@').next().unwrap_or(text)
-}
-
 fn is_target(text: &str) -> bool {
     is_digest(digest_of(text)) || is_tag(text)
 }
 
-/// Where it is kept what the tag named before this run moved it.
-fn file(params: &Params, context: &Context) -> PathBuf {
+/// Where it is kept, in Windlass's own folder, what the tag named before this run moved it.
+fn file(params: &Params, context: &Context) -> String {
     let name = format!("{} {} {}:{}", context.run, context.path, params.image, params.tag);
-    context.world.state.join("images").join(sha256_hex(name.as_bytes()))
+    format!("images/{}", sha256_hex(name.as_bytes()))
 }
 
-fn kept(params: &Params, context: &Context) -> Option<String> {
-    std::fs::read_to_string(file(params, context)).ok()
+fn kept(params: &Params, context: &Context) -> Result<Option<String>> {
+    files::read(&context.world.state, &file(params, context))
 }
 
 fn keep(params: &Params, before: &str, context: &Context) -> Result<()> {
-    let file = file(params, context);
-    let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
-        let new = file.with_extension("new");
-        std::fs::write(&new, before)?;
-        std::fs::File::open(&new)?.sync_all()?;
-        std::fs::rename(&new, &file)
-    });
-    written.map_err(|error| {
+    let state = &context.world.state;
+    files::replace(state, &[(file(params, context), before.to_owned())]).map_err(|error| {
         ActionError::Failed(format!(
             "what {} names now cannot be kept, so it is not moved: {error}",
             params.tag
         ))
-    })
+    })?;
+    // The folder of the file may be new.
+    let _ = File::open(state).and_then(|state| state.sync_all());
+    Ok(())
+}
+
+/// The tag is back. What cannot be removed is written over when the step moves the tag again.
+fn forget(params: &Params, context: &Context) {
+    let _ = fs::remove_file(context.world.state.join(file(params, context)));
 }
 
 fn output(params: &Params, wanted: &Manifest, before: String) -> Output {

@@ -12,7 +12,7 @@ use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::registry::{Manifest, Name, Registry, is_digest};
-use crate::image::{Access, action_error, is_open, name, unless_cancelled};
+use crate::image::{Access, action_error, digest_of, is_open, name, unless_cancelled};
 
 /// The label that says an image's version (<https://specs.opencontainers.org/image-spec/annotations/>).
 const LABEL: &str = "org.opencontainers.image.version";
@@ -30,7 +30,7 @@ pub struct Params {
     /// The images with their tags or digests, in one registry or several, such as
     /// `registry.example.com/shop:{{ version }}`.
     pub images: Vec<String>,
-    /// The digest that all of them must have.
+    /// The digest that all of them must have, also as `registry.example.com/shop@sha256:...`.
     #[serde(default)]
     pub digest: Option<String>,
     /// The version that the label `org.opencontainers.image.version` of all of them must say.
@@ -44,7 +44,7 @@ pub struct Params {
     #[serde(default = "ten_minutes")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// The account at the registries.
+    /// The account at the registry. Then all images must be in the same one: write one step per registry.
     #[serde(default)]
     pub user: Option<String>,
     /// The name of the secret that is its password or token.
@@ -79,6 +79,7 @@ impl Action for VerifyImage {
         for text in params.images.iter().filter(|text| !is_open(text)) {
             image(text)?;
         }
+        one_registry(params)?;
         Ok(Vec::new())
     }
 
@@ -92,6 +93,7 @@ impl Action for VerifyImage {
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
+        one_registry(params)?;
         let mut output = Output { digests: BTreeMap::new(), bytes: 0 };
         let mut problems = Vec::new();
         for text in &params.images {
@@ -99,7 +101,7 @@ impl Action for VerifyImage {
                 Ok((digest, bytes)) => {
                     let how = if params.pull { "read through" } else { "there" };
                     context.log(&format!("{text} is {digest}: {bytes} bytes, {how}"));
-                    output.bytes += bytes;
+                    output.bytes = output.bytes.saturating_add(bytes);
                     output.digests.insert(text.clone(), digest);
                 }
                 Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
@@ -128,7 +130,7 @@ async fn verified(text: &str, params: &Params, context: &Context) -> Result<(Str
     // What was just pushed may take a moment to be seen, so another attempt may help.
     let found = walk.manifest(&reference).await?;
     let found = found.ok_or_else(|| ActionError::Failed(format!("{} is not there", walk.name)))?;
-    match params.digest.as_deref() {
+    match params.digest.as_deref().map(digest_of) {
         Some(digest) if digest != found.digest => {
             return Err(ActionError::Final(format!(
                 "{} is {} and not {}",
@@ -156,38 +158,52 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn manifest(&mut self, reference: &str) -> Result<Option<Manifest>> {
-        self.registry.manifest(reference).await.map_err(|error| action_error(error, self.context))
+        let found = self.registry.manifest(reference).await;
+        found.map_err(|error| action_error(error, &self.registry, self.context))
     }
 
     /// Every manifest under this one, and what each names.
     async fn all(&mut self, first: Manifest) -> Result<()> {
-        let mut open = vec![first];
-        let mut manifests = 0;
-        while let Some(manifest) = open.pop() {
-            manifests += 1;
-            if manifests > MANIFESTS {
-                return Err(self.wrong(&format!("has more than {MANIFESTS} manifests")));
-            }
+        // Only digests wait, because manifests may be large; and they are counted before any is asked for.
+        let mut open = Vec::new();
+        let mut manifests = 1;
+        let mut next = Some(first);
+        while let Some(manifest) = next {
             self.bytes += manifest.bytes.len() as u64;
             let body: Value = serde_json::from_slice(&manifest.bytes)
                 .map_err(|_| self.wrong(&format!("has a manifest that is no JSON: {}", manifest.digest)))?;
             for inner in body["manifests"].as_array().into_iter().flatten() {
                 let digest = self.digest(inner)?;
                 if self.seen.insert(digest.clone()) {
+                    manifests += 1;
+                    if manifests > MANIFESTS {
+                        return Err(self.wrong(&format!("has more than {MANIFESTS} manifests")));
+                    }
+                    open.push(digest);
+                }
+            }
+            if !body["manifests"].is_array() {
+                self.parts(&body).await?;
+            }
+            next = match open.pop() {
+                Some(digest) => {
                     let found = self.manifest(&digest).await?;
-                    open.push(found.ok_or_else(|| self.wrong(&format!("has no {digest}, which it names")))?);
+                    Some(found.ok_or_else(|| self.wrong(&format!("has no {digest}, which it names")))?)
                 }
-            }
-            if body["manifests"].is_array() {
-                continue;
-            }
-            self.config(&body["config"]).await?;
-            for layer in body["layers"].as_array().into_iter().flatten() {
-                // Such layers may only be had from their makers, and registries do not have them.
-                let kind = layer["mediaType"].as_str().unwrap_or_default();
-                if !kind.contains("foreign") && !kind.contains("nondistributable") {
-                    self.blob(layer, self.params.pull).await?;
-                }
+                None => None,
+            };
+        }
+        Ok(())
+    }
+
+    /// What a manifest for one platform names.
+    async fn parts(&mut self, manifest: &Value) -> Result<()> {
+        self.config(&manifest["config"]).await?;
+        for layer in manifest["layers"].as_array().into_iter().flatten() {
+            // Such layers may only be had from their makers, and registries do not have them.
+            let kind = layer["mediaType"].as_str().unwrap_or_default();
+            if !kind.contains("foreign") && !kind.contains("nondistributable") {
+                self.blob(layer, self.params.pull).await?;
             }
         }
         Ok(())
@@ -217,19 +233,18 @@ impl Walk<'_> {
         if !self.seen.insert(digest.clone()) {
             return Ok(None);
         }
-        let told = |error| action_error(error, self.context);
         let size = descriptor["size"].as_u64();
+        let size = size.ok_or_else(|| self.wrong(&format!("does not say how long {digest} is")))?;
+        self.bytes = self.bytes.saturating_add(size);
         if !pull {
-            self.bytes += size.unwrap_or_default();
-            return match self.registry.has_blob(&digest).await.map_err(told)? {
+            let found = self.registry.has_blob(&digest).await;
+            return match found.map_err(|error| action_error(error, &self.registry, self.context))? {
                 true => Ok(None),
                 false => Err(self.wrong(&format!("has no {digest}, which it names"))),
             };
         }
-        let (bytes, length) =
-            self.registry.blob(&digest, self.params.timeout.to_std()).await.map_err(told)?;
-        self.bytes += length;
-        Ok(Some(bytes))
+        let read = self.registry.blob(&digest, size, self.params.timeout.to_std()).await;
+        read.map(Some).map_err(|error| action_error(error, &self.registry, self.context))
     }
 
     fn digest(&self, descriptor: &Value) -> Result<String> {
@@ -243,7 +258,7 @@ impl Walk<'_> {
     }
 
     fn wrong(&self, what: &str) -> ActionError {
-        ActionError::Final(sanitize_line(&format!("{} {what}", self.name)))
+        ActionError::Final(self.registry.mask(&sanitize_line(&format!("{} {what}", self.name))))
     }
 }
 
@@ -256,6 +271,24 @@ fn image(text: &str) -> Result<Name> {
             sanitize_line(text)
         ))),
     }
+}
+
+/// A password is for one registry: the others must not be told it.
+fn one_registry(params: &Params) -> Result<()> {
+    if params.user.is_none() && params.password.is_none() {
+        return Ok(());
+    }
+    // What is no name yet, or none at all, is not asked anywhere.
+    let names = params.images.iter().filter(|text| !is_open(text)).filter_map(|text| Name::parse(text).ok());
+    let registries: BTreeSet<String> = names.map(|name| name.registry).collect();
+    if registries.len() < 2 {
+        return Ok(());
+    }
+    let listed: Vec<String> = registries.into_iter().collect();
+    Err(ActionError::Final(format!(
+        "image.verify: `user` and `password` would be sent to {}: write one step per registry, each with its own",
+        listed.join(" and ")
+    )))
 }
 
 fn access(params: &Params) -> Access<'_> {

@@ -4,6 +4,7 @@
 //! registry is not believed: what has a digest is hashed. An image gets another tag by the very bytes of its manifest, so
 //! nothing is pulled or pushed for it, and its digest stays.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,19 +12,25 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use windlass_core::text::sanitize_line;
+use windlass_engine::mask::Masker;
 
-use super::http::{self, HttpError, Request};
+use super::http::{self, Request};
 
+mod answer;
 mod challenge;
 mod name;
 
+use answer::{Answer, no_answer, read};
 pub use challenge::Challenge;
 pub use name::{Name, is_digest, is_tag};
 
 /// The most that a manifest, or an answer that is looked into, may have; as much as registries must take.
 const LARGEST: usize = 4 << 20;
+/// The most that an answer with a token may have: a token is sent in a header, which is shorter.
+const TOKEN: usize = 64 << 10;
+/// How many redirects are followed.
+const REDIRECTS: usize = 5;
 /// The longest one question may take. What is read through has a limit of its own.
 const QUESTION: Duration = Duration::from_secs(30);
 /// What an image's manifest can be: for one platform, or for several.
@@ -73,22 +80,15 @@ pub struct Registry {
     repository: String,
     credentials: Option<Credentials>,
     authorization: Option<HeaderValue>,
-}
-
-/// An answer: its body while it is short, and what all of it is.
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    digest: String,
-    length: u64,
+    hidden: BTreeMap<&'static str, String>,
+    masker: Masker,
 }
 
 impl Registry {
     /// The repository of `name`. Without encryption only where `plain` says so, and on this machine.
     ///
     /// # Errors
-    /// When the registry's name makes no address.
+    /// When the registry's name makes no address, and when the password is too short to be hidden.
     pub fn new(name: &Name, plain: bool, credentials: Option<Credentials>) -> Result<Self> {
         let host = match name.registry.as_str() {
             // The name that people write is not where it answers.
@@ -101,7 +101,20 @@ impl Registry {
         };
         let secure = address("https")?;
         let base = if plain || http::is_loopback(&secure) { address("http")? } else { secure };
-        Ok(Self { base, repository: name.repository.clone(), credentials, authorization: None })
+        let repository = name.repository.clone();
+        let (hidden, masker) = (BTreeMap::new(), Masker::default());
+        let mut registry = Self { base, repository, credentials, authorization: None, hidden, masker };
+        if let Some(Credentials { user, password }) = registry.credentials.clone() {
+            registry.hide("user and password", STANDARD.encode(format!("{user}:{password}")))?;
+            registry.hide("password", password)?;
+        }
+        Ok(registry)
+    }
+
+    /// The text without the password and the tokens. An error's text is still to be given to it: a registry may send back
+    /// what it was told.
+    pub fn mask(&self, text: &str) -> String {
+        self.masker.mask(text)
     }
 
     /// What a tag or a digest names; nothing when there is no such one.
@@ -111,7 +124,7 @@ impl Registry {
     pub async fn manifest(&mut self, reference: &str) -> Result<Option<Manifest>> {
         let path = format!("{}/manifests/{reference}", self.repository);
         let accept = (ACCEPT, value(&KINDS.join(", "))?);
-        let answer = self.ask(Method::GET, &path, &[accept], None, QUESTION).await?;
+        let answer = self.ask(Method::GET, &path, &[accept], None, QUESTION, LARGEST as u64).await?;
         match answer.status {
             200 => {}
             404 => return Ok(None),
@@ -146,22 +159,36 @@ impl Registry {
     pub async fn tag(&mut self, tag: &str, manifest: &Manifest) -> Result<()> {
         let path = format!("{}/manifests/{tag}", self.repository);
         let kind = (CONTENT_TYPE, value(&manifest.kind)?);
-        let answer = self.ask(Method::PUT, &path, &[kind], Some(manifest.bytes.clone()), QUESTION).await?;
+        let bytes = Some(manifest.bytes.clone());
+        let answer = self.ask(Method::PUT, &path, &[kind], bytes, QUESTION, LARGEST as u64).await?;
         match answer.status {
             200..=299 => Ok(()),
             _ => Err(self.problem(&answer, &format!("was told to tag {tag}"))),
         }
     }
 
-    /// Reads a blob through, within `limit`: its bytes while they are few, and how many there are.
+    /// Reads a blob of `size` bytes through, within `limit`: its bytes while they are few.
     ///
     /// # Errors
-    /// As [`Self::manifest`], when it is not there, and when it is another one.
-    pub async fn blob(&mut self, digest: &str, limit: Duration) -> Result<(Vec<u8>, u64)> {
+    /// As [`Self::manifest`], when it is not there, when it is another one, and when its size is another.
+    pub async fn blob(&mut self, digest: &str, size: u64, limit: Duration) -> Result<Vec<u8>> {
         let path = format!("{}/blobs/{digest}", self.repository);
-        let answer = self.ask(Method::GET, &path, &[], None, limit).await?;
+        // What goes on is not read on: short answers are, because the registry may say there what is wrong.
+        let most = size.max(LARGEST as u64);
+        let answer = self.ask(Method::GET, &path, &[], None, limit, most).await?;
         match answer.status {
-            200 if answer.digest == digest => Ok((answer.body, answer.length)),
+            200 if answer.length > size => Err(RegistryError::Refused(format!(
+                "what {}{} has as {digest} is longer than the {size} bytes that the image says: it is damaged",
+                self.host(),
+                self.repository
+            ))),
+            200 if answer.digest == digest && answer.length == size => Ok(answer.body),
+            200 if answer.digest == digest => Err(RegistryError::Refused(format!(
+                "{digest} in {}{} has {} bytes, and the image says {size}",
+                self.host(),
+                self.repository,
+                answer.length
+            ))),
             200 => Err(RegistryError::Refused(format!(
                 "what {}{} has as {digest} is {}: it is damaged",
                 self.host(),
@@ -178,7 +205,7 @@ impl Registry {
     /// As [`Self::manifest`].
     pub async fn has_blob(&mut self, digest: &str) -> Result<bool> {
         let path = format!("{}/blobs/{digest}", self.repository);
-        let answer = self.ask(Method::HEAD, &path, &[], None, QUESTION).await?;
+        let answer = self.ask(Method::HEAD, &path, &[], None, QUESTION, LARGEST as u64).await?;
         match answer.status {
             200 => Ok(true),
             404 => Ok(false),
@@ -194,6 +221,7 @@ impl Registry {
         headers: &[(reqwest::header::HeaderName, HeaderValue)],
         body: Option<Vec<u8>>,
         limit: Duration,
+        most: u64,
     ) -> Result<Answer> {
         let url = self.base.join(path).map_err(|error| {
             RegistryError::Refused(format!("`{}` makes no address: {error}", sanitize_line(path)))
@@ -201,10 +229,10 @@ impl Registry {
         let mut all = HeaderMap::new();
         all.extend(headers.iter().cloned());
         all.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
-        // Whose layers are kept elsewhere sends there; the HTTP client keeps the authorization from another host.
         let request = Request { method, url, headers: all, timeout: limit, is_secret: false };
-        let answer = read(&request, body.clone()).await?;
-        if answer.status != 401 {
+        let answer = self.follow(&request, body.clone(), most).await?;
+        // Only the registry itself may ask who we are: whoever keeps its layers could name a place for the password.
+        if answer.status != 401 || !self.is_own(&answer) {
             return Ok(answer);
         }
         let write = request.method == Method::PUT;
@@ -212,20 +240,50 @@ impl Registry {
         self.authorization = Some(authorization.clone());
         let mut again = request;
         again.headers.insert(AUTHORIZATION, authorization);
-        read(&again, body).await
+        self.follow(&again, body, most).await
+    }
+
+    /// Asks, and goes where a question without a body is sent: layers may be kept elsewhere. Nobody elsewhere sees who we
+    /// are.
+    async fn follow(&self, request: &Request, body: Option<Vec<u8>>, most: u64) -> Result<Answer> {
+        let mut request = request.clone();
+        let redirects = if body.is_none() { REDIRECTS } else { 0 };
+        for _ in 0..redirects {
+            let answer = read(&request, None, most).await?;
+            let Some(next) = answer.next() else { return Ok(answer) };
+            if next.origin() != self.base.origin() {
+                request.headers.remove(AUTHORIZATION);
+            }
+            request.url = next;
+        }
+        read(&request, body, most).await
+    }
+
+    fn is_own(&self, answer: &Answer) -> bool {
+        answer.url.origin() == self.base.origin()
+    }
+
+    /// Lets no error tell `secret`.
+    fn hide(&mut self, name: &'static str, secret: String) -> Result<()> {
+        self.hidden.insert(name, secret);
+        self.masker = Masker::new(
+            &self.hidden.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        )
+        .map_err(|error| RegistryError::Refused(error.to_string()))?;
+        Ok(())
     }
 
     /// What answers the registry's question who we are.
-    async fn authorize(&self, headers: &HeaderMap, write: bool) -> Result<HeaderValue> {
+    async fn authorize(&mut self, headers: &HeaderMap, write: bool) -> Result<HeaderValue> {
         let asked = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let challenge = asked.filter_map(Challenge::parse).next();
-        match (challenge, &self.credentials) {
+        match (challenge, self.credentials.clone()) {
             (Some(Challenge::Bearer { realm, service, scope }), credentials) => {
                 let actions = if write { "pull,push" } else { "pull" };
                 let scope = scope.unwrap_or_else(|| format!("repository:{}:{actions}", self.repository));
                 self.token(&realm, service.as_deref(), &scope, credentials.as_ref()).await
             }
-            (Some(Challenge::Basic), Some(credentials)) => basic(credentials),
+            (Some(Challenge::Basic), Some(credentials)) => basic(&credentials),
             (Some(Challenge::Basic), None) => Err(RegistryError::Refused(format!(
                 "{} lets in only those it knows: give the step `user` and `password`",
                 self.host()
@@ -237,7 +295,7 @@ impl Registry {
     }
 
     async fn token(
-        &self,
+        &mut self,
         realm: &str,
         service: Option<&str>,
         scope: &str,
@@ -264,7 +322,7 @@ impl Registry {
         }
         let place = http::shown(&url);
         let request = Request { method: Method::GET, url, headers, timeout: QUESTION, is_secret: true };
-        let answer = read(&request, None).await?;
+        let answer = http::exchange(&request, None, TOKEN).await.map_err(no_answer)?;
         if answer.status != 200 {
             return Err(RegistryError::Refused(format!(
                 "{place} gives no token ({}): {}",
@@ -275,10 +333,20 @@ impl Registry {
                 }
             )));
         }
+        if answer.truncated {
+            return Err(RegistryError::Refused(format!(
+                "{place} answered with more than {TOKEN} bytes for a token"
+            )));
+        }
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let token = ["token", "access_token"].iter().find_map(|key| body[key].as_str());
         let token =
             token.ok_or_else(|| RegistryError::Refused(format!("{place} answered without a token")))?;
+        // The one before may still be sent back by what was asked with it.
+        if let Some(before) = self.hidden.remove("token") {
+            self.hidden.insert("token before", before);
+        }
+        self.hide("token", token.to_owned())?;
         secret(&format!("Bearer {token}"))
     }
 
@@ -293,11 +361,16 @@ impl Registry {
         let error = &body["errors"][0];
         let words = [error["code"].as_str(), error["message"].as_str()];
         let told: Vec<String> = words.into_iter().flatten().map(sanitize_line).collect();
-        let told: String = told.join(": ").chars().take(200).collect();
+        // A secret that is cut is not known any more, so it is hidden before.
+        let told: String = self.mask(&told.join(": ")).chars().take(200).collect();
         let told = if told.is_empty() { told } else { format!(" ({told})") };
-        let place = format!("{}{}", self.host(), self.repository);
+        let mut place = format!("{}{}", self.host(), self.repository);
+        let is_own = self.is_own(answer);
+        if !is_own {
+            place = format!("{}, where {place} sends to,", http::shown(&answer.url));
+        }
         match answer.status {
-            401 | 403 => RegistryError::Refused(format!(
+            401 | 403 if is_own => RegistryError::Refused(format!(
                 "{place} does not let us in when it {when}: it answered {}{told}; check `user`, `password` and their rights",
                 answer.status
             )),
@@ -307,23 +380,6 @@ impl Registry {
             status => RegistryError::Refused(format!("{place} answered {status}{told} when it {when}")),
         }
     }
-}
-
-async fn read(request: &Request, body: Option<Vec<u8>>) -> Result<Answer> {
-    let (mut kept, mut hash, mut length) = (Vec::new(), Sha256::new(), 0_u64);
-    let asked = http::stream(request, body, |chunk| {
-        hash.update(chunk);
-        length += chunk.len() as u64;
-        let room = LARGEST - kept.len();
-        kept.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
-        true
-    });
-    let (status, headers) = asked.await.map_err(|error| match error {
-        HttpError::Unable(why) => RegistryError::Refused(why),
-        HttpError::NoAnswer(why) => RegistryError::Away(why),
-    })?;
-    let digest = format!("sha256:{}", hex::encode(hash.finalize()));
-    Ok(Answer { status, headers, body: kept, digest, length })
 }
 
 fn basic(credentials: &Credentials) -> Result<HeaderValue> {
