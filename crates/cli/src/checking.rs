@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use windlass_core::diagnostic::{Diagnostic, Span};
-use windlass_core::plan::bind::{BindInput, bind, gives};
+use windlass_core::plan::bind::{BindInput, bind};
 use windlass_core::plan::{Facts, HolderFact, ReleaseFact};
 use windlass_core::runbook::{Input, InputKind, Item};
 
@@ -47,22 +47,10 @@ pub fn add_findings(
     for located in found.into_iter().filter(|located| located.path == file.path) {
         let finding = located.diagnostic;
         let told = findings.iter().any(|known| overlap(known.span, finding.span));
-        if finding.code == "unknown-output" && comes_from_a_caller(file, all, finding.span) {
-            continue;
-        }
         if !told && finding.code != "cannot-work" && !depends_on_inputs(file, finding.span) {
             findings.push(finding);
         }
     }
-}
-
-/// Whether what the finding names is left by a runbook that calls this one.
-fn comes_from_a_caller(file: &RunbookFile, all: &[RunbookFile], span: Option<Span>) -> bool {
-    let Some(name) = span.and_then(|span| file.source.get(span.start..span.end)) else { return false };
-    let mut callers = all.iter().filter(|other| {
-        other.runbook.calls.iter().flatten().any(|call| call.value == file.name) && other.name != file.name
-    });
-    callers.any(|caller| gives(&caller.runbook, name))
 }
 
 /// Whether two findings are about the same place, so that one mistake is told once.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::{BoxFuture, FutureExt, join_all};
+use futures::future::{BoxFuture, FutureExt, join, join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use windlass_core::duration::Duration;
@@ -26,6 +26,8 @@ use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspensio
 mod pages;
 mod traffic;
 mod watch;
+
+use pages::{Failure, NOTHING};
 
 /// Which way a run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,14 @@ pub async fn walk<D: Durable>(
     direction: Direction,
     outputs: Outputs,
 ) -> Ending {
-    let interpreter = Interpreter { engine, plan, digest, starter, outputs: Mutex::new(Arc::new(outputs)) };
+    let interpreter = Interpreter {
+        engine,
+        plan,
+        digest,
+        starter,
+        outputs: Mutex::new(Arc::new(outputs)),
+        failures: Mutex::default(),
+    };
     let steps = match direction {
         Direction::Forward => &plan.steps,
         Direction::Rollback => &plan.rollback,
@@ -109,6 +118,8 @@ struct Interpreter<'a, D> {
     starter: &'a str,
     /// Shared, because every item reads it and few add to it.
     outputs: Mutex<Arc<Outputs>>,
+    /// Of these people are told once it is known what is done about them.
+    failures: Mutex<Vec<Failure>>,
 }
 
 /// What holds around an item.
@@ -117,6 +128,8 @@ struct Scope {
     deadline: Option<Timestamp>,
     fence: Option<Fence>,
     environment: BTreeMap<String, String>,
+    /// A step is around it, which says what is done when it fails.
+    is_within: bool,
 }
 
 impl<D: Durable> Interpreter<'_, D> {
@@ -154,7 +167,7 @@ impl<D: Durable> Interpreter<'_, D> {
             return self.engine.record(RunEvent::StepFinished { path, outcome: Outcome::Skipped(why) }).await;
         }
         self.engine.record(RunEvent::StepStarted { path: path.clone(), title: step.title.clone() }).await?;
-        let mut inner = scope.clone();
+        let mut inner = Scope { is_within: true, ..scope.clone() };
         inner.deadline = self.deadline(&path, step.within, scope.deadline).await?;
         inner
             .environment
@@ -193,26 +206,36 @@ impl<D: Durable> Interpreter<'_, D> {
         let (at, why, named) = match &stop {
             Stop::Failed { path, why } => (path.clone(), why.clone(), None),
             Stop::Refused { path, why, route } => (path.clone(), why.clone(), route.clone()),
+            Stop::RolledBack { .. } if !scope.is_within => {
+                self.page_failures(&self.failures_within(path), scope, NOTHING).await?;
+                return Err(stop);
+            }
             Stop::RolledBack { .. } | Stop::Cancelled | Stop::Suspend(_) => return Err(stop),
         };
         let refused = matches!(stop, Stop::Refused { .. });
         self.engine
             .record(RunEvent::StepFinished { path: path.clone(), outcome: Outcome::Failed(why.clone()) })
             .await?;
+        // Somebody said no to a refused one, so people know.
+        if !refused {
+            self.failed(step, &at, &why);
+        }
+        if step.on_failure == OnFailure::Continue && !refused {
+            let failures = self.failures_within(path);
+            return self.page_failures(&failures, scope, "the run goes on without it").await;
+        }
         let target = match (named, &step.on_failure) {
             (Some(named), _) if self.plan.routines.contains_key(&named) => Some(named),
             (_, OnFailure::Call(name)) => Some(name.clone()),
             _ => None,
         };
-        // Somebody said no to a refused one, so people know.
-        let paged = match refused {
-            true => None,
-            false => self.page_failure(step, scope, &at, &why, target.as_deref()).await?,
+        let Some(target) = target else {
+            // The step around it may know an answer.
+            if !scope.is_within {
+                self.page_failures(&self.failures_within(path), scope, NOTHING).await?;
+            }
+            return Err(stop);
         };
-        if step.on_failure == OnFailure::Continue && !refused {
-            return Ok(());
-        }
-        let Some(target) = target else { return Err(stop) };
         let Some(routine) = self.plan.routines.get(&target) else {
             return Err(Stop::Failed {
                 path: path.clone(),
@@ -220,10 +243,14 @@ impl<D: Durable> Interpreter<'_, D> {
             });
         };
         self.engine.record(RunEvent::Routed { path: path.clone(), to: target.clone() }).await?;
-        self.routine(routine, &path.child("on-failure").child(&target), scope).await?;
-        if let Some(occasion) = paged {
-            self.page_answered(step, scope, &at, &occasion, &target).await?;
-        }
+        // The answer waits for nobody: a page tries its ways in turn, and each may be slow to fail.
+        let failures = self.failures_within(path);
+        let then = format!("`{target}` is run in answer to it");
+        let under = path.child("on-failure").child(&target);
+        let (paged, answered) =
+            join(self.page_failures(&failures, scope, &then), self.routine(routine, &under, scope)).await;
+        worst(vec![paged, answered])?;
+        self.page_answered(&failures, scope, &target).await?;
         // The refusal stays what stopped the run; a failure that was answered by a runbook is a rollback.
         if refused { Err(stop) } else { Err(Stop::RolledBack { path: at, why }) }
     }

@@ -158,3 +158,57 @@ fn parameters_that_cannot_work_are_found_without_planning() {
         .collect();
     insta::assert_snapshot!(told.join("\n"));
 }
+
+#[test]
+fn guards_may_name_what_any_caller_left() {
+    let file = |repo: &RepoBuilder, name: &str, calls: &str, body: &str| {
+        repo.file(
+            &format!("runbooks/{name}.md"),
+            format!("---\nname: {name}\ncalls: [{calls}]\n---\n# R\n\n{body}"),
+        );
+    };
+    let release = "## Preconditions\n\n```sh {id=ready}\ntrue\n```\n\n## Steps\n\n### Build\n\n```sh\ntrue\n```\n\n- [ ] tested: `true`\n\n\
+                   ### Ship\n→ **workflow**: `deploy`\n";
+    let deploy = "## Steps\n\n### Bring\n- On failure: [back](back.md)\n\n→ **workflow**: `verify`\n";
+    for (guard, expect) in [
+        ("outputs.build.x", &[][..]),
+        ("outputs.ready.x", &[]),
+        ("outputs.preconditions.x", &[]),
+        ("outputs['script-1'].x", &[]),
+        ("outputs['check-1'].x", &[]),
+        ("outputs.bild.x", &["no earlier step or item is called `bild`"]),
+        // Its own steps come no earlier because somebody calls it.
+        ("outputs.later.x", &["no earlier step or item is called `later`"]),
+    ] {
+        // Called as an item, and when something fails.
+        for name in ["verify", "back"] {
+            let repo = RepoBuilder::new();
+            file(&repo, "release", "deploy", release);
+            file(&repo, "deploy", "verify, back", deploy);
+            for plain in ["verify", "back"] {
+                file(&repo, plain, "", "## Steps\n\n### Nothing\n\nNothing is done.\n");
+            }
+            let looks = format!("### Look\n- When: {guard} == \"1\"\n\n```sh\ntrue\n```\n");
+            file(&repo, name, "", &format!("## Steps\n\n{looks}\n### Later\n\n```sh\ntrue\n```\n"));
+            let path = format!("runbooks/{name}.md");
+            let json = windlass(&repo, &["check", "--json", &path]).json();
+            let told: Vec<&str> = json["diagnostics"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|finding| finding["severity"] == "error")
+                .map(|finding| finding["message"].as_str().unwrap())
+                .collect();
+            assert_eq!(told, expect, "{name}: {guard}");
+        }
+    }
+    // Runbooks that call each other in a circle are told so, and the search for callers ends.
+    let repo = RepoBuilder::new();
+    let looks = "### Look\n- When: outputs.nobody.x == \"1\"\n\n```sh\ntrue\n```\n";
+    for (name, other) in [("one", "two"), ("two", "one")] {
+        file(&repo, name, other, &format!("## Steps\n\n{looks}\n### Call\n→ **workflow**: `{other}`\n"));
+    }
+    let ran = windlass(&repo, &["check"]);
+    let all = format!("{}{}", ran.out, ran.err);
+    assert!(all.contains("in a circle") && all.contains("`nobody`"), "{all}");
+}

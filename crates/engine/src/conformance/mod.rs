@@ -52,6 +52,7 @@ pub async fn all(journals: Journals<'_>) {
     watches_judge(journals).await;
     metrics::watches_measure(journals).await;
     pages::watches_page(journals).await;
+    pages::failures_page(journals).await;
     waivers_and_retries(journals).await;
     questions_tell_what_was_found(journals).await;
     locks::locks_exclude(journals).await;

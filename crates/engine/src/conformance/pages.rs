@@ -1,28 +1,31 @@
-//! Pages of a watch: once for each outage of the metrics and once when it is over, also across deaths; and for a verdict
-//! that only people can give.
+//! Pages: once for each outage of a watch's metrics and once when it is over, also across deaths; for a verdict that only
+//! people can give; and for failures, once it is known what is done about them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use windlass_core::plan::{Effect, Facts, Node, Plan, WatchPage};
+use windlass_core::plan::{CallNode, Effect, Facts, Node, Plan, PlannedStep, Routine, StepPath, WatchPage};
 use windlass_core::run::RunStatus;
+use windlass_core::runbook::OnFailure;
 use windlass_core::verdict::Baseline;
 
 use super::Journals;
+use super::faults::{FaultyJournal, Moment};
 use super::metrics::{Measure, measured};
 use super::plans as make;
 use super::scene::Scene;
 use crate::action::{Action, ActionError, ActionSet, Probe, Result, Undone};
 use crate::context::Context;
+use crate::journal::Journal;
 
-/// Who was told what, by run: what is on a pager and not in a journal.
-static TOLD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// Who was told what and in which words, by run: what is on a pager and not in a journal.
+static TOLD: Mutex<Vec<(String, String, String)>> = Mutex::new(Vec::new());
 static SCENES: AtomicUsize = AtomicUsize::new(0);
 
 struct Page;
@@ -38,6 +41,9 @@ struct Said {
     /// Nobody takes it.
     #[serde(default)]
     deaf: bool,
+    /// It is taken after so many seconds.
+    #[serde(default)]
+    slow: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -63,9 +69,10 @@ impl Action for Page {
         if params.deaf {
             return Err(ActionError::Failed("nobody listens".into()));
         }
+        tokio::time::sleep(Duration::from_secs(params.slow)).await;
         let over = if params.resolved { " is over" } else { "" };
         let occasion = &params.occasion;
-        let told = (context.run.to_string(), format!("{occasion}{over}"));
+        let told = (context.run.to_string(), format!("{occasion}{over}"), params.message.clone());
         TOLD.lock().unwrap_or_else(PoisonError::into_inner).push(told);
         Ok(Heard { by: "pager".into() })
     }
@@ -100,8 +107,8 @@ fn scene(journals: Journals<'_>, plan: Plan) -> Scene {
 /// What people were told, each with the instant at which its watch began.
 fn occasions(scene: &Scene) -> Vec<String> {
     let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = told.iter().filter(|(run, _)| *run == scene.run.0);
-    own.map(|(_, what)| what.trim_start_matches("watch/watch/").to_owned()).collect()
+    let own = told.iter().filter(|(run, ..)| *run == scene.run.0);
+    own.map(|(_, what, _)| what.trim_start_matches("watch/watch/").to_owned()).collect()
 }
 
 /// The same without instants.
@@ -111,6 +118,94 @@ fn told(scene: &Scene) -> Vec<String> {
         format!("{}{}", what.split_once('@').map_or(what.as_str(), |(name, _)| name), over(what))
     };
     occasions(scene).iter().map(told).collect()
+}
+
+/// The words people were told.
+fn words(scene: &Scene) -> Vec<String> {
+    let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.iter().filter(|(run, ..)| *run == scene.run.0).map(|(.., words)| words.clone()).collect()
+}
+
+/// A step that pages when it fails, and calls a runbook whose step fails, and pages when `inner` says so.
+fn failing(on_failure: OnFailure, inner: bool, slow: u64) -> Plan {
+    let page = make::call("test.page", json!({ "message": "", "slow": slow }));
+    let bring = PlannedStep {
+        page: inner.then(|| page.clone()),
+        ..make::step("bring", vec![Node::Action(make::flaky(9, 0))])
+    };
+    let call = CallNode { path: StepPath::new("ship").child("call-deploy"), runbook: "deploy".into() };
+    let mut plan = make::plan(vec![PlannedStep {
+        on_failure,
+        page: Some(page),
+        ..make::step("ship", vec![Node::Call(call)])
+    }]);
+    let (name, rollback) = make::routine("rollback", "back", "rolled back");
+    let deploy = Routine { runbook: rollback.runbook.clone(), steps: vec![bring] };
+    plan.routines.extend([(name, rollback), ("deploy".to_owned(), deploy)]);
+    plan
+}
+
+/// Of a failure people are told once, by the step that knows what is done about it.
+pub async fn failures_page(journals: Journals<'_>) {
+    let rollback = || OnFailure::Call("rollback".into());
+    for (on_failure, status, expect) in [
+        (
+            rollback(),
+            RunStatus::RolledBack,
+            &["`rollback` is run in answer to it", "`rollback` was run to its end"][..],
+        ),
+        (OnFailure::Stop, RunStatus::Failed, &["nothing is done about it: a person must look"]),
+        (OnFailure::Continue, RunStatus::Succeeded, &["the run goes on without it"]),
+    ] {
+        for inner in [true, false] {
+            let scene = scene(journals, failing(on_failure.clone(), inner, 0));
+            assert_eq!(scene.drive().await.status, status, "{on_failure:?}");
+            scene.drive().await;
+            let title = if inner { "bring failed in test" } else { "ship failed in test" };
+            let said = words(&scene);
+            assert!(said.iter().all(|words| words.starts_with(title)), "{on_failure:?}: {said:?}");
+            let ends = said.iter().zip(expect).all(|(words, end)| words.ends_with(end));
+            assert!(said.len() == expect.len() && ends, "{on_failure:?}: {said:?}");
+            let recorded: Vec<String> = scene.state().pages.into_iter().map(|page| page.message).collect();
+            assert_eq!(recorded, said, "{on_failure:?}: what is written down is what was sent");
+        }
+    }
+    an_answer_waits_for_no_page(&scene(journals, failing(rollback(), true, 60))).await;
+    // Killed at any write, the page and the answer come to the same end.
+    for moment in [Moment::Before, Moment::After] {
+        for point in 0.. {
+            let faulty = Arc::new(FaultyJournal::new(journals()));
+            let journal: Arc<dyn Journal> = faulty.clone();
+            let scene = scene(&move || journal.clone(), failing(rollback(), true, 1));
+            faulty.die_at(point, moment);
+            let first = scene.drive().await;
+            let died = faulty.is_dead();
+            faulty.revive();
+            if first.status != RunStatus::RolledBack {
+                assert_eq!(scene.drive().await.status, RunStatus::RolledBack, "{moment:?} {point}");
+            }
+            let each: BTreeSet<String> = told(&scene).into_iter().collect();
+            assert_eq!(each.len(), 2, "{moment:?} {point}: {each:?}");
+            assert_eq!(scene.ledger.order(), ["rolled back"], "{moment:?} {point}");
+            if !died {
+                assert!(point > 5, "the plan makes more than {point} writes");
+                break;
+            }
+        }
+    }
+}
+
+/// Ways to people that are slow to fail do not keep the old version away.
+async fn an_answer_waits_for_no_page(scene: &Scene) {
+    let look = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(scene.ledger.order(), ["rolled back"], "while the page is under way");
+        assert!(words(scene).is_empty(), "the page is under way");
+    };
+    let (ending, ()) = tokio::join!(scene.drive(), look);
+    assert_eq!(ending.status, RunStatus::RolledBack);
+    let said = words(scene);
+    assert!(said.len() == 2 && said[1].ends_with("was run to its end"), "{said:?}");
 }
 
 /// What people are told of outages and open verdicts.

@@ -2,16 +2,17 @@
 //! run goes on, and when a step fails that much depends on.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_core::plan::{ActionCall, PlannedStep, Policy, StepPath, WatchNode};
 use windlass_core::run::RunEvent;
-use windlass_core::runbook::OnFailure;
 use windlass_core::verdict::{Judgement, Sample, Seen};
 
 use super::watch::Watching;
-use super::{Interpreter, Scope};
+use super::{Interpreter, Scope, worst};
 use crate::durable::{Completion, Durable, EffectRequest, Stop};
 
 /// What is known of a watch's sources, and what people were told about them.
@@ -23,6 +24,20 @@ pub(super) struct Silence {
     open: Option<(StepPath, String)>,
     /// How many outages there were.
     count: u32,
+}
+
+/// What is said of a failure that no step answers.
+pub(super) const NOTHING: &str = "nothing is done about it: a person must look";
+
+/// A step that failed, and how people are told.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The item that failed.
+    at: StepPath,
+    /// The step's title.
+    title: String,
+    why: String,
+    call: ActionCall,
 }
 
 /// What people are told.
@@ -92,44 +107,67 @@ impl<D: Durable> Interpreter<'_, D> {
         self.page(node, scope, Message { path, occasion: &occasion, text, resolved: false }).await
     }
 
-    /// Pages people when a step failed that much depends on, and tells them what is done about it. `at` is the item that
-    /// failed: made again, it is another occasion. Gives the occasion.
-    pub(super) async fn page_failure(
-        &self,
-        step: &PlannedStep,
-        scope: &Scope,
-        at: &StepPath,
-        why: &str,
-        answer: Option<&str>,
-    ) -> Result<Option<String>, Stop> {
-        let Some(call) = &step.page else { return Ok(None) };
-        let path = at.child("failed");
-        let occasion = occasion(&path, self.engine.now(&path).await?);
-        let then = match (answer, &step.on_failure) {
-            (Some(answer), _) => format!("`{answer}` is run in answer to it"),
-            (None, OnFailure::Continue) => "the run goes on without it".to_owned(),
-            (None, _) => "nothing is done about it: a person must look".to_owned(),
-        };
-        let text = format!("{} failed in {}: {why}; {then}", step.title, self.plan.runbook.name);
-        let message = Message { path, occasion: &occasion, text, resolved: false };
-        self.call_people(call, scope, message).await?;
-        Ok(Some(occasion))
+    /// Remembers that `step` failed at the item `at`, if people are to be told. The innermost step that names a way to
+    /// them is the one they are told of.
+    pub(super) fn failed(&self, step: &PlannedStep, at: &StepPath, why: &str) {
+        let Some(call) = &step.page else { return };
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failures.iter().any(|known| known.at == *at) {
+            let (title, why) = (step.title.clone(), why.to_owned());
+            failures.push(Failure { at: at.clone(), title, why, call: call.clone() });
+        }
     }
 
-    /// Tells those who were paged about a failed step that the runbook which answered it has come to its end.
+    /// Takes the failures of items within a step that people were not told of yet.
+    pub(super) fn failures_within(&self, step: &StepPath) -> Vec<Failure> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let (own, others) = failures.drain(..).partition(|failure| failure.at.is_within(step));
+        *failures = others;
+        own
+    }
+
+    /// Pages people about failures, and tells them what is done `then`.
+    pub(super) async fn page_failures(
+        &self,
+        failures: &[Failure],
+        scope: &Scope,
+        then: &str,
+    ) -> Result<(), Stop> {
+        let plan = &self.plan.runbook.name;
+        let pages = failures.iter().map(|failure| {
+            let Failure { title, why, .. } = failure;
+            self.page_failure(failure, scope, format!("{title} failed in {plan}: {why}; {then}"), false)
+        });
+        worst(join_all(pages).await)
+    }
+
+    /// Tells those who were paged about failures that the runbook which answered them has come to its end.
     pub(super) async fn page_answered(
         &self,
-        step: &PlannedStep,
+        failures: &[Failure],
         scope: &Scope,
-        at: &StepPath,
-        occasion: &str,
         answer: &str,
     ) -> Result<(), Stop> {
-        let Some(call) = &step.page else { return Ok(()) };
-        let text =
-            format!("{} failed in {}, and `{answer}` was run to its end", step.title, self.plan.runbook.name);
-        let path = at.child("failed").child("resolved");
-        self.call_people(call, scope, Message { path, occasion, text, resolved: true }).await
+        let plan = &self.plan.runbook.name;
+        let pages = failures.iter().map(|failure| {
+            let text = format!("{} failed in {plan}, and `{answer}` was run to its end", failure.title);
+            self.page_failure(failure, scope, text, true)
+        });
+        worst(join_all(pages).await)
+    }
+
+    /// One page of a failure. The item made again is another occasion.
+    async fn page_failure(
+        &self,
+        failure: &Failure,
+        scope: &Scope,
+        text: String,
+        resolved: bool,
+    ) -> Result<(), Stop> {
+        let path = failure.at.child("failed");
+        let occasion = occasion(&path, self.engine.now(&path).await?);
+        let path = if resolved { path.child("resolved") } else { path };
+        self.call_people(&failure.call, scope, Message { path, occasion: &occasion, text, resolved }).await
     }
 
     async fn page(&self, node: &WatchNode, scope: &Scope, message: Message<'_>) -> Result<(), Stop> {

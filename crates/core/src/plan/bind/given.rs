@@ -1,30 +1,30 @@
 //! The names under which steps and items leave outputs, so that a guard that names none of them is told before the run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::items::Names;
-use super::{Binder, Frame, find};
+use super::steps::preconditions_name;
+use super::{Binder, Document, Frame, find};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::plan::StepPath;
-use crate::runbook::{Item, Runbook, Step};
+use crate::runbook::{Check, Item, OnFailure, Runbook, Step};
 
 impl Binder<'_> {
     /// Whether every `outputs.NAME` of the guard of `step` names an earlier step or item.
     pub(super) fn outputs_exist(&mut self, frame: &Frame<'_>, step: &Step, guard: &str, place: Span) {
         let runbook = frame.document.runbook;
-        let mut known = BTreeSet::new();
-        // What a caller's steps left is there too, whichever of them calls.
-        let callers = self.stack.iter().take(self.stack.len().saturating_sub(1));
-        for name in callers {
-            let own = Some(self.input.document.runbook).filter(|runbook| runbook.name == *name);
-            let called = self.input.called.get(name).map(|document| document.runbook);
-            known.extend(own.or(called).map(|caller| self.names(caller)).unwrap_or_default());
+        let own = self.stack.last().map_or(runbook.name.as_str(), String::as_str);
+        let mut given = Given::new(&self.input.called, own);
+        for caller in self.callers(own) {
+            given.add(caller, |_| true);
+            if let Some(rollback) = &caller.rollback {
+                given.step("rollback", &rollback.items);
+            }
         }
-        let before = |other: &&Step| other.span.start < step.span.start;
-        self.preconditions_of(runbook, &mut known);
-        for step in runbook.steps.iter().filter(before) {
-            self.add(&step.items, &step.id, &mut known, &mut BTreeSet::new());
-        }
+        given.add(runbook, |other| other.span.start < step.span.start);
+        let known = given.names;
+        let mut all = Given::new(&self.input.called, own);
+        all.add(runbook, |_| true);
         for name in named(guard) {
             if known.iter().any(|known| is_copy(known, name)) {
                 continue;
@@ -38,7 +38,7 @@ impl Binder<'_> {
                 format!("no earlier step or item is called `{name}`"),
                 span,
             );
-            let diagnostic = match self.names(runbook).contains(name) {
+            let diagnostic = match all.names.contains(name) {
                 true => {
                     diagnostic.help(format!("`{name}` comes only now or later: move this step behind it"))
                 }
@@ -48,50 +48,118 @@ impl Binder<'_> {
         }
     }
 
-    /// All names of a runbook.
-    fn names(&self, runbook: &Runbook) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        self.preconditions_of(runbook, &mut names);
-        for step in &runbook.steps {
-            self.add(&step.items, &step.id, &mut names, &mut BTreeSet::new());
-        }
-        names
+    /// The runbooks from which `name` is called, also through others: those that this plan runs, or when a runbook is
+    /// checked rather than run, any. What their steps left is there too, whichever of them calls.
+    fn callers(&self, name: &str) -> Vec<&Runbook> {
+        let root = self.input.document.runbook;
+        let is_run =
+            |caller: &str| self.input.every_step || caller == root.name || self.leads(&root.name, caller);
+        let own = std::iter::once((&root.name, root));
+        let called = self.input.called.iter().map(|(name, document)| (name, document.runbook));
+        own.chain(called)
+            .filter(|(caller, _)| *caller != name && self.leads(caller, name) && is_run(caller))
+            .map(|(_, runbook)| runbook)
+            .collect()
     }
 
-    fn preconditions_of(&self, runbook: &Runbook, names: &mut BTreeSet<String>) {
+    /// Whether the runbook `from` calls `to`, itself or through others; circles end at what was seen.
+    fn leads(&self, from: &str, to: &str) -> bool {
+        let root = self.input.document.runbook;
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(name) = open.pop() {
+            let called = || self.input.called.get(name).map(|document| document.runbook);
+            let Some(runbook) = (if name == root.name { Some(root) } else { called() }) else { continue };
+            for next in callees(runbook) {
+                if next == to {
+                    return true;
+                }
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    }
+}
+
+/// The runbooks that `runbook` calls: declared, as an item, or when something fails.
+fn callees(runbook: &Runbook) -> impl Iterator<Item = &str> {
+    let declared = runbook.calls.iter().flatten().map(|call| call.value.as_str());
+    let items = runbook.items().filter_map(|item| match item {
+        Item::Call(call) => Some(call.value.as_str()),
+        _ => None,
+    });
+    let routes = runbook.steps.iter().filter_map(|step| match &step.settings.on_failure.as_ref()?.value {
+        OnFailure::Call(name) => Some(name.as_str()),
+        _ => None,
+    });
+    declared.chain(items).chain(routes)
+}
+
+/// Collects the names under which steps and items leave outputs.
+struct Given<'a> {
+    called: &'a BTreeMap<String, Document<'a>>,
+    /// Runbooks whose names are there already, or are not to be added by who calls them.
+    seen: BTreeSet<String>,
+    names: BTreeSet<String>,
+}
+
+impl<'a> Given<'a> {
+    /// Nothing yet; what calls `own` adds none of its names, because they come with the run of `own` itself.
+    fn new(called: &'a BTreeMap<String, Document<'a>>, own: &str) -> Self {
+        Self { called, seen: BTreeSet::from([own.to_owned()]), names: BTreeSet::new() }
+    }
+
+    /// The names of a runbook's preconditions and of the steps that are `wanted`.
+    fn add(&mut self, runbook: &Runbook, wanted: impl Fn(&Step) -> bool) {
         if !runbook.preconditions.is_empty() {
-            self.add(&runbook.preconditions, "preconditions", names, &mut BTreeSet::new());
+            self.step(&preconditions_name(runbook), &runbook.preconditions);
+        }
+        for step in runbook.steps.iter().filter(|step| wanted(step)) {
+            self.step(&step.id, &step.items);
         }
     }
 
-    /// The names of one step, and of the runbooks it calls that were not `seen` yet.
-    fn add(&self, items: &[Item], step: &str, names: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
+    /// The names of one step, and of the runbooks it calls.
+    fn step(&mut self, step: &str, items: &[Item]) {
         let last = |path: StepPath| path.0.rsplit('/').next().unwrap_or_default().to_owned();
-        names.insert(step.to_owned());
+        self.names.insert(step.to_owned());
         let mut given = Names::new(&StepPath::new(step), items);
         for item in items {
             match item {
                 Item::Script(script) if script.attributes.skip => {}
                 Item::Action(action) if action.attributes.skip => {}
                 Item::Script(script) => {
-                    names.insert(last(given.script(script.attributes.id.as_ref())));
+                    self.names.insert(last(given.script(script.attributes.id.as_ref())));
                 }
                 Item::Action(action) => {
-                    names.insert(last(given.pinned_or(action.attributes.id.as_ref(), &action.uses.value)));
+                    let path = given.pinned_or(action.attributes.id.as_ref(), &action.uses.value);
+                    self.names.insert(last(path));
                 }
-                Item::Check(_) => drop(names.insert(last(given.check()))),
+                Item::Check(check) => {
+                    self.names.insert(last(given.check()));
+                    self.checks(&check.children);
+                }
                 Item::Checklist(list) => {
                     drop(given.checklist());
-                    names.extend((1..=list.checks.len()).map(|number| format!("check-{number}")));
+                    self.checks(&list.checks);
                 }
                 Item::Call(call) => {
-                    let is_new = seen.insert(call.value.clone());
-                    let called = self.input.called.get(&call.value).filter(|_| is_new);
-                    for step in called.into_iter().flat_map(|document| &document.runbook.steps) {
-                        self.add(&step.items, &step.id, names, seen);
+                    let is_new = self.seen.insert(call.value.clone());
+                    if let Some(called) = self.called.get(&call.value).filter(|_| is_new) {
+                        self.add(called.runbook, |_| true);
                     }
                 }
             }
+        }
+    }
+
+    /// The names of a list of checks and of those nested under them.
+    fn checks(&mut self, checks: &[Check]) {
+        self.names.extend((1..=checks.len()).map(|number| format!("check-{number}")));
+        for check in checks {
+            self.checks(&check.children);
         }
     }
 }
@@ -99,20 +167,6 @@ impl Binder<'_> {
 /// A step with a matrix leaves its outputs once for every combination, as `build[python=3.9]`.
 fn is_copy(known: &str, name: &str) -> bool {
     known == name || name.strip_prefix(known).is_some_and(|rest| rest.starts_with('['))
-}
-
-/// Whether some step or item of the runbook itself leaves outputs under `name`.
-pub fn gives(runbook: &Runbook, name: &str) -> bool {
-    runbook.steps.iter().any(|step| {
-        let named = |item: &Item| match item {
-            Item::Script(script) => script.attributes.id.as_ref().is_some_and(|id| id.value == name),
-            Item::Action(action) => {
-                action.uses.value == name || action.attributes.id.as_ref().is_some_and(|id| id.value == name)
-            }
-            _ => false,
-        };
-        is_copy(&step.id, name) || step.items.iter().any(named)
-    })
 }
 
 /// What stands behind `outputs.` in an expression, texts in quotes passed over; `outputs['a-b']` names `a-b`.

@@ -19,7 +19,6 @@ mod tests;
 mod watch;
 mod words;
 
-pub use given::gives;
 use template::{Rendered, Scope, TemplateError};
 
 /// Calls within calls deeper than this are a mistake.

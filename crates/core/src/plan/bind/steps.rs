@@ -1,6 +1,6 @@
 //! Steps: guards decided, matrices expanded, settings rendered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::{Binder, Frame};
 use crate::config::Monitoring;
 use crate::diagnostic::Diagnostic;
 use crate::plan::{ActionCall, PlannedStep, StepPath};
-use crate::runbook::{Item, OnFailure, Owner, Step};
+use crate::runbook::{Item, OnFailure, Owner, Runbook, Step};
 
 /// More copies of a step than this are a mistake.
 const MOST_COPIES: usize = 256;
@@ -21,9 +21,8 @@ impl Binder<'_> {
         if runbook.preconditions.is_empty() {
             return;
         }
-        let taken: BTreeSet<&str> = runbook.steps.iter().map(|step| step.id.as_str()).collect();
         let mut step = PlannedStep {
-            path: StepPath::new(free("preconditions", |name| taken.contains(name))),
+            path: StepPath::new(preconditions_name(runbook)),
             title: "Preconditions".into(),
             ..blank()
         };
@@ -192,6 +191,11 @@ fn combinations(matrix: &[(String, Vec<String>)]) -> Vec<Vec<(String, String)>> 
             })
             .collect()
     })
+}
+
+/// The name of the step that a runbook's preconditions are.
+pub(super) fn preconditions_name(runbook: &Runbook) -> String {
+    free("preconditions", |name| runbook.steps.iter().any(|step| step.id == name))
 }
 
 /// `name`, or `name-2` and so on when it is taken.

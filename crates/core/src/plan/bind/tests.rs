@@ -228,6 +228,43 @@ fn items_get_stable_names_and_policies() {
 }
 
 #[test]
+fn guards_name_what_was_left_before_them() {
+    let third = "---\nname: third\n---\n# T\n\n## Steps\n\n### Look\n- When: outputs.NAME.x == \"1\"\n\n```sh\nx\n```\n";
+    let other = "---\nname: other\ncalls: [third]\n---\n# O\n\n## Preconditions\n\n```sh {id=ready}\nx\n```\n\n## Steps\n\n\
+                 ### Pack\n\n- [ ] parent: `true`\n  - [ ] one: `true`\n  - [ ] two: `true`\n\n### Go on\n→ **workflow**: `third`\n";
+    let called = "### Build\n\n```sh {id=make}\nx\n```\n### Call\n→ **workflow**: `other`\n";
+    let unknown = |text: &str| text.contains("unknown-output");
+    for (guarded, name, is_known) in [
+        // After a call, what the called runbook left is there, its preconditions too.
+        ("after", "ready", true),
+        ("after", "preconditions", true),
+        ("after", "pack", true),
+        ("after", "['check-2']", true),
+        ("after", "look", true),
+        ("after", "redy", false),
+        // What calls through others counts as well, but nothing that only those leave whom nobody called.
+        ("third", "make", true),
+        ("third", "build", true),
+        ("third", "ready", true),
+        ("third", "look", false),
+        ("third", "nothing", false),
+    ] {
+        let spelt = if name.starts_with('[') { format!("outputs{name}") } else { format!("outputs.{name}") };
+        let (body, third) = match guarded {
+            "after" => (
+                format!("{called}### End\n- When: {spelt}.x == \"1\"\n\n```sh\nx\n```\n"),
+                third.replace("outputs.NAME", "outputs.make"),
+            ),
+            _ => (called.to_owned(), third.replace("outputs.NAME", &spelt)),
+        };
+        let found = bind_text(&runbook(&body), &[("other", other), ("third", &third)], &[])
+            .map_or_else(|findings| findings, |_| Vec::new());
+        assert_eq!(found.is_empty(), is_known, "{guarded} {name}: {found:?}");
+        assert!(found.iter().all(|found| unknown(found)), "{guarded} {name}: {found:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_bound_is_said_at_its_place() {
     let check = |body: &str, expect: &[&str]| {
         let findings = bind_text(
