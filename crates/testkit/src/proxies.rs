@@ -133,13 +133,17 @@ impl Running {
         Ok(())
     }
 
-    /// Ends it at once.
+    /// Ends it at once, and waits until nobody listens any more: killed workers may take connections for a moment yet.
     pub fn down(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         // The standard library knows no groups; the negative number is the whole group.
         let group = format!("-{}", child.id());
         let _ended = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ended = child.wait();
+        let end = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", self.front)).is_ok() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// What the front door answers.

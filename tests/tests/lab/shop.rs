@@ -24,12 +24,11 @@ fn a_bad_release_goes_back_with_its_database() {
     let shop = Example::begin(lab);
     shop.windlass(&["check"]).expect(0, &[]);
 
-    // A good one: staging, a gate, production, a watch, done.
-    let run =
-        shop.release(&["--input", "watch=20s"], 4, &["waits for release-manager: 0.1.0 passed staging"]);
+    // A good one, as the runbook has it: staging, a gate, production, a watch of two minutes, done.
+    let run = shop.release(&[], 4, &["waits for release-manager: 0.1.0 passed staging"]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
     shop.resume_with_customers(&run)
-        .expect(0, &["the traffic to blue, 0.1.0", "watch 20s, every 5s: Pass", "is stopped"]);
+        .expect(0, &["the traffic to blue, 0.1.0", "watch 2m, every 5s: Pass", "is stopped"]);
     shop.expect("0.1.0");
 
     // Another one whose migration the version before can live with.

@@ -107,6 +107,22 @@ fn everywhere() -> impl Iterator<Item = (Kind, Way)> {
 const BLUE: Colour = Colour::Blue;
 const GREEN: Colour = Colour::Green;
 
+/// Each waits for its own old workers, and takes another one's for nothing.
+#[tokio::test]
+async fn several_of_one_kind_on_a_host_are_not_taken_for_each_other() {
+    let steered = async || {
+        let shop = Shop::new(Kind::Nginx, Way::Here);
+        let proxy = shop.proxy(json!({})).await;
+        for round in 0..6 {
+            let (from, to, name) =
+                if round % 2 == 0 { (BLUE, GREEN, "green") } else { (GREEN, BLUE, "blue") };
+            shop.steer(&proxy, 1, &[(from, Maintenance), (to, Ready)]).await.unwrap();
+            shop.expect(name);
+        }
+    };
+    tokio::join!(steered(), steered(), steered(), steered());
+}
+
 #[tokio::test]
 async fn traffic_goes_where_it_is_steered_and_stays_there_after_a_restart() {
     for (kind, way) in everywhere() {

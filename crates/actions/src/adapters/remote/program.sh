@@ -291,6 +291,20 @@ workers() { # the workers of nginx that take requests: master and worker, a line
     done
 }
 
+of_configuration() { # WORDS...: of the workers on standard input, those whose master has the file that WORDS name by
+    # `-c`, where one says so: of several nginx here, another one may turn without having been told
+    all=$(cat) configuration=''
+    while [ "$#" -gt 1 ]; do
+        [ "$1" != -c ] || configuration=$2
+        shift
+    done
+    own=$(printf '%s\n' "$all" | while read -r master worker; do
+        ! tr '\0' ' ' <"/proc/$master/cmdline" 2>/dev/null | grep -qF -e " -c $configuration " \
+            || printf '%s %s\n' "$master" "$worker"
+    done)
+    printf '%s\n' "${own:-$all}"
+}
+
 turned() { # WORKERS: waits until those of one of the masters take no requests any more
     [ -n "$1" ] || return 0
     patience=$(($(date +%s) + 5))
@@ -486,7 +500,7 @@ case $operation in
             fail 77 "$told"
         fi
         if [ "$#" -gt "$count" ]; then
-            taking=$(workers)
+            taking=$(workers | of_configuration "$@")
             if ! told=$(later "$count" "$@" 2>&1 </dev/null 7<&- 9<&- && turned "$taking" 2>&1); then
                 settle
                 fail 77 "$told"
