@@ -31,7 +31,13 @@ pub use lease::{LEASE, Lease};
 pub use record::{Container, Idle, Kept, Lock, Record, SCHEMA, State};
 pub use service::{Lines, Restarted};
 
-const PROGRAM: &str = include_str!("program.sh");
+const PROGRAM: &str = concat!(
+    include_str!("program/keep.sh"),
+    include_str!("program/compose.sh"),
+    include_str!("program/edge.sh"),
+    include_str!("program/service.sh"),
+    include_str!("program/begin.sh"),
+);
 
 /// A host, or this machine, and the folder there.
 #[derive(Debug, Clone, PartialEq, Eq)]
