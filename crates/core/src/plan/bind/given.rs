@@ -1,4 +1,5 @@
-//! The names under which steps and items leave outputs, so that a guard that names none of them is told before the run.
+//! The names under which steps and items leave outputs, so that a guard or a parameter that names none of them is told before
+//! the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,25 +8,29 @@ use super::steps::preconditions_name;
 use super::{Binder, Document, Frame, find};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::plan::StepPath;
-use crate::runbook::{Check, Item, OnFailure, Runbook, Step};
+use crate::runbook::{Check, Item, OnFailure, Runbook};
 
 impl Binder<'_> {
-    /// Whether every `outputs.NAME` of the guard of `step` names an earlier step or item.
-    pub(super) fn outputs_exist(&mut self, frame: &Frame<'_>, step: &Step, guard: &str, place: Span) {
+    /// Whether every `outputs.NAME` of an expression at `place` names a step or an item before it.
+    pub(super) fn outputs_exist(&mut self, frame: &Frame<'_>, code: &str, place: Span) {
         let runbook = frame.document.runbook;
         let own = self.stack.last().map_or(runbook.name.as_str(), String::as_str);
         let mut given = Given::new(&self.input.called, own);
         for caller in self.callers(own) {
-            given.add(caller, |_| true);
+            given.add(caller, None);
             if let Some(rollback) = &caller.rollback {
-                given.step("rollback", &rollback.items);
+                given.step("rollback", &rollback.items, None);
             }
         }
-        given.add(runbook, |other| other.span.start < step.span.start);
+        let rollback = runbook.rollback.as_ref().filter(|rollback| holds(&rollback.items, place));
+        given.add(runbook, rollback.is_none().then_some(place));
+        if let Some(rollback) = rollback {
+            given.step("rollback", &rollback.items, Some(place));
+        }
         let known = given.names;
         let mut all = Given::new(&self.input.called, own);
-        all.add(runbook, |_| true);
-        for name in named(guard) {
+        all.add(runbook, None);
+        for name in named(code) {
             if known.iter().any(|known| is_copy(known, name)) {
                 continue;
             }
@@ -111,22 +116,20 @@ impl<'a> Given<'a> {
         Self { called, seen: BTreeSet::from([own.to_owned()]), names: BTreeSet::new() }
     }
 
-    /// The names of a runbook's preconditions and of the steps that are `wanted`.
-    fn add(&mut self, runbook: &Runbook, wanted: impl Fn(&Step) -> bool) {
-        if !runbook.preconditions.is_empty() {
-            self.step(&preconditions_name(runbook), &runbook.preconditions);
-        }
-        for step in runbook.steps.iter().filter(|step| wanted(step)) {
-            self.step(&step.id, &step.items);
+    /// The names of a runbook's preconditions and steps; only of what stands before a place, when there is one.
+    fn add(&mut self, runbook: &Runbook, before: Option<Span>) {
+        self.step(&preconditions_name(runbook), &runbook.preconditions, before);
+        for step in &runbook.steps {
+            self.step(&step.id, &step.items, before);
         }
     }
 
-    /// The names of one step, and of the runbooks it calls.
-    fn step(&mut self, step: &str, items: &[Item]) {
+    /// The names of one step, and of the runbooks it calls. A step whose items all come later has left nothing yet.
+    fn step(&mut self, step: &str, items: &[Item], before: Option<Span>) {
         let last = |path: StepPath| path.0.rsplit('/').next().unwrap_or_default().to_owned();
-        self.names.insert(step.to_owned());
         let mut given = Names::new(&StepPath::new(step), items);
-        for item in items {
+        for item in items.iter().filter(|item| before.is_none_or(|place| span(item).start < place.start)) {
+            self.names.insert(step.to_owned());
             match item {
                 Item::Script(script) if script.attributes.skip => {}
                 Item::Action(action) if action.attributes.skip => {}
@@ -148,7 +151,7 @@ impl<'a> Given<'a> {
                 Item::Call(call) => {
                     let is_new = self.seen.insert(call.value.clone());
                     if let Some(called) = self.called.get(&call.value).filter(|_| is_new) {
-                        self.add(called.runbook, |_| true);
+                        self.add(called.runbook, None);
                     }
                 }
             }
@@ -161,6 +164,21 @@ impl<'a> Given<'a> {
         for check in checks {
             self.checks(&check.children);
         }
+    }
+}
+
+/// Whether the place is one of the items, or within one.
+fn holds(items: &[Item], place: Span) -> bool {
+    items.iter().any(|item| (span(item).start..=span(item).end).contains(&place.start))
+}
+
+fn span(item: &Item) -> Span {
+    match item {
+        Item::Script(script) => script.span,
+        Item::Action(action) => action.span,
+        Item::Check(check) => check.span,
+        Item::Call(call) => call.span,
+        Item::Checklist(list) => list.span,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::steps::free;
-use super::{Binder, Frame, find};
+use super::{Binder, Frame, find, template};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::plan::flow;
 use crate::plan::{
@@ -185,8 +185,11 @@ impl Binder<'_> {
             return None;
         }
         if flow::is_word(name) {
-            return self.word(frame, path, owner, action, params, deferred);
+            let node = self.word(frame, path, owner, action, params, deferred)?;
+            self.outputs_of_parameters_exist(frame, action);
+            return Some(node);
         }
+        self.outputs_of_parameters_exist(frame, action);
         if name == SCRIPT || !self.catalogue.knows(name) {
             let mut valid: Vec<&str> = self.catalogue.names();
             valid.retain(|name| *name != SCRIPT);
@@ -202,6 +205,12 @@ impl Binder<'_> {
         policy.optional = policy.optional || self.catalogue.is_message(name);
         policy.retry = policy.retry.max(self.catalogue.retries(&action.uses.value));
         self.call(frame, path, name, params, action.span, policy, None)
+    }
+
+    fn outputs_of_parameters_exist(&mut self, frame: &Frame<'_>, action: &ActionUse) {
+        for code in template::expressions(&action.with) {
+            self.outputs_exist(frame, code, action.span);
+        }
     }
 
     /// The node of a call, its parameters checked and its effects asked for.

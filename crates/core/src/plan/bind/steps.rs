@@ -102,7 +102,7 @@ impl Binder<'_> {
                 Ok(Guard::Holds) => {}
                 Ok(Guard::Fails(why)) => planned.skipped = Some(why),
                 Ok(Guard::Later) => {
-                    self.outputs_exist(frame, step, &when.value, when.span);
+                    self.outputs_exist(frame, &when.value, when.span);
                     planned.when = Some(when.value.clone());
                 }
                 Err(error) => self.template_error(frame.document, error, when.span),

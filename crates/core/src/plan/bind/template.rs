@@ -227,6 +227,23 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{")
 }
 
+/// The code of every expression in the strings of `value`.
+pub(super) fn expressions(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => split(text)
+            .into_iter()
+            .flatten()
+            .filter_map(|part| match part {
+                Part::Expression(code, _) => Some(code),
+                Part::Text(_) => None,
+            })
+            .collect(),
+        Value::Array(values) => values.iter().flat_map(expressions).collect(),
+        Value::Object(fields) => fields.values().flat_map(expressions).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
 fn is_deferred(code: &str) -> bool {
     code.match_indices("outputs").any(|(at, word)| {
         let before = code[..at].chars().next_back();

@@ -307,6 +307,13 @@ fn what_cannot_be_bound_is_said_at_its_place() {
         ],
     );
     check(
+        "### A\n\n```sh {id=make}\nx\n```\n```yaml {id=use}\nuses: git.tag\nwith: { name: \"{{ outputs.mkae.x }}\", type: \"it's {{ outputs.use.x }}\" }\n```\n",
+        &[
+            "unknown-output: no earlier step or item is called `mkae` (did you mean `make`?) @mkae",
+            "unknown-output: no earlier step or item is called `use` (`use` comes only now or later: move this step behind it) @use",
+        ],
+    );
+    check(
         "### A\n\n```sh {secrets=TOKN}\nx\n```\n",
         &["unknown-secret: there is no secret `TOKN` (did you mean `TOKEN`?) @TOKN"],
     );
@@ -396,10 +403,9 @@ fn called_runbooks_are_pinned_with_their_own_environment() {
 
 #[test]
 fn outputs_are_left_for_the_run() {
-    let body =
-        "### A\n\n```yaml\nuses: http.check\nwith: { url: \"{{ outputs.b.url }}/{{ version }}\" }\n```\n";
+    let body = "### B\n\n```sh\nx\n```\n### A\n\n```yaml\nuses: http.check\nwith: { url: \"{{ outputs.b.url }}/{{ version }}\" }\n```\n";
     let plan = bind_text(&runbook(body), &[], &[]).unwrap();
-    let Node::Action(node) = &plan.steps[0].nodes[0] else { panic!("an action") };
+    let Node::Action(node) = &plan.steps[1].nodes[0] else { panic!("an action") };
     assert!(node.call.deferred);
     assert_eq!(node.call.params["url"], "{{ outputs.b.url }}/1.3.0-rc.1");
 }
