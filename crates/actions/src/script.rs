@@ -11,6 +11,7 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 use windlass_engine::process::{Command, Finished};
+use windlass_engine::scratch;
 
 use crate::adapters::files;
 use crate::adapters::git::without_credentials;
@@ -186,7 +187,7 @@ pub(crate) async fn execute(
     context: &Context,
 ) -> Result<(Finished, Result<BTreeMap<String, String>>)> {
     check(text)?;
-    let folder = tempfile::Builder::new().prefix("windlass-").tempdir().map_err(|error| {
+    let folder = scratch::folder(context).map_err(|error| {
         ActionError::Failed(format!("no folder for the script's outputs can be made: {error}"))
     })?;
     let file = folder.path().join("output");

@@ -16,4 +16,5 @@ pub mod logs;
 pub mod mask;
 pub mod owner;
 pub mod process;
+pub mod scratch;
 pub mod undo;

@@ -202,6 +202,10 @@ impl Stage {
         let mut oids: Vec<&str> = tagged.lines().filter_map(|line| line.split('\t').next()).collect();
         oids.dedup();
         expect("the tag is on the branch's tip", &oids.len(), &1)?;
+        let scratch = repository.join(".git/windlass/scratch");
+        let folders = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+        let left = folders.flat_map(|run| std::fs::read_dir(run.path())).flatten().count();
+        expect("what scripts left in the scratch folder", &left, &0)?;
         expect("what differs", &run_git(&repository, &["status", "--porcelain", "-uno"]), &"")?;
         let changelog = std::fs::read_to_string(repository.join("CHANGELOG.md")).unwrap_or_default();
         expect("sections of the changelog", &changelog.matches("## [1.1.0]").count(), &1)?;

@@ -21,6 +21,7 @@ use windlass_engine::journal::{Batch, JournalError};
 use windlass_engine::logs::Tee;
 use windlass_engine::owner::Owner;
 use windlass_engine::process::stop_leftovers;
+use windlass_engine::scratch;
 
 use super::interrupts::{Interrupt, Listeners};
 use super::keys::Keys;
@@ -129,8 +130,13 @@ async fn work(
     let engine = Embedded::open(runner.journal.clone(), told.run().clone(), runner.actions(), world, taking)
         .map_err(|error| taken(told, error))?;
     // Nobody else owns the run now: what a dead owner left running must not act beside us.
-    let run = told.run().clone();
-    let stopped = tokio::task::spawn_blocking(move || stop_leftovers(&run)).await.unwrap_or_default();
+    let (run, state) = (told.run().clone(), runner.project.state.clone());
+    let clearing = tokio::task::spawn_blocking(move || {
+        let stopped = stop_leftovers(&run);
+        scratch::clear(&state, &run);
+        stopped
+    });
+    let stopped = clearing.await.unwrap_or_default();
     if stopped > 0 {
         let what = if stopped == 1 { "process" } else { "processes" };
         session.report.progress(&format!("stopped {stopped} {what} that an interrupted run had left"));
@@ -290,6 +296,7 @@ pub fn finish_cancelled(runner: &Runner, run: &RunId, why: String) -> Result<()>
     let lease = now + jiff::SignedDuration::from_secs(30);
     let epoch = runner.journal.acquire(run, &owner, now, lease).map_err(journal_error)?;
     stop_leftovers(run);
+    scratch::clear(&runner.project.state, run);
     let batch = Batch {
         events: vec![RunEvent::Finished { status: RunStatus::Cancelled, path: None, why: Some(why) }],
         status: Some(RunStatus::Cancelled),
