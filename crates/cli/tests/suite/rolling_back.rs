@@ -133,7 +133,7 @@ with: { message: \"Do not upgrade to {{ outputs.choose.from }}: go back to {{ ou
 
 ```yaml
 uses: deploy.previous
-with: { environment: production, version: \"{{ outputs.choose.to }}\", run: \"sh deploy.sh\" }
+with: { environment: production, version: \"{{ outputs.choose.to }}\", run: 'sh deploy.sh \"$WINDLASS_VERSION\"' }
 ```
 
 ### Mark it
@@ -189,6 +189,8 @@ fn a_way_back_is_told_in_order_marked_and_written_down() {
     .unwrap();
     std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 
+    // What was committed since is no part of it.
+    repo.commit("feat: more");
     let ran = windlass(&repo, &["run", "rollback"]);
     expect(&ran, 4, &["waits for anyone: Management has an e-mail", "until "]);
     let live = std::fs::read_to_string(repo.path().join("live")).unwrap();
@@ -202,8 +204,7 @@ fn a_way_back_is_told_in_order_marked_and_written_down() {
     assert_eq!(commit("v1.2.0-rollback"), commit("v1.2.0"));
     assert_eq!(std::fs::read_to_string(&triggered).unwrap(), "refs/tags/v1.2.0-rollback\n");
     repo.git(&["tag", "v1.3.1-rollback"]);
-    repo.commit("fix: a leak");
-    expect(&windlass(&repo, &["next"]), 0, &["1.3.1\n"]);
+    expect(&windlass(&repo, &["next"]), 0, &["1.4.0\n"]);
     let mut files = std::fs::read_dir(repo.path().join("docs/post-mortems")).unwrap();
     let file = files.next().unwrap().unwrap().path();
     assert!(file.to_string_lossy().ends_with("-back-from-1.3.0.md"), "{file:?}");

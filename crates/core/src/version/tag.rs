@@ -67,9 +67,11 @@ impl TagFormat {
         (text.len() <= 256).then_some(text)
     }
 
-    /// The version that `tag` stands for; `None` for other tags, such as `v2` or `vnext`.
+    /// The version that `tag` stands for; `None` for other tags, such as `v2` or `vnext`, and for one that marks a way back:
+    /// `v1.2.0-rollback` has the form of a pre-release, and no version was released by it.
     pub fn version_of(&self, tag: &str) -> Option<Version> {
-        Version::parse(self.within(tag)?).ok()
+        let version = Version::parse(self.within(tag)?).ok()?;
+        (version.pre.split('.').next() != Some("rollback")).then_some(version)
     }
 
     /// The same format with or without the `v` before the number, where that is all there is before it.
@@ -180,6 +182,9 @@ mod tests {
             ("v{version}", "v1.2.3", Some("1.2.3")),
             ("v{version}", "v1.2.3-rc.1", Some("1.2.3-rc.1")),
             ("v{version}", "1.2.3", None),
+            ("v{version}", "v1.2.3-rollback", None),
+            ("v{version}", "v1.2.3-rollback.2", None),
+            ("v{version}", "v1.2.3-rollbacks", Some("1.2.3-rollbacks")),
             ("v{version}", "v2", None),
             ("v{version}", "vnext", None),
             ("v{version}", "v1.2.3.4", None),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Effect, Facts, Pins, Plan, PlannedStep, Routine, RunbookPin, SCHEMA, SecretSource, sha256_hex};
 use crate::config::Metrics;
 use crate::diagnostic::{Diagnostic, Span};
-use crate::runbook::{Item, OnFailure, Runbook};
+use crate::runbook::{ActionUse, Item, OnFailure, Runbook};
 
 mod given;
 mod inputs;
@@ -170,24 +170,27 @@ pub fn bind(input: &BindInput<'_>, catalogue: &dyn Catalogue) -> Result<Plan, Ve
     })
 }
 
-/// Whether a runbook releases a version: it is named so, or it uses the version.
+/// Whether a runbook releases a version: it is named so, or it writes or uses the version. One whose steps bring a version
+/// back that was there may name `WINDLASS_VERSION`, which is that version then: it releases only what it writes.
 pub fn releases(runbook: &Runbook, source: &str) -> bool {
-    const ACTIONS: [&str; 4] = ["version.write", "changelog.promote", "notes.write", "git.tag"];
-    let uses = |item: &Item| match item {
-        Item::Action(action) => {
-            // A tag with a name of its own, such as one that marks a way back, is no version's.
-            let is_own = action.uses.value == "git.tag" && action.with.get("name").is_some();
-            (ACTIONS.contains(&action.uses.value.as_str()) && !is_own)
-                || mentions_release(&action.with.to_string())
-        }
-        Item::Script(script) => mentions_release(&script.text),
-        Item::Check(_) | Item::Call(_) | Item::Checklist(_) => false,
+    const WRITING: [&str; 4] = ["version.write", "changelog.promote", "notes.write", "git.tag"];
+    const GOING_BACK: [&str; 2] = ["rollback.choose", "deploy.previous"];
+    let actions = || {
+        runbook.steps.iter().flat_map(|step| &step.items).filter_map(|item| match item {
+            Item::Action(action) => Some(action),
+            Item::Script(_) | Item::Check(_) | Item::Call(_) | Item::Checklist(_) => None,
+        })
     };
-    let triggered = runbook.triggers.iter().any(|trigger| trigger.value.starts_with("tag "));
+    let writes = |action: &ActionUse| {
+        // A tag with a name of its own, such as one that marks a way back, is no version's.
+        let is_own = action.uses.value == "git.tag" && action.with.get("name").is_some();
+        WRITING.contains(&action.uses.value.as_str()) && !is_own
+    };
+    let goes_back = || actions().any(|action| GOING_BACK.contains(&action.uses.value.as_str()));
     runbook.name == "release"
-        || triggered
-        || mentions_release(source)
-        || runbook.steps.iter().flat_map(|step| &step.items).any(uses)
+        || runbook.triggers.iter().any(|trigger| trigger.value.starts_with("tag "))
+        || actions().any(writes)
+        || (mentions_release(source) && !goes_back())
 }
 
 fn mentions_release(text: &str) -> bool {

@@ -411,6 +411,25 @@ fn outputs_are_left_for_the_run() {
 }
 
 #[test]
+fn runbooks_release_what_they_write_or_name() {
+    let step = |uses: &str, with: &str| format!("### A\n\n```yaml\nuses: {uses}\nwith: {{ {with} }}\n```\n");
+    for (body, expect) in [
+        (step("git.tag", ""), true),
+        (step("git.tag", "name: v1-rollback"), false),
+        (step("http.check", "url: \"https://example.com/{{ version }}\""), true),
+        (step("http.check", "url: \"https://example.com/{{ versions }}\""), false),
+        ("### A\n\n```sh\ndeploy \"$WINDLASS_VERSION\"\n```\n".to_owned(), true),
+        // The version there is the one that is brought back.
+        (step("deploy.previous", "run: 'deploy \"$WINDLASS_VERSION\"'"), false),
+        (step("rollback.choose", "") + &step("deploy.script", "run: 'deploy \"$WINDLASS_TAG\"'"), false),
+        (step("deploy.previous", "") + &step("version.write", ""), true),
+    ] {
+        let source = runbook(&body);
+        assert_eq!(releases(&parse(&source).runbook, &source), expect, "{body}");
+    }
+}
+
+#[test]
 fn a_digest_changes_with_what_is_planned_and_with_nothing_else() {
     let source = runbook("### A\n\n```sh\nx\n```\n");
     let digest = |source: &str| bind_text(source, &[], &[]).unwrap().digest().unwrap();
