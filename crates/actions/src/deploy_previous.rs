@@ -166,13 +166,16 @@ pub(crate) fn before(
                 record.version
             )
         })?;
-    if found.colour.is_some() && found.colour == record.colour {
-        return Err(format!(
+    if found.colour.is_none() || found.colour != record.colour {
+        return Ok(found.alone());
+    }
+    // Its colour has the traffic now; the other one is as good.
+    found.in_the_other_colour().ok_or_else(|| {
+        format!(
             "{shown} was in the colour that {} has now: deploy it again with the runbook of a release",
             record.version
-        ));
-    }
-    Ok(found.alone())
+        )
+    })
 }
 
 /// The way that the version came is the way it goes back.

@@ -74,10 +74,10 @@ fn has(record: &Record, version: &str) -> bool {
 
 /// What one host, asked alone, would go back to: what is there, while the release that is taken back never got there;
 /// else what was there before.
-fn target_of<'a>(record: &'a Record, releasing: Option<&str>) -> Option<&'a Record> {
+fn target_of<'a>(kept: &'a Kept, record: &'a Record, releasing: Option<&str>) -> Option<&'a Record> {
     match releasing {
         Some(releasing) if releasing != record.version => record.good(),
-        _ => record.previous.as_deref(),
+        _ => kept.before(record),
     }
 }
 
@@ -87,8 +87,8 @@ fn agreed(all: &[(&str, &Kept, &Record)], releasing: Option<&str>) -> Result<Opt
     let is_begun = |record: &Record| record.state != State::Live || releasing == Some(&record.version);
     let any = all.iter().any(|(_, _, record)| is_begun(record));
     let mut wanted: Vec<(&str, &str)> = Vec::new();
-    for (name, _, record) in all.iter().filter(|(_, _, record)| is_begun(record) || !any) {
-        if let Some(target) = target_of(record, releasing)
+    for (name, kept, record) in all.iter().filter(|(_, _, record)| is_begun(record) || !any) {
+        if let Some(target) = target_of(kept, record, releasing)
             && wanted.iter().all(|(_, version)| *version != target.version)
         {
             wanted.push((name, &target.version));
@@ -205,6 +205,10 @@ mod tests {
             (&[("2", FAILED, "", &[])], None, Some("3"), "2 to -"),
             // Deployed again, and that failed: it is not there, though its version is.
             (&[("1", FAILED, "1", &["1"])], None, Some("1"), "1 to 1"),
+            // Deployed again, and well: the way back leads to the last other version.
+            (&[("2", LIVE, "2", &["0", "1", "2", "2"])], None, None, "2 to 1"),
+            (&[("2", LIVE, "2", &["0", "1", "2", "2"])], None, Some("2"), "2 to 1"),
+            (&[("2", LIVE, "2", &["2"])], None, None, "2 to 2, there"),
             // A host without any version does not have the target.
             (&[two, ("", LIVE, "", &[])], None, Some("3"), "2 to 2"),
             (

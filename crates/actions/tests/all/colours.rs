@@ -401,3 +401,26 @@ async fn traffic_never_goes_back_to_what_nobody_knows() {
         place.deploy("two", "1.1.0", silent.clone()).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_version_that_was_deployed_twice_is_left_for_the_one_before_it() {
+    let place = Place::new();
+    // Such as with rotated credentials: the second time takes the colour of the version before.
+    for (run, version) in [("one", "1.0.0"), ("two", "1.1.0"), ("three", "1.1.0")] {
+        place.deploy(run, version, json!({})).await.unwrap();
+    }
+    assert_eq!(place.shop.holds("green").as_deref(), Some("1.1.0"));
+    let target = &place.shop.params(json!({}))["target"];
+    let choose = json!({ "environment": "production", "target": target });
+    let chosen = action("rollback.choose").run(&choose, &place.context("back")).await.unwrap();
+    assert_eq!((&chosen["way"], &chosen["to"]), (&json!("application"), &json!("1.0.0")), "{chosen}");
+    let back = json!({
+        "environment": "production", "target": target, "version": "1.0.0", "run": RUN, "ready": "2s",
+    });
+    action("deploy.previous").run(&back, &place.context("back")).await.unwrap();
+    assert!(place.shop.answers().contains("1.0.0"));
+    assert_eq!(
+        (place.record()["version"].as_str(), place.shop.holds("blue").as_deref()),
+        (Some("1.0.0"), Some("1.0.0"))
+    );
+}

@@ -102,6 +102,19 @@ impl Record {
         Self { previous: None, idle: None, made: None, ..self.clone() }
     }
 
+    /// The same version in the other colour, which a script or docker compose makes of the same files; nothing where it was in
+    /// none, or in a project that is not named by its colour.
+    pub fn in_the_other_colour(&self) -> Option<Self> {
+        let colour = self.colour?;
+        let other = colour.other();
+        let project = match self.project.strip_suffix(colour.as_str()) {
+            Some(begin) => format!("{begin}{}", other.as_str()),
+            None if self.project.is_empty() => String::new(),
+            None => return None,
+        };
+        Some(Self { colour: Some(other), project, ..self.alone() })
+    }
+
     /// What customers get while this one is not live: the version before, in its own colour. Nothing where there are no
     /// colours, or where only the proxies know.
     pub fn serving(&self) -> Option<&Self> {
@@ -242,6 +255,19 @@ impl Kept {
         last.is_some_and(|record| record.state == State::Live)
     }
 
+    /// What was here before the version that is: where that was deployed again, the last other one that was deployed to
+    /// its end and not withdrawn since.
+    pub fn before<'a>(&'a self, record: &'a Record) -> Option<&'a Record> {
+        let previous = record.previous.as_deref()?;
+        if record.state != State::Live || previous.version != record.version {
+            return Some(previous);
+        }
+        let is_other = |known: &&Record| {
+            known.version != record.version && known.state == State::Live && self.has_passed(&known.version)
+        };
+        Some(self.history.iter().rev().find(is_other).unwrap_or(previous))
+    }
+
     /// Since when what was done to the data may be foreign to a version: when it was first deployed here to its end, and
     /// not withdrawn since. Putting it back is no new beginning, because what was migrated meanwhile is still there.
     pub fn live_since(&self, version: &str) -> Option<Timestamp> {
@@ -345,6 +371,23 @@ mod tests {
             state,
             at: Timestamp::UNIX_EPOCH,
             previous: None,
+        }
+    }
+
+    #[test]
+    fn a_version_changes_its_colour_where_its_project_is_named_by_it() {
+        use windlass_core::config::Colour::{Blue, Green};
+        for (colour, project, expect) in [
+            (Some(Blue), "shop-blue", Some((Some(Green), "shop-green"))),
+            (Some(Green), "blue-green", Some((Some(Blue), "blue-blue"))),
+            (Some(Green), "", Some((Some(Blue), ""))),
+            (Some(Green), "shop", None),
+            (None, "shop", None),
+        ] {
+            let record = Record { colour, project: project.into(), ..record("1.0.0", State::Live) };
+            let other = record.in_the_other_colour();
+            let told = other.as_ref().map(|other| (other.colour, other.project.as_str()));
+            assert_eq!(told, expect, "{project}");
         }
     }
 
