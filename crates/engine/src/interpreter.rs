@@ -68,6 +68,7 @@ pub async fn walk<D: Durable>(
         starter,
         outputs: Mutex::new(Arc::new(outputs)),
         failures: Mutex::default(),
+        changed: Mutex::default(),
     };
     let steps = match direction {
         Direction::Forward => &plan.steps,
@@ -120,6 +121,8 @@ struct Interpreter<'a, D> {
     outputs: Mutex<Arc<Outputs>>,
     /// Of these people are told once it is known what is done about them.
     failures: Mutex<Vec<Failure>>,
+    /// When the run began to change each environment.
+    changed: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 /// What holds around an item.
@@ -293,6 +296,7 @@ impl<D: Durable> Interpreter<'_, D> {
         scope: &Scope,
     ) -> Result<(), Stop> {
         let call = self.rendered(&node.call, path)?;
+        self.changes(node, &call, path, scope).await?;
         let outputs = self.outputs();
         let completion = self
             .engine

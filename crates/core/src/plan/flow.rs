@@ -143,7 +143,8 @@ pub struct WatchParams {
     /// What is asked for a metric, over the environment's: PromQL that gives one number, or a table.
     #[serde(default)]
     pub queries: BTreeMap<String, Value>,
-    /// What `2x` compares with: `before`, the window of the same length before the run, or `{ release: TEXT,
+    /// What `2x` compares with: `before`, the window of the same length before the run first changed the `environment` (before
+    /// the run, when none is named), or `{ release: TEXT,
     /// previous: TEXT }` where both versions serve: what stands for `$side` in the queries.
     #[serde(default = "before")]
     pub baseline: BaselineParams,

@@ -399,6 +399,9 @@ pub struct WatchNode {
 pub struct MetricWatch {
     /// When it is bad.
     pub rule: MetricRule,
+    /// The environment that is watched, where one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// What answers, one for each metric of a criterion.
     pub sources: Vec<MetricSource>,
     /// What makes requests while there are too few.

@@ -65,7 +65,8 @@ impl MetricRule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {
-    /// The window of the same length before the run began.
+    /// The window of the same length before the run first changed the watched environment; before the run where none is
+    /// named.
     Before,
     /// The version before, which serves at the same time: what stands for `$side` in the queries.
     Concurrent {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use windlass_core::plan::{Effect, Facts, MetricSource, MetricWatch, Node, Plan, StepPath};
+use windlass_core::plan::{Effect, Facts, MetricSource, MetricWatch, Node, Plan, StepPath, WaitNode};
 use windlass_core::run::RunStatus;
 use windlass_core::verdict::{
     Answer, Baseline, Criterion, Judge, MetricRule, Point, Reading, Sample, Verdict,
@@ -17,7 +17,7 @@ use super::Journals;
 use super::plans as make;
 use super::scene::Scene;
 use crate::action::{Action, ActionError, ActionSet, Probe, Result, Undone};
-use crate::context::Context;
+use crate::context::{Clock as _, Context};
 use crate::durable::{Stop, Suspension};
 
 /// A store of metrics that knows what was measured at every moment.
@@ -102,6 +102,7 @@ pub(super) fn measured(params: serde_json::Value, criterion: &str, baseline: Bas
             judge: Judge::Bounds,
             extend: Some(windlass_core::duration::Duration::from_secs(5)),
         },
+        environment: None,
         sources: vec![MetricSource {
             name: "error_rate".into(),
             call: make::call("test.measure", params),
@@ -171,5 +172,45 @@ pub async fn watches_measure(journals: Journals<'_>) {
         assert_eq!(moments.len(), 10, "every moment of the window is measured once: {moments:?}");
         assert!(moments.windows(2).all(|pair| pair[1] - pair[0] == 1000), "{moments:?}");
         assert_eq!(scene.state().verdicts[&StepPath::new("watch/watch")].verdict, verdict);
+    }
+}
+
+/// What a release is compared with ends where the run first changed the watch's environment, however long it had waited
+/// before, and also when it was gone meanwhile.
+pub async fn watches_compare_with_the_time_before_the_change(journals: Journals<'_>) {
+    const HOUR: i64 = 3600;
+    for (environment, before) in [(Some("production"), HOUR), (Some("staging"), 0), (None, 0)] {
+        let mut plan = measured(json!({ "bad": 5.0 }), "> 2x", Baseline::Before);
+        for node in plan.steps.iter_mut().flat_map(|step| &mut step.nodes) {
+            if let Node::Watch(watch) = node
+                && let Some(metrics) = &mut watch.metrics
+            {
+                metrics.environment = environment.map(str::to_owned);
+            }
+        }
+        for step in plan.steps.iter_mut().take(1) {
+            step.lock = Some("production".into());
+        }
+        let pause = WaitNode {
+            path: StepPath::new("pause/wait"),
+            label: "wait".into(),
+            duration: windlass_core::duration::Duration::from_secs(HOUR as u64),
+        };
+        plan.steps.insert(0, make::step("pause", vec![Node::Wait(pause)]));
+        let mut scene = scene(journals, plan);
+        let begin = scene.clock.now();
+        // Gone in the middle of the watch.
+        let leave = async {
+            tokio::time::sleep(Duration::from_secs(HOUR as u64 + 4)).await;
+            scene.detach.cancel();
+        };
+        let (ending, ()) = tokio::join!(scene.drive(), leave);
+        assert_eq!(ending.stop, Some(Stop::Suspend(Suspension::Detached)), "{ending:?}");
+        scene.detach = CancellationToken::new();
+        assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+        let samples = samples(&scene);
+        let last = samples.iter().filter(|sample| sample.baseline).filter_map(|sample| sample.at).max();
+        let apart = last.map(|last| last.duration_since(begin).as_secs());
+        assert_eq!(apart, Some(before), "{environment:?}: {samples:?}");
     }
 }

@@ -51,6 +51,7 @@ pub async fn all(journals: Journals<'_>) {
     attempts_are_limited(journals).await;
     watches_judge(journals).await;
     metrics::watches_measure(journals).await;
+    metrics::watches_compare_with_the_time_before_the_change(journals).await;
     pages::watches_page(journals).await;
     pages::failures_page(journals).await;
     waivers_and_retries(journals).await;

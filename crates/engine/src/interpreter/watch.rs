@@ -4,14 +4,15 @@
 //! metrics the source is asked for all that was missed, as its store remembers.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_core::duration::Duration;
 use windlass_core::plan::{
-    ActionCall, ConfirmNode, MetricSource, MetricWatch, Node, Plan, PlannedStep, Policy, StepPath, WatchNode,
-    WatchProbe,
+    ActionCall, ActionNode, ConfirmNode, MetricSource, MetricWatch, Node, Plan, PlannedStep, Policy,
+    StepPath, WatchNode, WatchProbe,
 };
 use windlass_core::run::{Outcome, RunEvent};
 use windlass_core::verdict::{
@@ -23,7 +24,8 @@ use super::traffic::is_wanted;
 use super::{Interpreter, Scope, later};
 use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
 
-/// The instant at which a run began is kept under this key, which no step can have.
+/// The instant at which a run began, or an item began to change an environment, is kept under this key, which no step or
+/// item can have.
 const BEGUN: &str = "@begun";
 
 /// A watch while it goes on.
@@ -49,6 +51,37 @@ impl<D: Durable> Interpreter<'_, D> {
             self.engine.now(&StepPath::new(BEGUN)).await?;
         }
         Ok(())
+    }
+
+    /// Keeps when the run first changed the environment that an item is about, for the same.
+    pub(super) async fn changes(
+        &self,
+        node: &ActionNode,
+        call: &ActionCall,
+        path: &StepPath,
+        scope: &Scope,
+    ) -> Result<(), Stop> {
+        let named = call.params.get("environment").and_then(Value::as_str);
+        let locked = scope.fence.as_ref().map(|fence| fence.lock.as_str());
+        let Some(environment) = named.or(locked) else { return Ok(()) };
+        if node.effects.is_empty() || !compares_with_before(self.plan) {
+            return Ok(());
+        }
+        let at = self.engine.now(&path.child(BEGUN)).await?;
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = changed.entry(environment.to_owned()).or_insert(at);
+        *first = at.min(*first);
+        Ok(())
+    }
+
+    /// The end of the time before the release: until the run first changed the watch's environment, else until it began.
+    async fn before(&self, metrics: &MetricWatch) -> Result<Timestamp, Stop> {
+        let changed = || self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = metrics.environment.as_ref().and_then(|name| changed().get(name).copied());
+        match changed {
+            Some(at) => Ok(at),
+            None => self.engine.now(&StepPath::new(BEGUN)).await,
+        }
     }
 
     pub(super) async fn watch(&self, node: &WatchNode, path: &StepPath, scope: &Scope) -> Result<(), Stop> {
@@ -187,10 +220,10 @@ impl<D: Durable> Interpreter<'_, D> {
             }));
             watching.remember(begun.await.into_iter().collect::<Result<Vec<_>, Stop>>()?);
             // The release has no interval yet; what it is compared with has its whole window.
-            if !compares_with_before_run(metrics) {
+            if !is_compared_with_before(metrics) {
                 return Ok(Vec::new());
             }
-            let begun = self.engine.now(&StepPath::new(BEGUN)).await?;
+            let begun = self.before(metrics).await?;
             let from = earlier(begun, watching.node.rule.window);
             let from = later(from, every);
             let compared = |source: &&MetricSource| is_compared(metrics, &source.name);
@@ -460,7 +493,7 @@ fn is_compared(metrics: &MetricWatch, name: &str) -> bool {
     metrics.rule.criteria.iter().any(|criterion| criterion.metric == name && criterion.is_relative())
 }
 
-fn compares_with_before_run(metrics: &MetricWatch) -> bool {
+fn is_compared_with_before(metrics: &MetricWatch) -> bool {
     metrics.rule.baseline == Baseline::Before
         && metrics.rule.criteria.iter().any(|criterion| criterion.is_relative())
 }
@@ -468,7 +501,7 @@ fn compares_with_before_run(metrics: &MetricWatch) -> bool {
 fn compares_with_before(plan: &Plan) -> bool {
     fn in_nodes(nodes: &[Node]) -> bool {
         nodes.iter().any(|node| match node {
-            Node::Watch(node) => node.metrics.as_deref().is_some_and(compares_with_before_run),
+            Node::Watch(node) => node.metrics.as_deref().is_some_and(is_compared_with_before),
             Node::Checklist(list) => in_nodes(&list.nodes),
             _ => false,
         })

@@ -188,7 +188,7 @@ impl Binder<'_> {
             judge: params.judge,
             extend: params.extend,
         };
-        Some(MetricWatch { rule, sources, traffic })
+        Some(MetricWatch { rule, environment: params.environment.clone(), sources, traffic })
     }
 
     /// The environment's metrics, with what the watch says over them.
