@@ -26,9 +26,10 @@ git push --quiet --set-upstream origin main
 ssh -F lab/ssh_config lab1 'test ! -f /srv/haproxy.pid || kill "$(cat /srv/haproxy.pid)" 2>/dev/null || true; cat >/srv/haproxy.cfg' <"$here/haproxy.cfg"
 ssh -F lab/ssh_config lab1 'haproxy -D -f /srv/haproxy.cfg -p /srv/haproxy.pid'
 
-# The database, with the first migration.
+# The database, with the first migration, and no backup of another one.
 export PGHOST=10.231.7.1 PGUSER=postgres PGDATABASE=shop
 dropdb --if-exists --force shop 2>/dev/null
+rm -rf "$lab/backups"
 install -d -o postgres "$lab/backups"
 createdb shop
 ./scripts/migrate.sh

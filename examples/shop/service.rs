@@ -10,10 +10,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::exit;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The upper bounds of the histogram of how long orders take, in milliseconds.
+const BOUNDS: [u128; 7] = [5, 10, 50, 100, 250, 500, 1000];
+
+/// How many orders took no longer than each bound; the last counts all.
+static TOOK: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 /// Requests since the program began: begun, answered well, and failed.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static GOOD: AtomicU64 = AtomicU64::new(0);
@@ -87,9 +92,14 @@ fn answer(method: &str, path: &str) -> (&'static str, &'static str, String) {
         }
         ("GET", "/metrics") => {
             let (good, bad) = (GOOD.load(Ordering::Relaxed), BAD.load(Ordering::Relaxed));
-            let text = format!(
+            let mut text = format!(
                 "shop_requests_total{{good=\"true\"}} {good}\nshop_requests_total{{good=\"false\"}} {bad}\n"
             );
+            let bounds = BOUNDS.iter().map(|bound| format!("{}", *bound as f64 / 1000.0));
+            for (bound, took) in bounds.chain(["+Inf".to_owned()]).zip(&TOOK) {
+                let took = took.load(Ordering::Relaxed);
+                text += &format!("shop_request_seconds_bucket{{le=\"{bound}\"}} {took}\n");
+            }
             ("200 OK", "text/plain; version=0.0.4", text)
         }
         ("GET" | "POST", "/orders") => {
@@ -97,7 +107,14 @@ fn answer(method: &str, path: &str) -> (&'static str, &'static str, String) {
             // Spread evenly: of 100 requests every 20th for 5 %.
             let fails = number * errors / 100 != (number + 1) * errors / 100;
             let sql = if method == "POST" { value("INSERT", "") } else { value("COUNT", "") };
-            match if fails { Err("this release loses some orders".to_owned()) } else { query(&sql) } {
+            let begin = Instant::now();
+            let told = if fails { Err("this release loses some orders".to_owned()) } else { query(&sql) };
+            let took = begin.elapsed().as_millis();
+            let within = BOUNDS.iter().map(|bound| took <= *bound).chain([true]);
+            TOOK.iter().zip(within).filter(|(_, is_within)| *is_within).for_each(|(count, _)| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            match told {
                 Ok(orders) => {
                     GOOD.fetch_add(1, Ordering::Relaxed);
                     ("200 OK", "application/json", format!(r#"{{"orders":"{orders}","version":"{version}"}}"#))

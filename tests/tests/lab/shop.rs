@@ -25,7 +25,7 @@ fn a_bad_release_goes_back_with_its_database() {
     shop.windlass(&["check"]).expect(0, &[]);
 
     // A good one, as the runbook has it: staging, a gate, production, a watch of two minutes, done.
-    let run = shop.release(&[], 4, &["waits for release-manager: 0.1.0 passed staging"]);
+    let run = shop.release("release", &[], 4, &["waits for release-manager: 0.1.0 passed staging"]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
     shop.resume_with_customers(&run)
         .expect(0, &["the traffic to blue, 0.1.0", "watch 2m, every 5s: Pass", "is stopped"]);
@@ -35,6 +35,7 @@ fn a_bad_release_goes_back_with_its_database() {
     shop.write("migrations/002-price.sql", "alter table orders add price int;\n");
     shop.commit("feat: prices");
     let run = shop.release(
+        "release",
         &["--input", "watch=20s", "--input", "migration=backward-compatible"],
         4,
         &["0.2.0 passed staging"],
@@ -53,7 +54,7 @@ fn a_bad_release_goes_back_with_its_database() {
     shop.write("errors", "5\n");
     shop.commit("feat: comments");
     let options = ["--input", "watch=2m", "--input", "migration=destructive"];
-    let run = shop.release(&options, 4, &["0.3.0 passed staging"]);
+    let run = shop.release("release", &options, 4, &["0.3.0 passed staging"]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
     let customers = Customers::begin();
     // Going back loses orders, so somebody who did not start it must agree.
@@ -63,6 +64,7 @@ fn a_bad_release_goes_back_with_its_database() {
             "error_rate",
             "Watch leads to `rollback`",
             "the migration 003-comment destroyed what 0.2.0 needs",
+            "lets nothing through to production",
             "waits for operator: Going back loses all that was written since",
         ],
     );
@@ -81,17 +83,66 @@ fn a_bad_release_goes_back_with_its_database() {
     println!("{:?}", customers.end());
 }
 
+/// A correction from the last good tag, the same version again with new credentials, and the way back from both.
+#[test]
+fn a_correction_and_new_credentials_reach_production() {
+    let Some(lab) = lab("a_correction_and_new_credentials_reach_production") else { return };
+    let shop = Example::begin(lab);
+    let run = shop.release("release", &["--input", "watch=20s"], 4, &[]);
+    shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
+    shop.resume_with_customers(&run).expect(0, &[]);
+
+    // Work has gone on since.
+    shop.commit("feat: not for today");
+    shop.git(&["switch", "--quiet", "--create", "hotfix", "v0.1.0"]);
+    shop.commit("fix: bread is sold again");
+    let run = shop.release(
+        "hotfix",
+        &["--channel", "hotfix", "--input", "watch=20s"],
+        4,
+        &["0.1.1 corrects production now"],
+    );
+    shop.windlass(&["approve", &run, "--as", "omar@shop.example"]).expect(4, &[]);
+    shop.windlass(&["approve", &run, "--as", "olga@shop.example"]).expect(0, &[]);
+    shop.resume_with_customers(&run).expect(0, &["the traffic to green, 0.1.1", "Pass"]);
+    shop.expect("0.1.1");
+
+    // The same version in the other colour, with whatever its containers read when they begin.
+    let run =
+        shop.release("rollback", &["--input", "cause=credentials"], 4, &["The credentials are replaced"]);
+    shop.windlass(&["confirm", &run, "--as", "omar@shop.example"]).expect(0, &[]);
+    shop.resume_with_customers(&run).expect(0, &["the traffic to blue, 0.1.1"]);
+    shop.expect("0.1.1");
+
+    // By hand, to the version before, whose colour was taken meanwhile.
+    let run = shop
+        .windlass(&["run", "rollback", "--no-wait"])
+        .expect(0, &["to green, 0.1.0", "begun: docs/post-mortems"]);
+    println!("{}", last(&run.out, 12));
+    shop.expect("0.1.0");
+    let tagged = |name: &str| shop.git(&["rev-parse", &format!("{name}^{{commit}}")]);
+    assert_eq!(tagged("v0.1.0-rollback"), tagged("v0.1.0"));
+    let digest = |tag: &str| {
+        let image = format!("docker://10.231.7.1:5000/shop:{tag}");
+        let format = ["inspect", "--tls-verify=false", "--format", "{{.Digest}}"];
+        said(Command::new("skopeo").args(format).arg(image))
+    };
+    assert_eq!(digest("latest"), digest("0.1.0"));
+    let pages = std::fs::read_to_string(shop.place.path().join("pages.jsonl")).unwrap();
+    assert!(pages.contains("The shop is back from 0.1.1 to 0.1.0"), "{pages}");
+}
+
 /// Going back to an earlier version of its own accord is a run of its own: no gate, because nothing is lost.
 #[test]
 fn a_bad_release_of_the_application_alone_is_back_in_half_a_minute() {
     let Some(lab) = lab("a_bad_release_of_the_application_alone_is_back_in_half_a_minute") else { return };
     let shop = Example::begin(lab);
-    let run = shop.release(&["--input", "watch=20s"], 4, &[]);
+    let run = shop.release("release", &["--input", "watch=20s"], 4, &[]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
     shop.resume_with_customers(&run).expect(0, &[]);
     shop.write("errors", "5\n");
     shop.commit("feat: faster");
-    let run = shop.release(&["--input", "watch=2m"], 4, &[]);
+    let run = shop.release("release", &["--input", "watch=2m"], 4, &[]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
     let customers = Customers::begin();
     shop.windlass(&["resume", &run, "--no-wait"]).expect(
@@ -153,13 +204,13 @@ impl Example {
         command.current_dir(self.folder()).args(args).output().unwrap().into()
     }
 
-    /// Begins a release, and gives its run.
-    fn release(&self, options: &[&str], code: i32, texts: &[&str]) -> String {
+    /// Begins a run that waits for somebody, and gives its name.
+    fn release(&self, runbook: &str, options: &[&str], code: i32, texts: &[&str]) -> String {
         let args: Vec<&str> =
-            ["run", "release", "--no-wait"].into_iter().chain(options.iter().copied()).collect();
+            ["run", runbook, "--no-wait"].into_iter().chain(options.iter().copied()).collect();
         let ran = self.windlass(&args).expect(code, texts);
         let shown = ran.shown();
-        let at = shown.rfind("(release-").unwrap_or_else(|| panic!("no run in {shown}"));
+        let at = shown.rfind(&format!("({runbook}-")).unwrap_or_else(|| panic!("no run in {shown}"));
         shown[at + 1..].split(')').next().unwrap().to_owned()
     }
 
@@ -175,13 +226,14 @@ impl Example {
         std::fs::write(self.folder().join(path), text).unwrap();
     }
 
+    fn git(&self, args: &[&str]) -> String {
+        said(self.repo.command("git").current_dir(self.folder()).args(args))
+    }
+
     fn commit(&self, message: &str) {
-        let git = |args: &[&str]| {
-            said(self.repo.command("git").current_dir(self.folder()).args(args));
-        };
-        git(&["add", "--all"]);
-        git(&["commit", "--quiet", "--message", message]);
-        git(&["push", "--quiet"]);
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.git(&["push", "--quiet", "origin", "HEAD"]);
     }
 
     fn sql(&self, query: &str) -> String {
