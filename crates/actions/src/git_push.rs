@@ -63,11 +63,15 @@ impl Action for Push {
 
     fn label(&self, params: &Params, facts: &Facts) -> String {
         let effects = self.effects(params, facts).unwrap_or_default();
-        let refs: Vec<&str> = effects
+        let mut refs: Vec<&str> = effects
             .iter()
             .filter_map(|effect| effect.target.split_once(' '))
             .map(|(_, full)| names::short(full))
             .collect();
+        if refs.is_empty() {
+            // What earlier steps decide cannot be judged yet.
+            refs = params.refs.iter().map(String::as_str).collect();
+        }
         format!("push {} to {}", refs.join(" and "), params.remote)
     }
 

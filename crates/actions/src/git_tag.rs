@@ -57,7 +57,9 @@ impl Action for CreateTag {
     }
 
     fn label(&self, params: &Params, facts: &Facts) -> String {
-        let name = full_name(params, facts.release.as_ref()).unwrap_or_default();
+        // A name that earlier steps decide cannot be judged yet.
+        let name = full_name(params, facts.release.as_ref())
+            .unwrap_or_else(|_| params.name.clone().unwrap_or_default());
         let how = match (params.sign, params.annotate) {
             (Sign::Gpg, _) => ", signed with GPG",
             (Sign::Ssh, _) => ", signed with SSH",
