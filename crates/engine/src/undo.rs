@@ -9,7 +9,7 @@ use windlass_core::run::{Outcome, Recorded, RunEvent};
 
 use crate::action::{ActionError, ErasedAction, Probe, Undone};
 use crate::context::{Context, Fence};
-use crate::durable::{Durable, EffectRequest, Stop};
+use crate::durable::{Durable, EffectRequest, Stop, Trace};
 use crate::embedded::Embedded;
 use crate::journal::{Batch, EntryState};
 
@@ -191,7 +191,7 @@ impl Undo<'_> {
             fence: self.fence.as_ref(),
             outputs: self.outputs.environment(),
             matrix: &matrix,
-            quiet: false,
+            trace: Trace::Item,
         };
         self.engine.context(&request, 1, self.engine.stopping())
     }
