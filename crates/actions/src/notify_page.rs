@@ -52,6 +52,7 @@ impl Action for Page {
     const NAME: &'static str = "notify.page";
     const SUMMARY: &'static str = "Calls the people on call, through the first way of `[notify]` that takes the message. When none does, the run goes \
                                    on and ends with exit code 8.";
+    const IS_MESSAGE: bool = true;
     type Params = Params;
     type Output = Output;
 

@@ -65,6 +65,10 @@ fn stands_under(engine: &Embedded, plan: &Plan, node: &ActionNode) -> Result<Opt
     Ok(engine.history()?.iter().find_map(|recorded| {
         let RunEvent::Undone { path, needs_human: true, .. } = &recorded.event else { return None };
         let Some(Found::Node(_, Node::Action(above))) = plan.find(path) else { return None };
+        // Nothing stands on what people were told.
+        if engine.actions().get(&above.call.action).is_some_and(|action| action.is_message()) {
+            return None;
+        }
         let is_known = above.effects.iter().any(|effect| effect.reversibility != Reversibility::Unknown);
         is_known.then(|| above.label.clone())
     }))
@@ -193,7 +197,9 @@ impl Undo<'_> {
             matrix: &matrix,
             trace: Trace::Item,
         };
-        self.engine.context(&request, 1, self.engine.stopping())
+        let mut context = self.engine.context(&request, 1, self.engine.stopping());
+        context.item = self.path.clone();
+        context
     }
 }
 

@@ -16,6 +16,7 @@ use crate::project::Project;
 
 mod lexer;
 mod makefile;
+pub mod pages;
 pub mod promotion;
 pub mod repository;
 mod shell;
