@@ -107,7 +107,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     forge::add_token(&mut plan);
     plan.preflight = preflight::findings(project, &plan, &sources)?;
     plan.preflight.extend(forge::findings(project, &plan));
-    plan.preflight.extend(preflight::pages::findings(project, &plan));
+    plan.preflight.extend(preflight::messages::findings(project, &plan));
     plan.preflight.extend(preflight::repository::findings(
         project,
         &repository,

@@ -16,7 +16,7 @@ use crate::project::Project;
 
 mod lexer;
 mod makefile;
-pub mod pages;
+pub mod messages;
 pub mod promotion;
 pub mod repository;
 mod shell;

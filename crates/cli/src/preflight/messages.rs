@@ -1,4 +1,4 @@
-//! Secrets that ways of paging people need: when somebody must be called it is too late to find out that one is missing.
+//! Secrets that messages need: when somebody must be called it is too late to find out that one is missing.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,9 @@ use windlass_core::text::sanitize_line;
 use crate::preflight;
 use crate::project::Project;
 
+/// Actions that send one.
+const MESSAGES: [&str; 2] = ["notify.page", "grafana.annotate"];
+
 /// The secrets that are not there, each once.
 pub fn findings(project: &Project, plan: &Plan) -> Vec<Finding> {
     let routines = plan.routines.values().flat_map(|routine| &routine.steps);
@@ -16,7 +19,13 @@ pub fn findings(project: &Project, plan: &Plan) -> Vec<Finding> {
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
     for (path, call) in steps.filter(|step| step.skipped.is_none()).flat_map(calls) {
-        for name in secrets(&call.params["channels"]) {
+        let (what, names) = match call.action.as_str() {
+            "grafana.annotate" => {
+                ("no mark could be set", call.params["token"].as_str().into_iter().collect())
+            }
+            _ => ("people could not be paged", secrets(&call.params["channels"])),
+        };
+        for name in names {
             if !told.insert(name) {
                 continue;
             }
@@ -30,7 +39,7 @@ pub fn findings(project: &Project, plan: &Plan) -> Vec<Finding> {
             let finding = |message| Finding {
                 path: path.clone(),
                 kind: "secret".into(),
-                message: format!("people could not be paged: {message}"),
+                message: format!("{what}: {message}"),
                 place: String::new(),
             };
             found.extend(message.map(finding));
@@ -39,12 +48,12 @@ pub fn findings(project: &Project, plan: &Plan) -> Vec<Finding> {
     found
 }
 
-/// The pages that a step can make, each with the item it is about.
+/// The messages that a step can send, each with the item it is about.
 fn calls(step: &PlannedStep) -> Vec<(&StepPath, &ActionCall)> {
     let own = step.page.iter().map(|call| (&step.path, call));
     let items = step.nodes.iter().filter_map(|node| match node {
         Node::Watch(node) => Some((&node.path, &node.page.as_ref()?.call)),
-        Node::Action(node) if node.call.action == "notify.page" => Some((&node.path, &node.call)),
+        Node::Action(node) if MESSAGES.contains(&node.call.action.as_str()) => Some((&node.path, &node.call)),
         _ => None,
     });
     own.chain(items).collect()
