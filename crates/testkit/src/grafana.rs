@@ -139,7 +139,7 @@ impl State {
             }
             ("DELETE", ["api", "annotations", id]) => {
                 let before = self.annotations.len();
-                self.annotations.retain(|one| one["id"].to_string() != **id);
+                self.annotations.retain(|one| one["id"].as_u64() != id.parse().ok());
                 match self.annotations.len() < before {
                     true => Answer::Json(200, json!({ "message": "Annotation deleted" })),
                     false => Answer::Json(404, json!({ "message": "annotation not found" })),
