@@ -23,6 +23,7 @@ pub mod git_commit;
 pub mod git_merge;
 pub mod git_push;
 pub mod git_tag;
+pub mod grafana_annotate;
 pub mod http_check;
 pub mod http_traffic;
 mod image;
@@ -64,6 +65,8 @@ pub fn all() -> ActionSet {
         .with(deploy_script::DeployScript)
         // Calls the people on call.
         .with(notify_page::Page)
+        // Marks the release on dashboards.
+        .with(grafana_annotate::Annotate)
         // Lets no requests through to an environment.
         .with(traffic_hold::HoldTraffic)
         // Lets them through again.

@@ -63,7 +63,7 @@ impl Catalogue for Actions {
     }
 
     fn is_message(&self, action: &str) -> bool {
-        action.starts_with("notify.")
+        self.0.get(action).is_some_and(|known| known.is_message())
     }
 
     fn retries(&self, action: &str) -> u32 {

@@ -53,6 +53,13 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             set("token", Some(json!(windlass_actions::forge_release::SECRET)));
         }
         "notify.page" => set("channels", Some(json!(facts.pages))),
+        "grafana.annotate" => {
+            let package = facts.release.as_ref().and_then(|release| release.package.clone());
+            let project = facts.forge.project.as_ref();
+            let repository = project.and_then(|project| project.repository.split('/').next_back());
+            let service = package.or_else(|| repository.map(str::to_owned));
+            set("service", service.map(|service| json!(service)));
+        }
         "metrics.query" => set("target", named.map(|environment| json!(needed(&environment)))),
         _ if action.starts_with("deploy.") => {
             if let Some(environment) = named {

@@ -62,7 +62,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     }
     let sources: BTreeMap<String, Arc<str>> =
         involved.iter().map(|runbook| (runbook.path.clone(), runbook.source.clone())).collect();
-    let (errors, warnings): (Vec<Located>, Vec<Located>) =
+    let (errors, mut warnings): (Vec<Located>, Vec<Located>) =
         diagnostics.into_iter().partition(|located| located.diagnostic.severity == Severity::Error);
     if !errors.is_empty() {
         let message =
@@ -107,6 +107,7 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
     forge::add_token(&mut plan);
     plan.preflight = preflight::findings(project, &plan, &sources)?;
     plan.preflight.extend(forge::findings(project, &plan));
+    plan.preflight.extend(preflight::messages::findings(project, &plan));
     plan.preflight.extend(preflight::repository::findings(
         project,
         &repository,
@@ -115,6 +116,9 @@ pub fn make_plan_with_warnings(project: &Project, request: &PlanRequest) -> Resu
         &plan,
     ));
     plan.preflight.extend(preflight::promotion::findings(project, &plan)?);
+    // What is wrong with the configuration came up before; what is left are warnings.
+    warnings.extend(project.config_diagnostics());
+    let sources = sources.into_iter().chain(project.config_sources()).collect();
     Ok((plan, Warnings { located: warnings, sources }))
 }
 

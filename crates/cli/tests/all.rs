@@ -20,6 +20,8 @@ mod five_teams;
 mod help;
 #[path = "suite/holders.rs"]
 mod holders;
+#[path = "suite/marks.rs"]
+mod marks;
 #[path = "suite/next.rs"]
 mod next;
 #[path = "suite/planning.rs"]

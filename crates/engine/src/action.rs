@@ -75,6 +75,8 @@ pub trait Action: Send + Sync + 'static {
     /// How many further attempts a failure gets unless the runbook asks for more: for what crosses a network, and is
     /// known to be safe to try again.
     const RETRIES: u32 = 0;
+    /// It only tells people something: its failure is told and is no failure of the release, and nothing stands on it.
+    const IS_MESSAGE: bool = false;
     /// Its parameters; their doc comments are the reference.
     type Params: DeserializeOwned + JsonSchema + Send + Sync;
     /// What it gives to later steps.
@@ -138,6 +140,8 @@ pub trait ErasedAction: Send + Sync {
     fn summary(&self) -> &'static str;
     /// [`Action::RETRIES`].
     fn retries(&self) -> u32;
+    /// [`Action::IS_MESSAGE`].
+    fn is_message(&self) -> bool;
     /// The JSON schema of the parameters.
     fn params_schema(&self) -> Schema;
     /// The JSON schema of the output.
@@ -180,6 +184,10 @@ impl<A: Action> ErasedAction for A {
 
     fn retries(&self) -> u32 {
         A::RETRIES
+    }
+
+    fn is_message(&self) -> bool {
+        A::IS_MESSAGE
     }
 
     fn params_schema(&self) -> Schema {

@@ -104,8 +104,12 @@ pub struct Context {
     pub world: World,
     /// The run.
     pub run: RunId,
-    /// The item.
+    /// What is done: the item, or what takes it back.
     pub path: StepPath,
+    /// The item, also while it is taken back: what an action keeps under this name it finds again then.
+    pub item: StepPath,
+    /// When the run was created.
+    pub began: Timestamp,
     /// The attempt, from 1.
     pub attempt: u32,
     /// The fencing epoch of the process that owns the run.
@@ -120,7 +124,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A door for one attempt.
+    /// A door for one attempt, of a run that begins now.
     pub fn new(
         world: World,
         run: RunId,
@@ -130,6 +134,8 @@ impl Context {
         cancel: CancellationToken,
     ) -> Self {
         Self {
+            began: world.clock.now(),
+            item: path.clone(),
             world,
             run,
             path,

@@ -36,8 +36,32 @@ pub struct EffectRequest<'a> {
     pub outputs: &'a BTreeMap<String, String>,
     /// The step's matrix values as environment.
     pub matrix: &'a BTreeMap<String, String>,
-    /// It only looks (a watch's sample): no events, and a failure is a result.
-    pub quiet: bool,
+    /// What is written of it.
+    pub trace: Trace,
+}
+
+/// What of an effect is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trace {
+    /// An item of the plan: its intent before it happens, its outcome after, and an event of each.
+    Item,
+    /// Something that people are told: its intent and its outcome. The event is the caller's, in words of its own. What it
+    /// is about is known again after a crash, because the intent takes along all that waits to be written.
+    Message,
+    /// A look, such as a watch's sample: its outcome alone. Nothing is lost when a crash forgets that it was about to.
+    Look,
+}
+
+impl Trace {
+    /// Whether the intent is written before it happens.
+    pub fn has_intent(self) -> bool {
+        self != Self::Look
+    }
+
+    /// Whether events tell of it.
+    pub fn has_events(self) -> bool {
+        self == Self::Item
+    }
 }
 
 /// How an effect came out when the run can go on.

@@ -21,7 +21,7 @@ use windlass_core::runbook::{OnFailure, Owner};
 use windlass_core::text::sanitize_line;
 
 use crate::context::Fence;
-use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, WaitFor};
+use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Suspension, Trace, WaitFor};
 
 mod pages;
 mod traffic;
@@ -309,7 +309,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 fence: scope.fence.as_ref(),
                 outputs: outputs.environment(),
                 matrix: &scope.environment,
-                quiet: false,
+                trace: Trace::Item,
             })
             .await?;
         // Given back before it is added to: else the addition would copy all of it.

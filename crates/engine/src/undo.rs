@@ -9,7 +9,7 @@ use windlass_core::run::{Outcome, Recorded, RunEvent};
 
 use crate::action::{ActionError, ErasedAction, Probe, Undone};
 use crate::context::{Context, Fence};
-use crate::durable::{Durable, EffectRequest, Stop};
+use crate::durable::{Durable, EffectRequest, Stop, Trace};
 use crate::embedded::Embedded;
 use crate::journal::{Batch, EntryState};
 
@@ -65,6 +65,10 @@ fn stands_under(engine: &Embedded, plan: &Plan, node: &ActionNode) -> Result<Opt
     Ok(engine.history()?.iter().find_map(|recorded| {
         let RunEvent::Undone { path, needs_human: true, .. } = &recorded.event else { return None };
         let Some(Found::Node(_, Node::Action(above))) = plan.find(path) else { return None };
+        // Nothing stands on what people were told.
+        if engine.actions().get(&above.call.action).is_some_and(|action| action.is_message()) {
+            return None;
+        }
         let is_known = above.effects.iter().any(|effect| effect.reversibility != Reversibility::Unknown);
         is_known.then(|| above.label.clone())
     }))
@@ -191,9 +195,11 @@ impl Undo<'_> {
             fence: self.fence.as_ref(),
             outputs: self.outputs.environment(),
             matrix: &matrix,
-            quiet: false,
+            trace: Trace::Item,
         };
-        self.engine.context(&request, 1, self.engine.stopping())
+        let mut context = self.engine.context(&request, 1, self.engine.stopping());
+        context.item = self.path.clone();
+        context
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the tests of Windlass share. Never shipped.
 //!
 //! - [`forges`]: an emulator of the releases of GitHub, Forgejo and GitLab over a bare repository.
+//! - [`grafana`]: an emulator of Grafana's annotations.
+//! - [`pagers`]: an emulator of the services that call people.
 //! - [`postgres`]: a real PostgreSQL server.
 //! - [`prometheus`]: a real Prometheus, and a service whose counters it scrapes.
 //! - [`proxies`]: a real HAProxy, nginx or Caddy in front of two servers.
@@ -13,7 +15,10 @@
     reason = "a test that cannot set its scene must fail where it stands"
 )]
 
+mod emulator;
 pub mod forges;
+pub mod grafana;
+pub mod pagers;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxies;

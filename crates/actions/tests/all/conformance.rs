@@ -5,6 +5,7 @@ use windlass_core::forge::Kind;
 use windlass_core::plan::Effect;
 use windlass_engine::action::{Probe, Undone};
 use windlass_testkit::forges::ForgeEmulator;
+use windlass_testkit::grafana::GrafanaEmulator;
 use windlass_testkit::repo::RepoBuilder;
 
 use crate::server::Server;
@@ -187,6 +188,13 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
             return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry };
         }
         "notify.page" => json!({ "message": "x", "channels": [{ "command": ["true"] }] }),
+        "grafana.annotate" => {
+            let grafana = GrafanaEmulator::start(SECRET);
+            let params = json!({ "url": grafana.url(), "token": "TOKEN", "environment": "production" });
+            let also = move || format!("{:?}", grafana.annotations());
+            let setting = Setting { also: Some(Box::new(also)), ..setting };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry: None };
+        }
         "metrics.query" => {
             blind = true;
             json!({ "script": "echo 1" })

@@ -204,7 +204,7 @@ async fn a_release_that_this_run_made_may_be_changed_by_a_later_step() {
     let drafted = setting.run("forge.release", &draft).await.unwrap();
     let publish = params(&forge, json!({}));
     let mut later = setting.context();
-    later.path = windlass_core::plan::StepPath::new("publish/1");
+    later.item = windlass_core::plan::StepPath::new("publish/1");
     let release = action("forge.release");
     assert_eq!(release.probe(&publish, &later).await.unwrap(), Probe::Absent);
     let published = release.run(&publish, &later).await.unwrap();

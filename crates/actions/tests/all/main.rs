@@ -9,6 +9,7 @@ mod example;
 mod files;
 mod forges;
 mod git;
+mod grafana;
 mod hosts;
 mod http;
 mod images;

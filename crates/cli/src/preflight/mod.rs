@@ -16,6 +16,7 @@ use crate::project::Project;
 
 mod lexer;
 mod makefile;
+pub mod messages;
 pub mod promotion;
 pub mod repository;
 mod shell;

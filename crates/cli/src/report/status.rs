@@ -265,6 +265,16 @@ pub fn lines(told: &Told, logs: &LogFolder, now: Timestamp, paint: Paint) -> Vec
         lines.push(format!("{}{}", words::status(state.status), at.unwrap_or_default()));
         lines.push(format!("  {}", words::why(why)));
     }
+    // A step that is done says nothing of an item of it that failed and was allowed to, such as a message.
+    for (path, item) in &state.steps {
+        if let StepStatus::Ended(Outcome::FailedOptional(why)) = &item.status
+            && matches!(told.plan.find(path), Some(Found::Node(..)))
+        {
+            let mark = words::mark(Some(&item.status), paint);
+            let (place, why) = (place(&told.plan, state, path), words::why(why));
+            lines.push(format!("{mark} {place} failed, which is allowed: {why}"));
+        }
+    }
     for watch in watches(told) {
         let until = watch.until.filter(|_| watch.verdict.is_none());
         let until = until.map(|at| format!(", until {}", words::moment(at, now))).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, runbook, windlass};
+use crate::support::{Ran, runbook, windlass, windlass_with};
 
 fn expect(ran: &Ran, code: u8, texts: &[&str]) {
     let all = format!("{}{}", ran.out, ran.err);
@@ -102,6 +102,65 @@ fn people_are_paged_where_much_depends_on_what_failed() {
     );
     expect(&windlass(&repo, &["run", "scan"]), 6, &[]);
     assert_eq!(pages(&repo).last().unwrap().1, "a vulnerability was found");
+}
+
+#[test]
+fn a_page_that_kills_us_is_the_same_page_again() {
+    let repo = paging();
+    // The pager has it, and nobody hears that it has: not even the journal.
+    repo.file(
+        "page.sh",
+        "cat >>pages; echo >>pages\ntest -e killed || { touch killed; kill -9 $PPID; while kill -0 $PPID 2>/dev/null; do :; done; }\n",
+    );
+    runbook(&repo, "production", &deploys("production", "test -e good", "1.3.0"));
+    let killed = repo.command(env!("CARGO_BIN_EXE_windlass")).args(["run", "production"]).output().unwrap();
+    assert_eq!(killed.status.code(), None, "{}", String::from_utf8_lossy(&killed.stderr));
+    assert_eq!(pages(&repo).len(), 1);
+    expect(&windlass(&repo, &["resume"]), 1, &["✉ paged through sh: Deploy failed in production: "]);
+    expect(&windlass(&repo, &["resume"]), 1, &[]);
+    let text = std::fs::read_to_string(repo.path().join("pages")).unwrap();
+    let ids: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].clone())
+        .collect();
+    assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
+}
+
+#[test]
+fn what_is_critical_is_planned_with_somebody_to_call() {
+    let repo = paging();
+    runbook(&repo, "production", &deploys("production", "true", "1.3.0"));
+    for args in [&["check"][..], &["plan", "production"]] {
+        let ran = windlass(&repo, args);
+        assert!(ran.code == 0 && !ran.err.contains("critical"), "{}", ran.err);
+    }
+    // Nobody to call.
+    repo.file("windlass.toml", "[environments.production]\nmonitoring = \"critical\"\n")
+        .commit("chore: nobody");
+    for args in [&["check"][..], &["plan", "production"]] {
+        expect(
+            &windlass(&repo, args),
+            0,
+            &["`production` is critical, and nothing says how people are paged", "windlass.toml:2:14"],
+        );
+    }
+    // Somebody, and not the key.
+    let page = "[notify]\npage = [{ pagerduty = \"secret:PAGER\" }]\n[environments.production]\nmonitoring = \"critical\"\n";
+    repo.file("windlass.toml", page).commit("chore: somebody");
+    expect(
+        &windlass(&repo, &["run", "production"]),
+        2,
+        &["people could not be paged: the secret `PAGER` is not configured"],
+    );
+    repo.file("windlass.toml", format!("{page}[secrets]\nPAGER = {{ env = \"PAGER_KEY\" }}\n"))
+        .commit("chore: a key");
+    expect(
+        &windlass(&repo, &["run", "production"]),
+        2,
+        &["people could not be paged: the secret `PAGER` has no value: set the variable PAGER_KEY"],
+    );
+    let ran = windlass_with(&repo, &["run", "production"], &[("PAGER_KEY", "0123456789abcdef")]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }
 
 /// The runbook of a way back: who is told in which order, what marks it, and what is written down.

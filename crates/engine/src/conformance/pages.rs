@@ -184,8 +184,10 @@ pub async fn failures_page(journals: Journals<'_>) {
             if first.status != RunStatus::RolledBack {
                 assert_eq!(scene.drive().await.status, RunStatus::RolledBack, "{moment:?} {point}");
             }
-            let each: BTreeSet<String> = told(&scene).into_iter().collect();
-            assert_eq!(each.len(), 2, "{moment:?} {point}: {each:?}");
+            // What was sent and not written down may be sent again, and is about the same then: for a pager it is one.
+            let sent = occasions(&scene);
+            let each: BTreeSet<&String> = sent.iter().collect();
+            assert!(each.len() == 2 && sent.len() <= 3, "{moment:?} {point}: {sent:?}");
             assert_eq!(scene.ledger.order(), ["rolled back"], "{moment:?} {point}");
             if !died {
                 assert!(point > 5, "the plan makes more than {point} writes");

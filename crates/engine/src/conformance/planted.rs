@@ -163,6 +163,10 @@ impl ErasedAction for Unprobed {
         self.0.retries()
     }
 
+    fn is_message(&self) -> bool {
+        self.0.is_message()
+    }
+
     fn params_schema(&self) -> Schema {
         self.0.params_schema()
     }

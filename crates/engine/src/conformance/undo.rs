@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::plan::{ActionNode, Node, PlannedStep, Reversibility, StepPath};
+use serde_json::{Value, json};
+use windlass_core::plan::{ActionNode, Effect, Facts, Node, PlannedStep, Reversibility, StepPath};
 use windlass_core::run::{RunEvent, RunStatus};
 use windlass_core::runbook::InDoubt;
 
 use super::{FaultyJournal, Journals, Moment, Scene, make};
+use crate::action::{Action, Probe, Result, Undone};
+use crate::context::Context;
 use crate::durable::{Stop, Suspension};
 use crate::interpreter::{Direction, Ending};
 
@@ -74,8 +77,7 @@ pub async fn interrupted_effects_are_taken_back(journals: Journals<'_>) {
 /// A rollback section has the outputs of the steps that were done.
 pub async fn a_rollback_reads_what_the_steps_gave(journals: Journals<'_>) {
     let mut back = make::append("rollback", "back");
-    back.call =
-        make::call("test.append", serde_json::json!({ "name": "back", "text": "{{ outputs.one.text }}" }));
+    back.call = make::call("test.append", json!({ "name": "back", "text": "{{ outputs.one.text }}" }));
     let mut plan = make::plan(vec![make::step("one", vec![Node::Action(make::append("one", "first"))])]);
     plan.rollback = vec![make::step("rollback", vec![Node::Action(back)])];
     let scene = Scene::new(journals(), plan);
@@ -83,6 +85,33 @@ pub async fn a_rollback_reads_what_the_steps_gave(journals: Journals<'_>) {
     let ending = scene.drive_towards(Direction::Rollback).await;
     assert_eq!(ending.status, RunStatus::RolledBack, "{ending:?}");
     assert_eq!(scene.ledger.seen("back"), "from first");
+}
+
+/// Tells people something, which cannot be unsaid.
+struct Tell;
+
+impl Action for Tell {
+    const NAME: &'static str = "test.tell";
+    const SUMMARY: &'static str = "Tells people something.";
+    const IS_MESSAGE: bool = true;
+    type Params = Value;
+    type Output = Value;
+
+    fn effects(&self, _: &Value, _: &Facts) -> Result<Vec<Effect>> {
+        Ok(Vec::new())
+    }
+
+    async fn probe(&self, _: &Value, _: &Context) -> Result<Probe<Value>> {
+        Ok(Probe::Unknown)
+    }
+
+    async fn run(&self, _: &Value, _: &Context) -> Result<Value> {
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, _: &Value, _: &Value, _: &Context) -> Result<Undone> {
+        Ok(Undone::NeedsHuman("it was said".into()))
+    }
 }
 
 /// What can be taken back exactly is left under an effect that only a person can take back.
@@ -101,6 +130,16 @@ pub async fn nothing_is_pulled_from_under_what_stays(journals: Journals<'_>) {
     assert_eq!(ending.status, RunStatus::RolledBack);
     assert!(ending.why.unwrap().contains('2'), "two effects are left to a person");
     assert_eq!(scene.ledger.order(), ["first", "published"]);
+    // On what only told people something, nothing stands.
+    let told = ActionNode { call: make::call("test.tell", json!({})), ..make::append("one", "told") };
+    let nodes = vec![Node::Action(make::append("one", "first")), Node::Action(told)];
+    let mut scene = Scene::new(journals(), make::plan(vec![make::step("one", nodes)]));
+    scene.wrap = |actions| actions.clone().with(Tell);
+    assert_eq!(scene.drive().await.status, RunStatus::Succeeded);
+    let ending = scene.drive_towards(Direction::Rollback).await;
+    assert_eq!(ending.status, RunStatus::RolledBack);
+    assert!(ending.why.unwrap().contains('1'), "the message is left to a person");
+    assert!(scene.ledger.order().is_empty(), "what came before the message is taken back");
 }
 
 /// While an effect stands that what came after it cannot do without, nothing is taken back at all; once it is gone,

@@ -122,19 +122,17 @@ impl Embedded {
             self.conclude(request, attempt, state.clone(), false)?;
             return Ok(state);
         }
-        let events = if request.quiet {
-            Vec::new()
-        } else {
-            vec![RunEvent::ActionStarted {
+        if request.trace.has_intent() {
+            let started = RunEvent::ActionStarted {
                 path: request.key.clone(),
                 action: request.call.action.clone(),
                 attempt,
-            }]
-        };
-        if !request.quiet {
-            // A sample only looks: nothing is lost when a crash forgets that it was about to.
-            let entries = vec![self.entry(request.key, EntryState::Intent, attempt)];
-            self.commit(Batch { entries, events, ..Batch::default() })?;
+            };
+            self.commit(Batch {
+                entries: vec![self.entry(request.key, EntryState::Intent, attempt)],
+                events: told(request, started),
+                ..Batch::default()
+            })?;
         }
         let cancel = self.shared.cancel.child_token();
         let context = self.context(request, attempt, cancel.clone());
@@ -204,14 +202,10 @@ impl Embedded {
             EntryState::Failed(why) => Outcome::Failed(why.clone()),
             _ => Outcome::Done,
         };
-        let events = if request.quiet {
-            Vec::new()
-        } else {
-            vec![RunEvent::ActionFinished { path: request.key.clone(), attempt, outcome, recovered }]
-        };
+        let finished = RunEvent::ActionFinished { path: request.key.clone(), attempt, outcome, recovered };
         self.commit(Batch {
             entries: vec![self.entry(request.key, state, attempt)],
-            events,
+            events: told(request, finished),
             ..Batch::default()
         })
         .map(drop)
@@ -228,7 +222,7 @@ impl Embedded {
             RunEvent::ActionFinished { path: request.key.clone(), attempt, outcome, recovered: false };
         self.commit(Batch {
             entries: vec![self.entry(request.key, EntryState::Reopened, attempt)],
-            events: if request.quiet { Vec::new() } else { vec![finished] },
+            events: told(request, finished),
             ..Batch::default()
         })
         .map(drop)
@@ -242,11 +236,7 @@ impl Embedded {
             recovered: false,
         };
         // The effect may have happened in part: the entry stays an intent, as after a crash.
-        self.commit(Batch {
-            events: if request.quiet { Vec::new() } else { vec![finished] },
-            ..Batch::default()
-        })
-        .map(drop)
+        self.commit(Batch { events: told(request, finished), ..Batch::default() }).map(drop)
     }
 
     pub(super) async fn pause_before_retry(&self, attempt: u32) -> Result<(), Stop> {
@@ -260,6 +250,11 @@ impl Embedded {
             () = self.shared.detach.cancelled() => Err(Stop::Suspend(Suspension::Detached)),
         }
     }
+}
+
+/// The event, where events tell of the effect.
+fn told(request: &EffectRequest<'_>, event: RunEvent) -> Vec<RunEvent> {
+    if request.trace.has_events() { vec![event] } else { Vec::new() }
 }
 
 fn time_limit(policy: &Policy, deadline: Option<Timestamp>, now: Timestamp) -> Option<Duration> {

@@ -81,6 +81,7 @@ pub struct Embedded {
     world: World,
     settings: Settings,
     epoch: u64,
+    began: Timestamp,
     background: Vec<tokio::task::AbortHandle>,
 }
 
@@ -107,13 +108,14 @@ impl Embedded {
         let Session { owner, observer, detach, settings } = session;
         let now = world.clock.now();
         let epoch = journal.acquire(&run, &owner, now, after(now, settings.lease))?;
+        let began = journal.run(&run)?.created;
         let shared = Arc::new(Shared::load(journal, run, observer, detach)?);
         let background = vec![
             tokio::spawn(watch_journal(shared.clone(), settings.poll)).abort_handle(),
             tokio::spawn(keep_lease(shared.clone(), world.clock.clone(), settings.lease, epoch))
                 .abort_handle(),
         ];
-        Ok(Self { shared, actions, world, settings, epoch, background })
+        Ok(Self { shared, actions, world, settings, epoch, began, background })
     }
 
     /// The fencing epoch this process works under.
@@ -205,6 +207,7 @@ impl Embedded {
             self.epoch,
             cancel,
         );
+        context.began = self.began;
         context.fence = request.fence.cloned();
         let mut outputs = request.outputs.clone();
         outputs.extend(request.matrix.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -13,7 +13,7 @@ use windlass_core::verdict::{Judgement, Sample, Seen};
 
 use super::watch::Watching;
 use super::{Interpreter, Scope, worst};
-use crate::durable::{Completion, Durable, EffectRequest, Stop};
+use crate::durable::{Completion, Durable, EffectRequest, Stop, Trace};
 
 /// What is known of a watch's sources, and what people were told about them.
 #[derive(Debug, Default)]
@@ -197,7 +197,7 @@ impl<D: Durable> Interpreter<'_, D> {
             fence: scope.fence.as_ref(),
             outputs: outputs.environment(),
             matrix: &scope.environment,
-            quiet: true,
+            trace: Trace::Message,
         };
         let (by, why) = match self.engine.effect(request).await? {
             Completion::Output(output) => {

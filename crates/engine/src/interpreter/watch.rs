@@ -22,7 +22,7 @@ use windlass_core::verdict::{
 use super::pages::Silence as Outage;
 use super::traffic::is_wanted;
 use super::{Interpreter, Scope, later};
-use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, WaitFor};
+use crate::durable::{Completion, Durable, EffectRequest, Signal, Stop, Trace, WaitFor};
 
 /// The instant at which a run began, or an item began to change an environment, is kept under this key, which no step or
 /// item can have.
@@ -353,7 +353,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 fence: watching.scope.fence.as_ref(),
                 outputs: outputs.environment(),
                 matrix: &watching.scope.environment,
-                quiet: true,
+                trace: Trace::Look,
             })
             .await;
         match result {

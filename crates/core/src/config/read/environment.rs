@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_whole_environment_is_read() {
         let (config, findings) = Config::parse(
-            "[environments.staging]\n[environments.production]\nurl = \"https://x.example\"\nhealth = \"/health\"\n\
+            "[environments.staging]\n[notify]\npage = [{ command = [\"./page.sh\"] }]\n[environments.production]\nurl = \"https://x.example\"\nhealth = \"/health\"\n\
              version = \"$.app.version\"\nafter = [\"staging\"]\nchannels = [\"rc\", \"stable\"]\n\
              hosts = [\"web1\", \"web2\"]\nuser = \"deploy\"\nssh_config = \"~/.ssh/prod\"\nfolder = \"/srv/shop/\"\n\
              compose = [\"compose.yml\", \"compose.prod.yml\"]\nbatches = [1, \"30%\", \"100%\"]\nmax_failures = 1\n\

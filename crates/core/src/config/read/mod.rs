@@ -85,7 +85,9 @@ impl Reader {
             "notify",
             "secrets",
         ];
-        for entry in entries(table, "") {
+        let root = entries(table, "");
+        self.nobody_is_paged(&root);
+        for entry in root {
             match entry.key {
                 "project" => self.project(&entry, &mut config.project),
                 "version" => self.version(&entry, &mut config.version),
