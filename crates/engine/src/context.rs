@@ -157,6 +157,16 @@ impl Context {
         self.changes = Arc::default();
     }
 
+    /// The item whose effect this is: it is taken back under a path of its own, `undo/ITEM`.
+    pub fn item(&self) -> &str {
+        self.path.0.strip_prefix("undo/").unwrap_or(&self.path.0)
+    }
+
+    /// Whether what the item did is being taken back.
+    pub fn is_undo(&self) -> bool {
+        self.item().len() < self.path.0.len()
+    }
+
     /// What was changed so far.
     pub fn changes(&self) -> Vec<Effect> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
