@@ -131,8 +131,11 @@ pub async fn issues(forge: &Forge, labels: &[String]) -> Result<Option<(Vec<Issu
     Ok(Some((found.into_values().rev().collect(), truncated)))
 }
 
-/// Forges take several labels with commas between them, and show the issues that have all of them.
-fn check_label(label: &str) -> Result<()> {
+/// Whether `label` can be asked for: forges take several with commas between them, and show the issues that have all.
+///
+/// # Errors
+/// [`ActionError::Final`] when it cannot.
+pub fn check_label(label: &str) -> Result<()> {
     let problem = match label {
         _ if label.trim().is_empty() => "it is empty",
         _ if label.contains(',') => "it holds a comma",
