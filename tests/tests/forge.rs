@@ -179,3 +179,96 @@ fn killed_while_the_forge_answers_it_is_resumed_and_nothing_is_doubled() {
         }
     }
 }
+
+const BACK: &str = "---\nname: rollback\nskills: [forge, git]\ninputs:\n  how: { type: string, default: prerelease, options: [prerelease, delete] }\n---\n# Back\n\n## Steps\n\n\
+    ### Look\n\n```yaml {id=look}\nuses: forge.adoption\nwith: { tag: v1.0.0 }\n```\n\n\
+    ### Withdraw\n- When: outputs.look.open_issues > 0\n\n```yaml\nuses: forge.withdraw\nwith: { tag: v1.0.0, how: \"{{ inputs.how }}\" }\n```\n";
+
+/// A release that is out, and a runbook that leads back when somebody told that it is bad.
+fn released(kind: Kind) -> (RepoBuilder, ForgeEmulator) {
+    let (repo, forge) = scene(kind);
+    repo.file("runbooks/rollback.md", BACK).commit("docs: the way back");
+    windlass(&repo, kind, &["run", "--version", "1.0.0"]).expect(0, &["succeeded"]);
+    (repo, forge)
+}
+
+#[test]
+fn a_release_is_withdrawn_when_issues_are_about_it_and_taken_back() {
+    for kind in [Kind::GitHub, Kind::Forgejo, Kind::GitLab] {
+        for how in ["prerelease", "delete"] {
+            let (repo, forge) = released(kind);
+            let how = format!("how={how}");
+            let run = ["run", "rollback", "--input", &how];
+            // Nobody complained.
+            windlass(&repo, kind, &run).expect(0, &["succeeded"]);
+            let (before, tags) = (forge.releases(), repo.remote_git(&["show-ref"]));
+            forge.issue("It sinks", &["v1.0.0"], true, false);
+            let ran = windlass(&repo, kind, &run).expect(0, &["succeeded"]);
+            let is_deleted = how.ends_with("delete");
+            assert_eq!(forge.releases().is_empty(), is_deleted, "{kind}: {}", ran.shown());
+            assert_ne!((forge.releases(), repo.remote_git(&["tag"])), (before.clone(), String::new()));
+            assert_eq!(repo.remote_git(&["tag"]).is_empty(), is_deleted);
+
+            let back = windlass(&repo, kind, &["rollback", "--yes"]);
+            let text = |releases: &[serde_json::Value]| {
+                let fields = ["name", "body", "description", "prerelease"];
+                fields.map(|field| releases[0][field].to_string().trim_end_matches("\\n\"").to_owned())
+            };
+            assert_eq!(text(&forge.releases()), text(&before), "{kind} {how}: {}", back.shown());
+            assert_eq!(repo.remote_git(&["show-ref"]), tags, "{kind} {how}");
+            assert_eq!(forge.complaints(), Vec::<String>::new());
+            assert!(!ran.shown().contains(TOKEN) && !back.shown().contains(TOKEN));
+            assert!(!is_kept(&repo.path().join(".git/windlass")));
+        }
+    }
+}
+
+#[test]
+fn killed_while_a_release_is_withdrawn_it_goes_on_or_back() {
+    for (kind, how, method) in [
+        (Kind::GitHub, "prerelease", "PATCH"),
+        (Kind::GitLab, "prerelease", "PUT"),
+        (Kind::Gitea, "delete", "DELETE"),
+    ] {
+        for next in ["resume", "rollback"] {
+            let (repo, forge) = released(kind);
+            forge.issue("It sinks", &["v1.0.0"], true, false);
+            let (releases, tags) = (forge.releases(), repo.remote_git(&["show-ref"]));
+            forge.trouble(method, Trouble::Silence);
+            let mut child = program(&repo)
+                .env(kind.variable(), TOKEN)
+                .args(["run", "rollback", "--input", &format!("how={how}")])
+                .spawn()
+                .unwrap();
+            let until = Instant::now() + Duration::from_secs(60);
+            while forge.releases() == releases {
+                assert!(Instant::now() < until, "nothing was withdrawn: {:?}", forge.requests());
+                std::thread::yield_now();
+            }
+            child.kill().unwrap();
+            assert!(Ran::from(child.wait_with_output().unwrap()).killed);
+            let (run, _) = newest(&repo).unwrap();
+            if next == "resume" {
+                windlass(&repo, kind, &["resume", &run.0]).expect(0, &["succeeded"]);
+                assert_eq!(repo.remote_git(&["tag"]).is_empty(), how == "delete", "{kind}");
+            }
+            let back = windlass(&repo, kind, &["rollback", &run.0, "--yes"]);
+            let text = |releases: &[serde_json::Value]| {
+                (releases[0]["name"].clone(), releases[0]["prerelease"].clone())
+            };
+            assert_eq!(text(&forge.releases()), text(&releases), "{kind} {next}: {}", back.shown());
+            assert_eq!(repo.remote_git(&["show-ref"]), tags, "{kind} {next}: {}", back.shown());
+            assert_eq!(forge.complaints(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_runbook_that_only_looks_needs_no_token() {
+    let (repo, forge) = released(Kind::GitHub);
+    forge.public();
+    let look = &BACK[..BACK.find("### Withdraw").unwrap()];
+    repo.file("runbooks/look.md", look.replace("name: rollback", "name: look")).commit("docs: look");
+    crate::support::windlass(&repo, &["run", "look"]).expect(0, &["succeeded"]);
+    crate::support::windlass(&repo, &["run", "rollback"]).expect(2, &["the secret `forge` has no value"]);
+}

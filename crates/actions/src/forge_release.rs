@@ -6,7 +6,6 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_core::config;
 use windlass_core::forge::{Kind, Project};
 use windlass_core::plan::{Effect, Facts, ReleaseFact, Reversibility};
 use windlass_core::text::sanitize_line;
@@ -16,12 +15,10 @@ use windlass_engine::context::Context;
 use crate::adapters::files;
 use crate::adapters::forge::{Content, Forge, Release};
 use crate::adapters::git::{Git, names};
+use crate::forge::{self, SECRET};
 use record::{Deed, Record};
 
 mod record;
-
-/// The secret that holds the token where nothing else is said.
-pub const SECRET: &str = "forge";
 
 /// Shows the release on its forge.
 #[derive(Debug, Clone, Copy)]
@@ -87,11 +84,7 @@ impl Action for ForgeRelease {
     type Output = Output;
 
     fn effects(&self, params: &Params, facts: &Facts) -> Result<Vec<Effect>> {
-        if params.forge.is_none()
-            && let Some(why) = &facts.forge.unknown
-        {
-            return Err(ActionError::Final(format!("forge.release: {why}")));
-        }
+        forge::require_known(Self::NAME, params.forge.as_ref(), facts)?;
         let asked = Asked::new(params, facts.release.as_ref())?;
         match &params.notes {
             Some(path) => files::check(path)?,
@@ -214,15 +207,8 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn new(params: &'a Params, release: Option<&ReleaseFact>) -> Result<Self> {
         let wrong = |why: String| ActionError::Final(format!("forge.release: {why}"));
-        let project = params.forge.as_ref().ok_or_else(|| {
-            wrong("nobody says which forge: write [forge] kind, url and repository in windlass.toml".into())
-        })?;
-        config::Forge::check_url(&project.url)
-            .map_err(|why| wrong(format!("the forge's address `{}` {why}", sanitize_line(&project.url))))?;
-        let tag = tag(params, release).ok_or_else(|| {
-            wrong("this run releases no version, so `tag` must say which tag is meant".into())
-        })?;
-        names::tag(tag)?;
+        let project = forge::project(ForgeRelease::NAME, params.forge.as_ref())?;
+        let tag = forge::tag(ForgeRelease::NAME, params.tag.as_deref(), release)?;
         if project.kind == Kind::GitLab && params.draft {
             return Err(wrong(
                 "GitLab has no draft releases: leave `draft` out, and make the release later".into(),
@@ -258,7 +244,7 @@ impl<'a> Asked<'a> {
     }
 
     fn effect(&self) -> Effect {
-        let target = format!("{}/{} {}", self.project.host(), self.project.repository, self.tag);
+        let target = forge::target(self.project, &self.tag);
         match self.draft {
             true => Effect::new("draft release", target, Reversibility::Reversible),
             // It can be deleted, but those who watch the repository were told.
@@ -268,13 +254,8 @@ impl<'a> Asked<'a> {
 
     /// The tag and where it is, for people.
     fn place(&self) -> String {
-        let Project { repository, .. } = self.project;
-        sanitize_line(&format!("{} in {repository} on {}", self.tag, self.project.host()))
+        forge::place(self.project, &self.tag)
     }
-}
-
-fn tag<'a>(params: &'a Params, release: Option<&'a ReleaseFact>) -> Option<&'a str> {
-    params.tag.as_deref().or(release.map(|release| release.tag.as_str()))
 }
 
 /// What is released, when it is what the tag names.
@@ -304,20 +285,7 @@ fn notes(params: &Params, context: &Context) -> Result<String> {
 }
 
 fn door(asked: &Asked<'_>, params: &Params, context: &Context) -> Result<Forge> {
-    let token = context.world.secrets.get(&params.token).ok_or_else(|| {
-        let (host, name) = (sanitize_line(asked.project.host()), sanitize_line(&params.token));
-        let variable = asked.project.kind.variable();
-        ActionError::Final(match params.token == SECRET {
-            true => format!(
-                "forge.release: there is no token for {host}: set the environment variable {variable}, or name another \
-                 one in windlass.toml: [secrets] {SECRET} = {{ env = \"NAME\" }}"
-            ),
-            false => format!(
-                "forge.release: there is no token for {host}: the secret `{name}` is not configured, write \
-                 [secrets] {name} = {{ env = \"{variable}\" }} in windlass.toml and set {variable}"
-            ),
-        })
-    })?;
+    let token = forge::token(ForgeRelease::NAME, &params.token, asked.project, context)?;
     Forge::new(asked.project, token, context)
 }
 

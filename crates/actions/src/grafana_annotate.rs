@@ -104,7 +104,7 @@ impl Action for Annotate {
             Ok(found) => Ok(found.map_or(Probe::Absent, |found| Probe::Done(found.output()))),
             Err(ActionError::Cancelled) => Err(ActionError::Cancelled),
             // A board that is away must not keep a run from going on: `run` looks again before it makes anything.
-            Err(_) if context.path == context.item => Ok(Probe::Absent),
+            Err(_) if !context.is_undo() => Ok(Probe::Absent),
             Err(error) => Err(error),
         }
     }
@@ -214,7 +214,7 @@ fn text(params: &Params, release: Option<&ReleaseFact>) -> String {
 
 /// The tag by which an item finds what it made.
 fn mark(context: &Context) -> String {
-    let name = sha256_hex(format!("{}\n{}", context.run, context.item).as_bytes());
+    let name = sha256_hex(format!("{}\n{}", context.run, context.item()).as_bytes());
     format!("{OURS}-{}", name.get(..16).unwrap_or(&name))
 }
 

@@ -258,7 +258,7 @@ fn is_target(text: &str) -> bool {
 
 /// Where it is kept, in Windlass's own folder, what the tag named before this run moved it.
 fn file(params: &Params, context: &Context) -> String {
-    let name = format!("{} {} {}:{}", context.run, context.item, params.image, params.tag);
+    let name = format!("{} {} {}:{}", context.run, context.item(), params.image, params.tag);
     format!("images/{}", sha256_hex(name.as_bytes()))
 }
 

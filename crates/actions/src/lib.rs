@@ -17,7 +17,10 @@ pub mod deploy_previous;
 pub mod deploy_rolling;
 pub mod deploy_script;
 pub mod deploy_verify;
+pub mod forge;
+pub mod forge_adoption;
 pub mod forge_release;
+pub mod forge_withdraw;
 pub mod git_branch;
 pub mod git_commit;
 pub mod git_merge;
@@ -53,6 +56,10 @@ pub fn all() -> ActionSet {
         .with(git_push::Push)
         // Shows the release on its forge, with its notes.
         .with(forge_release::ForgeRelease)
+        // Marks a release as withdrawn on its forge, or deletes it with its tag.
+        .with(forge_withdraw::WithdrawRelease)
+        // Counts what was downloaded of a release, and the issues about it.
+        .with(forge_adoption::Adoption)
         // Writes the version into every file that states it.
         .with(version_write::WriteVersion)
         // Turns the changelog's unreleased section into the release's.

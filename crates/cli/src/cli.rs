@@ -109,6 +109,8 @@ pub enum Command {
     Env(commands::env::Arguments),
     /// Show or break the lock of an environment
     Lock(commands::lock::Arguments),
+    /// Show how often releases were downloaded, and the issues about them
+    Adoption(commands::adoption::Arguments),
     /// Check or print the history of runs
     Audit(commands::audit::Arguments),
     /// Judge again what watches measured

@@ -47,10 +47,15 @@ pub fn complete(action: &str, params: Value, facts: &Facts) -> Value {
             set("placeholder", entries.placeholder.as_ref().map(|text| json!(text)));
             set("url", entries.url.as_ref().map(|url| json!(url)));
         }
-        "forge.release" => {
+        // A token that is not said is taken where there is one: everybody may look at what is public.
+        "forge.adoption" => set("forge", facts.forge.project.as_ref().map(|project| json!(project))),
+        "forge.release" | "forge.withdraw" => {
             set("forge", facts.forge.project.as_ref().map(|project| json!(project)));
+            if action == "forge.withdraw" {
+                set("remote", facts.remote.as_ref().map(|remote| json!(remote)));
+            }
             // Named in the plan, so that a run knows which secret it needs before it begins.
-            set("token", Some(json!(windlass_actions::forge_release::SECRET)));
+            set("token", Some(json!(windlass_actions::forge::SECRET)));
         }
         "notify.page" => set("channels", Some(json!(facts.pages))),
         "grafana.annotate" => {

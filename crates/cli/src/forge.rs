@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use windlass_actions::forge_release::SECRET;
+use windlass_actions::forge::SECRET;
 use windlass_core::forge::{Kind, Project as Repository};
 use windlass_core::plan::{ActionNode, Finding, ForgeFact, Node, Plan, SecretSource};
 use windlass_core::text::sanitize_line;
@@ -10,6 +10,9 @@ use windlass_core::text::sanitize_line;
 use crate::facts;
 use crate::preflight;
 use crate::project::Project;
+
+/// The action that needs no token for what everybody may see.
+const LOOKING: &str = "forge.adoption";
 
 /// The forge, as the remote's address and `[forge]` name it.
 pub fn fact(project: &Project, repository: &facts::Repository) -> ForgeFact {
@@ -36,6 +39,7 @@ pub fn findings(project: &Project, plan: &Plan) -> Vec<Finding> {
     let mut told = BTreeSet::new();
     uses(plan)
         .into_iter()
+        .filter(|node| node.call.action != LOOKING || node.call.params["token"].is_string())
         .filter(|node| told.insert(token(node)))
         .filter_map(|node| {
             let name = token(node);
@@ -55,14 +59,14 @@ fn token(node: &ActionNode) -> &str {
     node.call.params["token"].as_str().unwrap_or(SECRET)
 }
 
-/// The releases that the plan makes on a forge.
+/// What the plan does on a forge.
 fn uses(plan: &Plan) -> Vec<&ActionNode> {
     let routines = plan.routines.values().flat_map(|routine| &routine.steps);
     let steps = plan.steps.iter().chain(&plan.rollback).chain(routines);
     let nodes = steps.filter(|step| step.skipped.is_none()).flat_map(|step| &step.nodes);
     nodes
         .filter_map(|node| match node {
-            Node::Action(node) if node.call.action == "forge.release" => Some(node),
+            Node::Action(node) if node.call.action.starts_with("forge.") => Some(node),
             _ => None,
         })
         .collect()

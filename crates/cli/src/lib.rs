@@ -22,6 +22,7 @@ pub mod files;
 pub mod forge;
 mod half_done;
 pub mod holders;
+pub mod looks;
 pub mod notes;
 pub mod planning;
 pub mod preflight;

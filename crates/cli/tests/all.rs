@@ -6,6 +6,8 @@
     reason = "helpers of tests must fail where they stand; clippy only knows functions marked as tests"
 )]
 
+#[path = "suite/adoption.rs"]
+mod adoption;
 #[path = "suite/alternatives.rs"]
 mod alternatives;
 #[path = "suite/bad_input.rs"]

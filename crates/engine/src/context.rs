@@ -106,8 +106,6 @@ pub struct Context {
     pub run: RunId,
     /// What is done: the item, or what takes it back.
     pub path: StepPath,
-    /// The item, also while it is taken back: what an action keeps under this name it finds again then.
-    pub item: StepPath,
     /// When the run was created.
     pub began: Timestamp,
     /// The attempt, from 1.
@@ -135,7 +133,6 @@ impl Context {
     ) -> Self {
         Self {
             began: world.clock.now(),
-            item: path.clone(),
             world,
             run,
             path,
@@ -161,6 +158,16 @@ impl Context {
     /// Keeps what is changed from here on apart from what was told before: for an action that uses another one.
     pub fn forget_changes(&mut self) {
         self.changes = Arc::default();
+    }
+
+    /// The item whose effect this is: it is taken back under a path of its own, `undo/ITEM`.
+    pub fn item(&self) -> &str {
+        self.path.0.strip_prefix("undo/").unwrap_or(&self.path.0)
+    }
+
+    /// Whether what the item did is being taken back.
+    pub fn is_undo(&self) -> bool {
+        self.item().len() < self.path.0.len()
     }
 
     /// What was changed so far.

@@ -197,9 +197,7 @@ impl Undo<'_> {
             matrix: &matrix,
             trace: Trace::Item,
         };
-        let mut context = self.engine.context(&request, 1, self.engine.stopping());
-        context.item = self.path.clone();
-        context
+        self.engine.context(&request, 1, self.engine.stopping())
     }
 }
 

@@ -1,5 +1,5 @@
 //! An emulator of the forges' releases: not GitHub, Forgejo or GitLab, but what their documentation and sources say of
-//! the few requests that releases need. The tags are those of a real bare repository.
+//! the few requests that releases and the issues about them need. The tags are those of a real bare repository.
 //!
 //! Strict: a wrong token, a field that the forge does not know, and a release for a tag that is not there (which a real
 //! one would make silently) are refused, and the last two are kept as [`ForgeEmulator::complaints`].
@@ -33,7 +33,12 @@ struct Shared {
 #[derive(Default)]
 struct State {
     releases: Vec<Value>,
+    issues: Vec<Value>,
     made: u64,
+    /// Everybody may look.
+    public: bool,
+    /// The most of a page that Forgejo and Gitea give.
+    page: Option<usize>,
     read_only: bool,
     requests: Vec<String>,
     complaints: Vec<String>,
@@ -59,6 +64,13 @@ struct Asked {
     parts: Vec<String>,
     query: String,
     body: Value,
+}
+
+impl Asked {
+    fn query(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(&value.replace('+', " ")))
+    }
 }
 
 impl ForgeEmulator {
@@ -115,6 +127,54 @@ impl ForgeEmulator {
         release[field] = json!(body);
     }
 
+    /// Somebody adds a file to a tag's release, which was downloaded so often; what is there of the name is replaced.
+    pub fn attach(&self, tag: &str, file: &str, downloads: u64) {
+        let mut state = self.shared.state();
+        let is_gitlab = self.shared.kind == Kind::GitLab;
+        let release = state.releases.iter_mut().find(|release| release["tag_name"] == tag).unwrap();
+        let assets = if is_gitlab { &mut release["assets"]["links"] } else { &mut release["assets"] };
+        let added = match is_gitlab {
+            true => json!({ "id": 1, "name": file, "url": "https://files.example/x", "link_type": "other" }),
+            false => json!({ "id": 1, "name": file, "size": 10, "download_count": downloads }),
+        };
+        let assets = assets.as_array_mut().unwrap();
+        assets.retain(|asset| asset["name"] != file);
+        assets.push(added);
+    }
+
+    /// Somebody opens an issue, or on GitHub a pull request, which it lists among them.
+    pub fn issue(&self, title: &str, labels: &[&str], open: bool, pull: bool) {
+        let mut state = self.shared.state();
+        let number = state.issues.len() + 1;
+        let page = format!("https://forge.example/{}/issues/{number}", self.shared.repository);
+        let created = format!("2026-02-01T{:02}:{:02}:00Z", number / 60 % 24, number % 60);
+        let mut issue = match self.shared.kind {
+            Kind::GitLab => json!({
+                "iid": number, "title": title, "labels": labels, "web_url": page, "created_at": created,
+                "state": if open { "opened" } else { "closed" },
+            }),
+            _ => json!({
+                "number": number, "title": title, "html_url": page, "created_at": created,
+                "labels": labels.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
+                "state": if open { "open" } else { "closed" },
+            }),
+        };
+        if pull {
+            issue["pull_request"] = json!({ "url": page });
+        }
+        state.issues.push(issue);
+    }
+
+    /// Everybody may look from now on, without a token.
+    pub fn public(&self) {
+        self.shared.state().public = true;
+    }
+
+    /// Forgejo and Gitea give no more of a page than so many.
+    pub fn page(&self, most: usize) {
+        self.shared.state().page = Some(most);
+    }
+
     /// The token may read from now on, and nothing else.
     pub fn read_only(&self) {
         self.shared.state().read_only = true;
@@ -123,6 +183,11 @@ impl ForgeEmulator {
     /// The next request of `method` goes wrong.
     pub fn trouble(&self, method: &'static str, trouble: Trouble) {
         self.shared.state().troubles.push((method, trouble));
+    }
+
+    /// The next request whose target holds `part` goes wrong.
+    pub fn trouble_at(&self, part: &'static str, trouble: Trouble) {
+        self.trouble(part, trouble);
     }
 
     /// What it was asked: method and path.
@@ -172,7 +237,10 @@ impl Shared {
             let trouble = {
                 let mut state = self.state();
                 state.requests.push(format!("{method} {target}"));
-                let at = state.troubles.iter().position(|(of, _)| *of == method);
+                let at = state
+                    .troubles
+                    .iter()
+                    .position(|(of, _)| *of == method || of.starts_with('/') && target.contains(of));
                 at.map(|at| state.troubles.remove(at).1)
             };
             let (status, headers, text) = match trouble {
@@ -203,7 +271,8 @@ impl Shared {
             Kind::Forgejo | Kind::Gitea => (format!("/api/v1/repos/{}", self.repository), "token"),
             Kind::GitLab => (format!("/api/v4/projects/{}", self.repository.replace('/', "%2F")), "Bearer"),
         };
-        if token != format!("{scheme} {}", self.token) || !agent {
+        let is_public = self.state().public && token.is_empty() && method == "GET";
+        if !is_public && token != format!("{scheme} {}", self.token) || !agent {
             return (401, json!({ "message": "Bad credentials" }));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -253,17 +322,10 @@ impl Shared {
                 state.releases.iter().find(is_shown).map_or_else(missing, |found| (200, found.clone()))
             }
             ("GET", ["releases"]) => {
-                let number = |name: &str, usual: usize| {
-                    let pairs = asked.query.split('&').filter_map(|pair| pair.split_once('='));
-                    pairs
-                        .filter(|(key, _)| *key == name)
-                        .find_map(|(_, value)| value.parse().ok())
-                        .unwrap_or(usual)
-                };
-                let (page, size) = (number("page", 1).max(1), number("per_page", 30).min(100));
-                let listed = state.releases.iter().rev().skip((page - 1) * size).take(size);
-                (200, listed.cloned().collect())
+                let newest: Vec<&Value> = state.releases.iter().rev().collect();
+                (200, self.page_of(state, asked, &newest))
             }
+            ("GET", ["issues"]) => (200, self.issues(state, asked)),
             ("POST", ["releases"]) => {
                 let tag = asked.body["tag_name"].as_str().unwrap_or_default().to_owned();
                 if let Some(refused) = self.refused(state, asked) {
@@ -304,6 +366,9 @@ impl Shared {
                 (200, found.clone())
             }
             ("DELETE", ["releases", id]) => {
+                if let Some(one) = state.releases.iter().find(|one| is_called(one, id)).cloned() {
+                    self.require_tag_of(state, &one);
+                }
                 let before = state.releases.len();
                 state.releases.retain(|one| !is_called(one, id));
                 if state.releases.len() < before { (204, Value::Null) } else { missing() }
@@ -317,6 +382,11 @@ impl Shared {
         let missing = || (404, json!({ "message": "404 Not Found" }));
         match (asked.method.as_str(), parts.as_slice()) {
             ("GET", []) => (200, json!({ "path_with_namespace": self.repository })),
+            ("GET", ["releases"]) => {
+                let newest: Vec<&Value> = state.releases.iter().rev().collect();
+                (200, self.page_of(state, asked, &newest))
+            }
+            ("GET", ["issues"]) => (200, self.issues(state, asked)),
             ("GET", ["repository", "tags", tag]) => match self.tag(tag) {
                 Some((object, commit)) => {
                     (200, json!({ "name": tag, "target": object, "commit": { "id": commit } }))
@@ -342,6 +412,8 @@ impl Shared {
                     return missing();
                 };
                 if method == "DELETE" {
+                    let one = state.releases[at].clone();
+                    self.require_tag_of(state, &one);
                     return (200, state.releases.remove(at));
                 }
                 if let (Some(fields), "PUT") = (asked.body.as_object(), method) {
@@ -353,6 +425,46 @@ impl Shared {
             }
             _ => self.odd(state, asked),
         }
+    }
+
+    /// The issues that are asked for, newest first but on GitLab and GitHub when they are not told to.
+    fn issues(&self, state: &State, asked: &Asked) -> Value {
+        let wanted = asked.query("labels").unwrap_or_default();
+        let mut labels: Vec<&str> = wanted.split(',').filter(|label| !label.is_empty()).collect();
+        let has = |issue: &Value, label: &str| {
+            let mut names = issue["labels"].as_array().unwrap().iter();
+            names.any(|one| {
+                one.as_str().or(one["name"].as_str()).is_some_and(|name| name.eq_ignore_ascii_case(label))
+            })
+        };
+        // Forgejo and Gitea pass over labels that are not there, so that all issues are listed.
+        if matches!(self.kind, Kind::Forgejo | Kind::Gitea) {
+            labels.retain(|label| state.issues.iter().any(|issue| has(issue, label)));
+        }
+        let is_meant = |issue: &&Value| {
+            let is_state = match asked.query("state").as_deref() {
+                Some("all") => true,
+                _ => issue["state"] != "closed",
+            };
+            // GitHub knows no `type`.
+            let is_type = self.kind == Kind::GitHub || issue["pull_request"].is_null();
+            is_state && is_type && labels.iter().all(|label| has(issue, label))
+        };
+        let found: Vec<&Value> = state.issues.iter().rev().filter(is_meant).collect();
+        self.page_of(state, asked, &found)
+    }
+
+    /// The page of `all` that is asked for.
+    fn page_of(&self, state: &State, asked: &Asked, all: &[&Value]) -> Value {
+        let number = |name: &str, usual: usize| {
+            asked.query(name).and_then(|value| value.parse().ok()).unwrap_or(usual)
+        };
+        let size = match self.kind {
+            Kind::GitHub | Kind::GitLab => number("per_page", 30).min(100),
+            Kind::Forgejo | Kind::Gitea => number("limit", 30).min(state.page.unwrap_or(50)),
+        };
+        let page = number("page", 1).max(1);
+        all.iter().skip((page - 1) * size).take(size).map(|one| (*one).clone()).collect()
     }
 
     /// Why what is sent is refused, if it is.
@@ -382,6 +494,14 @@ impl Shared {
         None
     }
 
+    /// A release whose tag went first is a draft on GitHub by now, and on older GitLabs cannot be deleted at all.
+    fn require_tag_of(&self, state: &mut State, release: &Value) {
+        let tag = release["tag_name"].as_str().unwrap_or_default();
+        if self.tag(tag).is_none() {
+            state.complaints.push(format!("the release {tag} is deleted after its tag"));
+        }
+    }
+
     fn odd(&self, state: &mut State, asked: &Asked) -> (u16, Value) {
         state.complaints.push(format!("{} {:?}", asked.method, asked.parts));
         (404, json!({ "message": "Not Found" }))
@@ -392,12 +512,15 @@ impl Shared {
         let (number, tag) = (state.made, &sent["tag_name"]);
         let page =
             format!("https://forge.example/{}/releases/tag/{}", self.repository, tag.as_str().unwrap_or(""));
+        let moment = format!("2026-01-01T{:02}:{:02}:00Z", number / 60 % 24, number % 60);
         match self.kind {
             Kind::GitLab => json!({
                 "tag_name": tag,
                 "name": sent["name"],
                 "description": sent["description"],
-                "created_at": format!("2026-01-01T00:00:{number:02}.000Z"),
+                "created_at": moment,
+                "released_at": moment,
+                "assets": { "count": 0, "links": [] },
                 "_links": { "self": page },
             }),
             _ => json!({
@@ -408,6 +531,8 @@ impl Shared {
                 "draft": sent["draft"] == true,
                 "prerelease": sent["prerelease"] == true,
                 "html_url": page,
+                "published_at": moment,
+                "assets": [],
             }),
         }
     }

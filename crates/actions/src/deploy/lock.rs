@@ -9,13 +9,12 @@ use crate::adapters::remote::{Kept, Lease, RemoteError};
 
 /// The item whose records these are: an undo is done under a path of its own.
 pub(crate) fn item(context: &Context) -> String {
-    let path = context.path.0.as_str();
-    path.strip_prefix("undo/").unwrap_or(path).to_owned()
+    context.item().to_owned()
 }
 
 /// Whether what the item did is being taken back.
 pub(crate) fn is_undo(context: &Context) -> bool {
-    context.path.0.starts_with("undo/")
+    context.is_undo()
 }
 
 /// Whether the lock is this run's, left by a process that was killed.

@@ -85,7 +85,7 @@ impl Record {
 
     /// What the step did to the release that is there.
     pub(super) fn deed(&self, context: &Context, found: &Release) -> Deed {
-        let Some(begun) = self.begun.get(&context.item.to_string()) else {
+        let Some(begun) = self.begun.get(context.item()) else {
             return Deed { made: false, before: None };
         };
         Deed { made: begun.before.is_none() && self.owns(found), before: begun.before.clone() }
@@ -93,14 +93,14 @@ impl Record {
 
     /// The step is about to make the release, or to change what it says.
     pub(super) fn begin(&mut self, context: &Context, before: Option<&Content>, asked: &Content) {
-        let earlier = self.begun.remove(&context.item.to_string());
+        let earlier = self.begun.remove(context.item());
         let before = match earlier {
             // What an earlier attempt found, or made, is how it was before the step.
             Some(Begun { before: Some(before), .. }) => Some(before),
             Some(Begun { before: None, .. }) if self.made.is_some() => None,
             _ => before.cloned(),
         };
-        self.begun.insert(context.item.to_string(), Begun { before, asked: asked.clone() });
+        self.begun.insert(context.item().to_owned(), Begun { before, asked: asked.clone() });
     }
 
     /// The forge told that the release is made.
@@ -110,7 +110,7 @@ impl Record {
 
     /// What the step began came to nothing, or was taken back.
     pub(super) fn forget(&mut self, context: &Context) {
-        let begun = self.begun.remove(&context.item.to_string());
+        let begun = self.begun.remove(context.item());
         if begun.is_some_and(|begun| begun.before.is_none()) {
             self.made = None;
         }

@@ -63,6 +63,18 @@ async fn fixture(name: &str, server: &Server) -> Fixture {
                 Setting { also: Some(Box::new(move || format!("{:?}", forge.releases()))), ..setting };
             return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry: None };
         }
+        "forge.withdraw" | "forge.adoption" => {
+            let forge = ForgeEmulator::start(Kind::GitHub, "acme/app", &repo.remote_path(), SECRET);
+            forge.add("v0.1.0", "v0.1.0", "# Notes", false);
+            let blind = name == "forge.adoption";
+            let mut params = json!({ "tag": "v0.1.0", "token": "TOKEN", "forge": forge.project() });
+            if !blind {
+                params["warning"] = json!("Go back.");
+            }
+            let setting =
+                Setting { also: Some(Box::new(move || format!("{:?}", forge.releases()))), ..setting };
+            return Fixture { setting, params, by_hand, blind, keeps, shop: None, registry: None };
+        }
         "version.write" => json!({ "holders": [{ "path": "Cargo.toml", "version": "0.1.0" }] }),
         "changelog.promote" => json!({}),
         "notes.write" => json!({ "output": "notes/RELEASE.md" }),

@@ -147,6 +147,23 @@ async fn a_release_whose_answer_was_lost_is_found_and_is_ours() {
     }
 }
 
+/// The engine takes back what a run began under a path of its own.
+#[tokio::test]
+async fn a_release_whose_answer_was_lost_is_taken_back_at_once() {
+    for kind in KINDS {
+        let (setting, forge) = scene(kind);
+        let params = params(&forge, json!({}));
+        forge.trouble("POST", Trouble::Lose);
+        setting.run("forge.release", &params).await.unwrap_err();
+        let mut back = setting.context();
+        back.path = windlass_core::plan::StepPath::new("undo/step/1");
+        let release = action("forge.release");
+        let Probe::Done(output) = release.probe(&params, &back).await.unwrap() else { panic!() };
+        let undone = release.undo(&params, &output, &back).await.unwrap();
+        assert!(matches!(undone, Undone::Reverted(_)) && forge.releases().is_empty(), "{kind}: {undone:?}");
+    }
+}
+
 /// It died before the forge heard of it, or the forge refused: nothing is ours.
 #[tokio::test]
 async fn a_release_that_was_never_made_is_not_claimed() {
@@ -204,7 +221,7 @@ async fn a_release_that_this_run_made_may_be_changed_by_a_later_step() {
     let drafted = setting.run("forge.release", &draft).await.unwrap();
     let publish = params(&forge, json!({}));
     let mut later = setting.context();
-    later.item = windlass_core::plan::StepPath::new("publish/1");
+    later.path = windlass_core::plan::StepPath::new("publish/1");
     let release = action("forge.release");
     assert_eq!(release.probe(&publish, &later).await.unwrap(), Probe::Absent);
     let published = release.run(&publish, &later).await.unwrap();

@@ -72,7 +72,7 @@ async fn what_a_killed_run_made_is_found_again() {
     assert_eq!(grafana.annotations().len(), 2, "twice is once");
     // Another item marks for itself.
     let mut other = setting.context();
-    other.item = StepPath::new("step/2");
+    other.path = StepPath::new("step/2");
     action(NAME).run(&params, &other).await.unwrap();
     assert_eq!(grafana.annotations().len(), 3);
     // Taken back from where an undo stands, exactly what was made is gone.

@@ -1,6 +1,7 @@
 //! The actions on real repositories, real keys and a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests")]
 
+mod adoption;
 mod colours;
 mod conformance;
 mod database;
@@ -22,6 +23,7 @@ mod script;
 mod server;
 mod signing;
 mod standin;
+mod withdrawing;
 mod world;
 
 #[test]

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::facts::VersionRequest;
 use crate::session::Session;
 
+pub mod adoption;
 pub mod audit;
 pub mod bump;
 pub mod cancel;
@@ -62,6 +63,7 @@ pub fn run(command: &Command, session: &mut Session) -> Result<Exit> {
         Command::Rollback(arguments) => rollback::run(arguments, session),
         Command::Env(arguments) => env::run(arguments, session),
         Command::Lock(arguments) => lock::run(arguments, session),
+        Command::Adoption(arguments) => adoption::run(arguments, session),
         Command::Audit(arguments) => audit::run(arguments, session),
         Command::Watch(arguments) => watch::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::planning::Warnings;
 use crate::world::World;
 
+pub mod adoption;
 pub mod chart;
 pub mod ending;
 pub mod environments;

@@ -57,7 +57,11 @@ fn credentials(project: &Project) -> impl Iterator<Item = (&String, &String)> {
     })
 }
 
-fn value(project: &Project, source: &SecretSource) -> std::result::Result<String, String> {
+/// The value of a secret.
+///
+/// # Errors
+/// Why there is none, as the end of a sentence.
+pub fn value(project: &Project, source: &SecretSource) -> std::result::Result<String, String> {
     match source {
         SecretSource::Env(name) => match project.environment.get(name) {
             Some(value) if !value.is_empty() => Ok(value.clone()),

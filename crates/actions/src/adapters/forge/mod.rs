@@ -10,9 +10,12 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 
-use talk::Talk;
+use talk::{Access, Talk};
 
+mod adoption;
 mod talk;
+
+pub use adoption::{Asset, Issue, Issues, Shown};
 
 /// The most releases that are looked through for drafts of a tag: GitHub lists no more.
 const MOST_LISTED: usize = 10_000;
@@ -52,6 +55,8 @@ pub struct Release {
     pub url: String,
     /// What it says.
     pub content: Content,
+    /// The files that were added to it, by name; on GitLab the links.
+    pub files: Vec<String>,
 }
 
 /// What a forge knows about a tag.
@@ -77,7 +82,16 @@ impl Forge {
     /// # Errors
     /// When the address is none, or the token holds what no header can.
     pub fn new(project: &Project, token: &str, context: &Context) -> Result<Self> {
-        Ok(Self { kind: project.kind, talk: Talk::new(project, token, context)? })
+        Ok(Self { kind: project.kind, talk: Talk::new(project, token, Access::Write, context)? })
+    }
+
+    /// The door to `project` for looking only; without a token, as everybody.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn reader(project: &Project, token: Option<&str>, context: &Context) -> Result<Self> {
+        let access = if token.is_some() { Access::Read } else { Access::Public };
+        Ok(Self { kind: project.kind, talk: Talk::new(project, token.unwrap_or_default(), access, context)? })
     }
 
     /// The most characters that a release's text may have.
@@ -123,19 +137,23 @@ impl Forge {
     /// # Errors
     /// As [`Self::tag`], and [`ActionError::Final`] when there are several drafts of the tag: nobody knows which is meant.
     pub async fn find(&self, tag: &str) -> Result<Option<Release>> {
-        let doing = "look for the release";
-        let parts: Vec<&str> = match self.kind {
-            Kind::GitHub => ["releases", "tags"].into_iter().chain(tag.split('/')).collect(),
-            Kind::Forgejo | Kind::Gitea => vec!["releases", "tags", tag],
-            Kind::GitLab => vec!["releases", tag],
-        };
-        if let Some(found) = self.talk.get(doing, &parts, &[]).await? {
+        if let Some(found) = self.published_of(tag).await? {
             return self.release(&found).map(Some);
         }
         match self.kind {
             Kind::GitHub => self.draft(tag).await,
             _ => self.require_repository().await.map(|()| None),
         }
+    }
+
+    /// The release of a tag as the forge answers it, without GitHub's drafts.
+    async fn published_of(&self, tag: &str) -> Result<Option<Value>> {
+        let parts: Vec<&str> = match self.kind {
+            Kind::GitHub => ["releases", "tags"].into_iter().chain(tag.split('/')).collect(),
+            Kind::Forgejo | Kind::Gitea => vec!["releases", "tags", tag],
+            Kind::GitLab => vec!["releases", tag],
+        };
+        self.talk.get("look for the release", &parts, &[]).await
     }
 
     /// Nothing of a repository is found either where the repository itself is not.
@@ -214,6 +232,9 @@ impl Forge {
                 "name": name, "body": body, "draft": draft, "prerelease": prerelease, "make_latest": "legacy",
             }),
             Kind::Forgejo | Kind::Gitea => {
+                // An empty text is taken for none, and the one that is there stays: `EditRelease` in
+                // <https://github.com/go-gitea/gitea/blob/main/routers/api/v1/repo/release.go>
+                let body = if body.is_empty() { "\n" } else { body };
                 json!({ "name": name, "body": body, "draft": draft, "prerelease": prerelease })
             }
         }
@@ -241,8 +262,14 @@ impl Forge {
         let id = text(id).or_else(|| id.as_u64().map(|id| id.to_string())).ok_or_else(|| {
             ActionError::Failed(format!("{} answered with no release that could be read", self.talk.place()))
         })?;
+        let files = match self.kind {
+            Kind::GitLab => &found["assets"]["links"],
+            _ => &found["assets"],
+        };
+        let files = files.as_array().into_iter().flatten();
         Ok(Release {
             id,
+            files: files.filter_map(|file| file["name"].as_str().map(sanitize_line)).collect(),
             url: sanitize_line(url.as_str().unwrap_or_default()),
             content: Content {
                 name: text(&found["name"]).unwrap_or_default(),

@@ -27,11 +27,24 @@ pub(super) struct Talk {
     project: Project,
     api: Url,
     headers: HeaderMap,
+    access: Access,
     context: Context,
 }
 
+/// What is wanted of the forge, and as whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To change releases, with a token.
+    Write,
+    /// To look, with a token.
+    Read,
+    /// To look at what everybody may see, without a token.
+    Public,
+}
+
 impl Talk {
-    pub(super) fn new(project: &Project, token: &str, context: &Context) -> Result<Self> {
+    /// The talk for `access`, with a token unless that is [`Access::Public`].
+    pub(super) fn new(project: &Project, token: &str, access: Access, context: &Context) -> Result<Self> {
         let api = api(project).ok_or_else(|| {
             ActionError::Final(format!("`{}` is no address of a forge", sanitize_line(&project.url)))
         })?;
@@ -43,7 +56,9 @@ impl Talk {
             .map_err(|_| ActionError::Final(format!("the token for {} is none", project.host())))?;
         authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, authorization);
+        if access != Access::Public {
+            headers.insert(AUTHORIZATION, authorization);
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if project.kind == Kind::GitHub {
@@ -52,7 +67,7 @@ impl Talk {
             let version = HeaderName::from_static("x-github-api-version");
             headers.insert(version, HeaderValue::from_static("2022-11-28"));
         }
-        Ok(Self { project: project.clone(), api, headers, context: context.clone() })
+        Ok(Self { project: project.clone(), api, headers, access, context: context.clone() })
     }
 
     /// What is there; nothing when nothing is.
@@ -68,7 +83,8 @@ impl Talk {
         }
         let answer = self.ask(doing, Method::GET, url, None).await?;
         match answer.status {
-            404 => Ok(None),
+            // Gone is what GitHub answers for issues that are turned off.
+            404 | 410 => Ok(None),
             200..300 => self.json(&answer).map(Some),
             _ => Err(self.refusal(doing, &answer)),
         }
@@ -103,11 +119,18 @@ impl Talk {
     }
 
     pub(super) fn no_repository(&self) -> ActionError {
-        ActionError::Final(format!(
-            "{} is not there, or the token may not see it: check [forge] and the remote's address, and that the token {}",
-            self.place(),
-            rights(self.project.kind)
-        ))
+        let (place, rights) = (self.place(), rights(self.project.kind, self.access));
+        ActionError::Final(match self.access {
+            Access::Public => format!(
+                "{place} is not there, or not everybody may see it: check [forge] and the remote's address, or set {} to \
+                 a token that {rights}",
+                self.project.kind.variable()
+            ),
+            _ => format!(
+                "{place} is not there, or the token may not see it: check [forge] and the remote's address, and that the \
+                 token {rights}"
+            ),
+        })
     }
 
     fn at(&self, parts: &[&str]) -> Result<Url> {
@@ -137,8 +160,14 @@ impl Talk {
             let now = self.context.world.clock.now();
             let Some(seconds) = must_wait(&answer, now) else { return Ok(answer) };
             if waited + seconds > PATIENCE {
+                let more = match self.access {
+                    Access::Public => {
+                        format!(", or set {}: with a token it answers more", self.project.kind.variable())
+                    }
+                    _ => String::new(),
+                };
                 return Err(ActionError::Failed(format!(
-                    "{} has had too many requests and answers again in {seconds} s: try again then",
+                    "{} has had too many requests and answers again in {seconds} s: try again then{more}",
                     self.place()
                 )));
             }
@@ -170,15 +199,17 @@ impl Talk {
         let (kind, place) = (self.project.kind, self.place());
         let said = self.masked(&words(&answer.body));
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        let status = answer.status;
+        let (status, rights) = (answer.status, rights(kind, self.access));
         let told = format!("{place} does not let us {doing} ({status}){said}");
         match status {
+            401 | 403 if self.access == Access::Public => {
+                ActionError::Final(format!("{told}; set {} to a token that {rights}", kind.variable()))
+            }
             401 => ActionError::Final(format!(
-                "{told}; the token is not valid, or is over: make a new one that {}",
-                rights(kind)
+                "{told}; the token is not valid, or is over: make a new one that {rights}"
             )),
             // Forges answer 404 to what a token may not do where telling more would show that there is something.
-            403 | 404 => ActionError::Final(format!("{told}; the token must be one that {}", rights(kind))),
+            403 | 404 => ActionError::Final(format!("{told}; the token must be one that {rights}")),
             300..400 => ActionError::Final(format!(
                 "{place} has moved ({status}): set the remote, or [forge] repository, to where it is now"
             )),
@@ -223,9 +254,16 @@ fn api(project: &Project) -> Option<Url> {
     Some(url)
 }
 
-/// What a token needs to be let write releases, as the end of a sentence.
-fn rights(kind: Kind) -> &'static str {
+/// What a token needs, as the end of a sentence.
+fn rights(kind: Kind, access: Access) -> &'static str {
     match kind {
+        Kind::GitHub if access != Access::Write => {
+            "may read the repository's contents and issues (`Contents: read` and `Issues: read`, or scope `repo`)"
+        }
+        Kind::Forgejo | Kind::Gitea if access != Access::Write => {
+            "has the scopes `read:repository` and `read:issue`"
+        }
+        Kind::GitLab if access != Access::Write => "has the scope `read_api`",
         Kind::GitHub => {
             "may write the repository's contents (`Contents: write`, scope `repo`, or `permissions: contents: write` in a workflow)"
         }
