@@ -21,6 +21,7 @@ mod script;
 mod server;
 mod signing;
 mod standin;
+mod stores;
 mod world;
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::items::script_params;
 use super::{Binder, Frame, find};
-use crate::config::{Metrics, Query, QueryTable};
+use crate::config::{Metrics, Query, QueryTable, Store};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::duration::Duration;
 use crate::plan::flow::{BaselineParams, ProbeParams, WatchParams};
@@ -260,16 +260,29 @@ impl Binder<'_> {
         place: Span,
     ) -> Option<MetricSource> {
         let mut call = serde_json::to_value(table).unwrap_or_default();
-        if table.is_promql() {
-            let Some(prometheus) = &known.prometheus else {
-                let message = format!("the query `{name}` asks Prometheus, and nobody says where that is");
+        if let Some(store) = table.store() {
+            if let Value::Object(params) = &mut call {
+                // Whose address stands there is who is asked.
+                params.remove("from");
+            }
+            let Some(address) = address(store, known) else {
+                let (key, store) = (store.key(), store.name());
+                let message = format!("the query `{name}` asks {store}, and nobody says where that is");
                 let diagnostic = Diagnostic::error("no-metrics-source", message, place);
-                let help = "write prometheus: http://HOST:9090 here or under [environments.NAME.metrics]";
+                let help = match key {
+                    "prometheus" => {
+                        "write prometheus: http://HOST:9090 here or under [environments.NAME.metrics]"
+                            .to_owned()
+                    }
+                    _ => format!(
+                        "write {key} = {{ url = \"...\" }} under [environments.NAME.metrics], and name the environment here"
+                    ),
+                };
                 self.report(frame.document, diagnostic.help(help));
                 return None;
             };
-            call["prometheus"] = json!(prometheus);
-            if !known.headers.is_empty() {
+            call[store.key()] = address;
+            if store == Store::Prometheus && !known.headers.is_empty() {
                 call["headers"] = json!(known.headers);
             }
         } else if table.service().is_some() {
@@ -292,7 +305,7 @@ impl Binder<'_> {
             call,
             timeout: params.timeout,
             query: table.shown(),
-            is_present_only: !table.is_promql() && table.logs.is_none(),
+            is_present_only: table.store().is_none() && table.logs.is_none(),
             remembers: table.restarts.is_some(),
         })
     }
@@ -378,6 +391,15 @@ fn usual_trips(known: &Metrics, criteria: &[Criterion]) -> Vec<Criterion> {
     trips
 }
 
+/// Where the store is, as `metrics.query` takes it.
+fn address(store: Store, known: &Metrics) -> Option<Value> {
+    match store {
+        Store::Prometheus => known.prometheus.as_ref().map(|url| json!(url)),
+        Store::Loki => known.loki.as_ref().map(|loki| json!(loki)),
+        Store::Elasticsearch => known.elasticsearch.as_ref().map(|table| json!(table)),
+    }
+}
+
 /// Why a criterion and what answers for it do not go together.
 fn misfit(criterion: &Criterion, table: &QueryTable, baseline: &Baseline) -> Option<String> {
     let is_before = *baseline == Baseline::Before;
@@ -385,17 +407,21 @@ fn misfit(criterion: &Criterion, table: &QueryTable, baseline: &Baseline) -> Opt
     let has_side = texts.into_iter().flatten().any(|text| text.contains("$side"));
     match criterion.limit {
         Limit::Times(_) if table.service().is_some() => Some(format!(
-            "`{criterion}` compares, and logs and restarts are of one version only: write a limit such as `> 5` or `> 1%`"
+            "`{criterion}` compares, and what hosts tell is of one version only: write a limit such as {}",
+            if table.is_usage() { "`> 80%`" } else { "`> 5` or `> 1%`" }
         )),
-        Limit::Times(_) if is_before && !table.is_promql() => Some(format!(
+        Limit::Times(_) if is_before && table.store().is_none() => Some(format!(
             "`{criterion}` compares with the time before the run, which a script or a command does not know: \
              write baseline: {{ release: TEXT, previous: TEXT }}"
         )),
-        Limit::Times(_) if !is_before && table.is_promql() && !has_side => {
+        Limit::Times(_) if !is_before && table.store().is_some() && !has_side => {
             Some(format!("`{criterion}` compares two sides, and its query has no `$side`"))
         }
         Limit::Share(_) if table.buckets.is_some() => {
             Some(format!("`{criterion}`: buckets hold times: write `> 500ms` or `> 2x`"))
+        }
+        Limit::Number(_) | Limit::Seconds(_) if table.is_usage() => {
+            Some(format!("`{criterion}`: its query gives a share of what containers may use: write `> 80%`"))
         }
         Limit::Number(_) | Limit::Seconds(_) if table.is_share() => {
             Some(format!("`{criterion}`: its query gives a share of requests: write `> 1%` or `> 2x`"))
