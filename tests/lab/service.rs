@@ -3,6 +3,7 @@
 //! Compiled alone into a static program, the only file of its image. `VERSION` is its version; `BEHAVIOUR` is `good`,
 //! `failing` (the health check says 500), `silent` (it never answers), `slow` (a second per answer), `crash` (it ends
 //! at once) or `other` (it tells another version). `/service check` asks the one that runs, for docker's health check.
+//! Asked for `/busy` it uses a CPU until it ends, and for `/full` 56 MiB of memory.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -42,10 +43,19 @@ fn answer(mut stream: TcpStream, version: &str, behaviour: &str) -> std::io::Res
         "slow" => std::thread::sleep(Duration::from_secs(1)),
         _ => {}
     }
+    match path {
+        "/busy" => drop(std::thread::spawn(|| loop {
+            std::hint::spin_loop();
+        })),
+        // Written, so that it is memory and no promise of it.
+        "/full" => std::mem::forget(std::hint::black_box(vec![1u8; 56 << 20])),
+        _ => {}
+    }
     let version = if behaviour == "other" { "9.9.9" } else { version };
     let (status, body) = match (path, behaviour) {
         ("/health", "failing") => ("500 Internal Server Error", r#"{"status":"failing"}"#.to_owned()),
         ("/health", _) => ("200 OK", format!(r#"{{"status":"healthy","version":"{version}"}}"#)),
+        ("/busy" | "/full", _) => ("200 OK", "{}".to_owned()),
         _ => ("404 Not Found", "{}".to_owned()),
     };
     let length = body.len();

@@ -9,6 +9,7 @@
 
 mod approvals;
 mod bad_input;
+mod central_logs;
 mod crash;
 mod document_002;
 mod forge;

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use windlass_core::forge::{Kind, Project};
 
+use crate::serve::decoded;
+
 /// The most characters of GitHub's releases.
 const LONGEST: usize = 125_000;
 
@@ -556,23 +558,4 @@ impl Shared {
 /// Whether the release has the number `id`.
 fn is_called(release: &Value, id: &str) -> bool {
     release["id"].as_u64().is_some_and(|number| id.parse() == Ok(number))
-}
-
-fn decoded(part: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = part.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -11,6 +11,10 @@ const SCRAPE: &str = "200ms";
 /// Upper bounds of the service's histogram, in seconds.
 const BOUNDS: [f64; 6] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
+/// An alert while requests fail.
+const ALERTS: &str = "groups: [{ name: shop, rules: [{ alert: RequestsFail, labels: { severity: page }, expr: \
+                      'sum(increase(http_requests_total{code=\"500\"}[2s])) > 20' }] }]\n";
+
 /// What the service does with its requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Behaviour {
@@ -102,11 +106,12 @@ impl Monitored {
             }
         });
         let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("alerts.yml"), ALERTS)?;
         std::fs::write(
             folder.path().join("prometheus.yml"),
             format!(
-                "global: {{ scrape_interval: {SCRAPE}, scrape_timeout: {SCRAPE} }}\n\
-                 scrape_configs:\n  - job_name: service\n    static_configs: [{{ targets: [\"{service}\"] }}]\n"
+                "global: {{ scrape_interval: {SCRAPE}, scrape_timeout: {SCRAPE}, evaluation_interval: {SCRAPE} }}\n\
+                 rule_files: [alerts.yml]\nscrape_configs:\n  - job_name: service\n    static_configs: [{{ targets: [\"{service}\"] }}]\n"
             ),
         )?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -1,5 +1,7 @@
-//! Watches of what real containers do: lines in their logs, restarts, and hosts that cannot be asked.
+//! Watches of what real containers do: lines in their logs, restarts, CPU and memory, and hosts that cannot be asked.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,12 +11,16 @@ use crate::support::{Ran, newest, program};
 
 /// A runbook that watches the service's logs and restarts.
 fn watch(shop: &Shop, with: &str) {
+    let queries = "begins: { logs: web, pattern: ' begins, ' }\n    restarts: { restarts: '*' }";
+    runbook(shop, &format!("every: 1s\n  persist: 1\n  queries:\n    {queries}\n  {with}"));
+}
+
+fn runbook(shop: &Shop, with: &str) {
     shop.repo.file(
         "runbooks/watch.md",
         format!(
             "---\nname: watch\n---\n# Watch\n\n## Steps\n\n### Watch\n\n```yaml\nuses: watch\nwith:\n  environment: production\n  \
-             every: 1s\n  persist: 1\n  queries:\n    begins: {{ logs: web, pattern: ' begins, ' }}\n    restarts: {{ restarts: '*' \
-             }}\n  {with}\n```\n"
+             {with}\n```\n"
         ),
     );
     shop.repo.git(&["add", "--all"]);
@@ -137,4 +143,64 @@ fn a_host_that_cannot_be_asked_is_never_good() {
     );
     let pages = std::fs::read_to_string(shop.repo.path().join("pages")).unwrap();
     assert_eq!(pages.lines().filter(|line| line.contains("\"kind\":\"page\"")).count(), 2, "{pages}");
+}
+
+#[test]
+fn what_containers_use_is_watched_on_all_hosts() {
+    let Some(lab) = lab("what_containers_use_is_watched_on_all_hosts") else { return };
+    let shop = Shop::new(lab, "used", 8144, Setup::default());
+    let compose = std::fs::read_to_string(shop.repo.path().join("compose.yml")).unwrap();
+    let limited = "restart: always\n    cpus: 0.25\n    mem_limit: 64m\n";
+    shop.repo.file("compose.yml", compose.replace("restart: always\n", limited));
+    shop.commit();
+    shop.deploy("0.1.0").expect(0, &[]);
+    let with = |criteria: &str| {
+        let queries = "cpu: { cpu: web }\n    memory: { memory: '*' }";
+        format!("for: 12s\n  every: 4s\n  queries:\n    {queries}\n  criteria: [{criteria}]")
+    };
+    // The host's own `/24` is what the tests reach it by.
+    let ask = |host: &str, path: &str| {
+        let mut stream = TcpStream::connect((host, 8144)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    runbook(&shop, &with("{ cpu: '> 80%' }, { memory: '> 80%' }"));
+    shop.windlass(&["run", "watch", "--no-wait"]).expect(
+        0,
+        &[
+            ": Pass",
+            "✓ cpu > 80%",
+            "✓ memory > 80%",
+            "limit 80 %",
+            "asked: CPU of the busiest container of web",
+        ],
+    );
+
+    // A quarter of a CPU is all that it may use, on one host of two: an average would be 50 %.
+    ask("10.231.7.12", "/busy");
+    runbook(&shop, &with("{ cpu: '> 80%' }"));
+    let ran = shop.windlass(&["run", "watch", "--no-wait"]);
+    ran.expect(1, &[": Fail", "✗ cpu > 80%", " %, and > 80% is bad"]);
+    shop.windlass(&["cancel", "--yes"]);
+
+    ask("10.231.7.11", "/full");
+    runbook(&shop, &with("{ memory: '> 80%' }"));
+    let ran = shop.windlass(&["run", "watch", "--no-wait"]);
+    ran.expect(1, &[": Fail", "✗ memory > 80%", " %, and > 80% is bad"]);
+    let numbers: Vec<f64> =
+        looks(&shop, "memory").iter().map(|look| look["reading"]["number"].as_f64().unwrap()).collect();
+    assert!(
+        numbers.iter().all(|share| (0.85..1.0).contains(share)),
+        "56 of 64 MiB and a little: {numbers:?}"
+    );
+    shop.windlass(&["cancel", "--yes"]);
+
+    // Nothing runs there, so nothing is told of it.
+    lab.on("lab2", "docker stop -t 0 used-web-1");
+    runbook(&shop, &with("{ cpu: '> 80%' }"));
+    shop.windlass(&["run", "watch", "--no-wait"])
+        .expect(4, &["NoData", "cpu saw nothing: lab2: there is no running container of the service web"]);
+    lab.on("lab2", "docker start used-web-1");
 }

@@ -27,6 +27,35 @@ pub struct Request {
     pub is_secret: bool,
 }
 
+/// A server that is asked again and again.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its address, with a path where it has one.
+    pub url: Url,
+    /// What every request carries.
+    pub headers: HeaderMap,
+    /// The headers hold secrets.
+    pub is_secret: bool,
+    /// The longest one answer may take.
+    pub timeout: Duration,
+}
+
+impl Endpoint {
+    /// The request for what is at `path` below its address, such as `api/v1/query`.
+    pub fn request(&self, method: Method, path: &str) -> Request {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
+        url.set_query(None);
+        Request {
+            method,
+            url,
+            headers: self.headers.clone(),
+            timeout: self.timeout,
+            is_secret: self.is_secret,
+        }
+    }
+}
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

@@ -1,9 +1,11 @@
 //! What the actions act through. Nothing here knows an action.
 
+pub mod elasticsearch;
 pub mod files;
 pub mod forge;
 pub mod git;
 pub mod http;
+pub mod loki;
 pub mod prometheus;
 pub mod proxy;
 pub mod registry;

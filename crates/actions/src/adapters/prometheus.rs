@@ -1,31 +1,20 @@
 //! Prometheus: range queries of its HTTP API.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::HeaderMap;
-use reqwest::{Method, Url};
+use reqwest::Method;
 use serde::Deserialize;
 use windlass_core::text::sanitize_line;
 
-use super::http::{self, HttpError, Request};
+use super::http::{self, Endpoint, HttpError};
 
 /// The most series that an answer is read of.
-const SERIES: usize = 1000;
+pub(super) const SERIES: usize = 1000;
 
 /// A Prometheus.
 #[derive(Debug, Clone)]
-pub struct Prometheus {
-    /// Its address, with a path where it has one.
-    pub url: Url,
-    /// What every request carries.
-    pub headers: HeaderMap,
-    /// The headers hold secrets.
-    pub is_secret: bool,
-    /// The longest one answer may take.
-    pub timeout: Duration,
-}
+pub struct Prometheus(pub Endpoint);
 
 /// One series of an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -111,25 +100,17 @@ impl Prometheus {
         to: i64,
         step: windlass_core::duration::Duration,
     ) -> Result<Vec<Row>, HttpError> {
-        let mut url = self.url.clone();
-        let path = format!("{}/api/v1/query_range", url.path().trim_end_matches('/'));
-        url.set_path(&path);
         let seconds = |milliseconds: i64| format!("{:.3}", milliseconds as f64 / 1000.0);
-        url.query_pairs_mut()
-            .clear()
+        let mut request = self.0.request(Method::GET, "api/v1/query_range");
+        request
+            .url
+            .query_pairs_mut()
             .append_pair("query", query)
             .append_pair("start", &seconds(from))
             .append_pair("end", &seconds(to))
             .append_pair("step", &format!("{:.3}", step.as_millis().max(1) as f64 / 1000.0));
-        let request = Request {
-            method: Method::GET,
-            url: url.clone(),
-            headers: self.headers.clone(),
-            timeout: self.timeout,
-            is_secret: self.is_secret,
-        };
         let answer = http::send(&request).await?;
-        let shown = http::shown(&url);
+        let shown = http::shown(&request.url);
         if answer.truncated {
             return Err(HttpError::NoAnswer(format!("{shown} answered with more than 1 MiB")));
         }

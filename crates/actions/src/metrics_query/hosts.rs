@@ -1,4 +1,5 @@
-//! What the hosts of an environment tell: lines in the logs of a service's containers, and how often these restarted.
+//! What the hosts of an environment tell: lines in the logs of a service's containers, how often these restarted, and how
+//! much they use of what they may.
 //!
 //! All hosts are asked at the same time. One that cannot be asked makes the reading nothing, with the reason: what is not
 //! seen is not good. With two colours those containers are asked that the host's record says have the traffic.
@@ -16,7 +17,7 @@ use windlass_engine::context::Context;
 
 use super::Params;
 use crate::adapters::prometheus::Range;
-use crate::adapters::remote::{self, Host, Lines, Restarted};
+use crate::adapters::remote::{self, Host, Lines, Restarted, Used};
 use crate::deploy::{Site, at_once, known};
 
 /// How much a host may tell of its logs at once.
@@ -36,13 +37,13 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(super) fn check(params: &Params, facts: &Facts) -> Result<()> {
     let Some(name) = &params.environment else {
         return Err(ActionError::Final(
-            "metrics.query: `logs` and `restarts` are asked of hosts: name their `environment`".into(),
+            "metrics.query: `logs`, `restarts`, `cpu` and `memory` are asked of hosts: name their `environment`".into(),
         ));
     };
     known(facts, name)?;
     if params.target.hosts.is_empty() {
         return Err(ActionError::Final(format!(
-            "metrics.query: the environment {} has no `hosts`, which `logs` and `restarts` are asked of",
+            "metrics.query: the environment {} has no `hosts`, which are asked",
             sanitize_line(name)
         )));
     }
@@ -69,7 +70,7 @@ pub(super) async fn logs(
     let ask = |host: Host, context: Context| async move {
         let project = project(&host, &context).await?;
         let lines = host.lines(&context, &project, service, seconds, LOGGED).await?;
-        if lines.made.is_empty() { Err(no_container(&host, service)) } else { Ok(lines) }
+        if lines.made.is_empty() { Err(no_container(&host, service, "")) } else { Ok(lines) }
     };
     let told = each(params, context, ask).await;
     let lines = match all(told) {
@@ -105,12 +106,13 @@ pub(super) async fn restarts(
     at: Timestamp,
     context: &Context,
 ) -> Result<Answer> {
-    let memory: Option<Memory> = params.memory.clone().and_then(|memory| serde_json::from_value(memory).ok());
+    let memory: Option<Memory> =
+        params.remembered.clone().and_then(|memory| serde_json::from_value(memory).ok());
     let mut memory = memory.unwrap_or_else(|| Memory { began: at, hosts: BTreeMap::new() });
     let ask = |host: Host, context: Context| async move {
         let project = project(&host, &context).await?;
         let found = host.restarts(&context, &project, service).await?;
-        if found.is_empty() { Err(no_container(&host, service)) } else { Ok(found) }
+        if found.is_empty() { Err(no_container(&host, service, "")) } else { Ok(found) }
     };
     let told = each(params, context, ask).await;
     for (host, found) in &told {
@@ -125,6 +127,32 @@ pub(super) async fn restarts(
         Err(why) => Point { at, reading: None, why: Some(why) },
     };
     Ok(Answer { points: vec![point], memory })
+}
+
+/// The share of the CPUs, or of the memory, that the service's containers may use and the hungriest of them does use, on
+/// all hosts: an average would hide the one that is full.
+///
+/// # Errors
+/// When the run is cancelled.
+pub(super) async fn usage(
+    params: &Params,
+    service: &str,
+    at: Timestamp,
+    context: &Context,
+) -> Result<Vec<Point>> {
+    let ask = |host: Host, context: Context| async move {
+        let project = project(&host, &context).await?;
+        let used = host.usage(&context, &project, service).await?;
+        if used.is_empty() { Err(no_container(&host, service, "running ")) } else { Ok(used) }
+    };
+    let share = |used: &Used| if params.cpu.is_some() { used.cpu } else { used.memory };
+    Ok(vec![match all(each(params, context, ask).await) {
+        Ok(told) => {
+            let most = told.iter().flat_map(|(_, used)| used).map(share).fold(0.0, f64::max);
+            Point { at, reading: Some(Reading::Number(most)), why: None }
+        }
+        Err(why) => Point { at, reading: None, why: Some(why) },
+    }])
 }
 
 /// What was seen of restarts so far.
@@ -184,9 +212,9 @@ async fn project(host: &Host, context: &Context) -> remote::Result<String> {
     }
 }
 
-fn no_container(host: &Host, service: &str) -> remote::RemoteError {
-    let what = if service == "*" { "any service".to_owned() } else { format!("the service {service}") };
-    remote::RemoteError::Failed(format!("{}: there is no container of {what}", host.name))
+fn no_container(host: &Host, service: &str, what: &str) -> remote::RemoteError {
+    let of = if service == "*" { "any service".to_owned() } else { format!("the service {service}") };
+    remote::RemoteError::Failed(format!("{}: there is no {what}container of {of}", host.name))
 }
 
 /// Asks every host at the same time, each for so long at the most.

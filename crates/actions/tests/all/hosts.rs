@@ -1,4 +1,4 @@
-//! What hosts tell a watch of a service's logs and restarts, with stand-ins for ssh and docker. The lab has the real ones.
+//! What hosts tell a watch of a service's logs, restarts, CPU and memory, with stand-ins for ssh and docker. The lab has the real ones.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -15,6 +15,9 @@ const DOCKER: &str = r#"#!/bin/sh
 printf '%s\n' "$@" >>"$STANDIN/$HOST.asked"
 case "$1 $3" in
     "ps "*) cat "$STANDIN/$HOST.ids" ;;
+    "info "*) echo 4 ;;
+    "stats "*) cat "$STANDIN/$HOST.used" ;;
+    "inspect container {{.Id}}"*) cat "$STANDIN/$HOST.limits" ;;
     "inspect container"*) cat "$STANDIN/$HOST.made" ;;
     "inspect "*) cat "$STANDIN/$HOST.restarts" ;;
     "logs "*) [ ! -e "$STANDIN/$HOST.slow" ] || exec sleep 60; cat "$STANDIN/$HOST.log" ;;
@@ -146,7 +149,7 @@ async fn restarts_are_counted_since_the_first_question() {
     };
     let ask = async |seconds: i64, memory: Option<Value>| {
         let mut params = hosts.params(&["web1", "web2"], json!({ "restarts": "*", "to": hosts.at(seconds) }));
-        params["memory"] = memory.unwrap_or(Value::Null);
+        params["remembered"] = memory.unwrap_or(Value::Null);
         let answer = hosts.ask(&params).await;
         (readings(&answer)[0].clone(), answer.memory)
     };
@@ -169,6 +172,50 @@ async fn restarts_are_counted_since_the_first_question() {
 }
 
 #[tokio::test]
+async fn what_containers_use_is_the_share_of_what_they_may() {
+    let hosts = Hosts::new(&["web1", "web2"]);
+    // Half a CPU for one, two of four for the other; docker knows the limits of the memory.
+    hosts.say("web1.limits", "container one running 500000000 0 0 \ncontainer two exited 0 0 0 \n");
+    hosts.say("web1.used", "used one 45.00% 60.00% 60MiB / 100MiB\n");
+    hosts.say("web2.limits", "container one running 0 0 0 0-1\ncontainer two running 0 0 0 0-1\n");
+    hosts.say("web2.used", "used one 20.00% 82.50% 1GiB / 2GiB\nused two 0.10% 1.00% 1MiB / 2GiB\n");
+    let ask = async |more: Value| {
+        let mut params = hosts.params(&["web1", "web2"], more);
+        params["to"] = json!(hosts.at(0));
+        let answer = hosts.ask(&params).await;
+        assert_eq!(answer.points.iter().map(|point| point.at).collect::<Vec<_>>(), [hosts.at(0)]);
+        readings(&answer)[0].clone()
+    };
+    // The highest among all containers: an average would hide it.
+    assert_eq!(ask(json!({ "cpu": "web" })).await, number(0.9));
+    assert_eq!(ask(json!({ "memory": "*" })).await, number(0.825));
+    let asked = std::fs::read_to_string(hosts.setting.repo.outside().join("web1.asked")).unwrap();
+    assert!(asked.contains("{{.MemUsage}}\none\n"), "only what runs is measured: {asked}");
+
+    // What docker does not tell, of any container of any host, is nothing, and the host is named.
+    let check = async |file: &str, text: &str, expect: &str| {
+        let file = hosts.setting.repo.outside().join(file);
+        let before = std::fs::read_to_string(&file).unwrap_or_default();
+        std::fs::write(&file, text).unwrap();
+        for more in [json!({ "cpu": "web" }), json!({ "memory": "web" })] {
+            let why = ask(more).await.unwrap_err();
+            assert!(why.contains(expect) && !why.contains("web1"), "{why}, not {expect}");
+        }
+        if before.is_empty() {
+            std::fs::remove_file(&file).unwrap()
+        } else {
+            std::fs::write(&file, before).unwrap()
+        }
+    };
+    check("web2.used", "used one -- -- -- / --\n", "web2: docker told of its containers what is not").await;
+    check("web2.used", "used one 0.00% 0.00% 0B / 0B\n", "web2: there is no running container of the").await;
+    check("web2.limits", "container one exited 0 0 0 \n", "web2: there is no running container").await;
+    check("web2.ids", "", "web2: there is no running container of the service web").await;
+    check("web2.down", "", "web2 refuses connections").await;
+    check("web2/shop/.windlass/record.json", "", "web2: nothing was deployed there").await;
+}
+
+#[tokio::test]
 async fn hostile_names_stay_names() {
     let hosts = Hosts::new(&["web1"]);
     hosts.deploy("web1", "$(touch $STANDIN/broken) '; touch $STANDIN/broken #");
@@ -181,6 +228,8 @@ async fn hostile_names_stay_names() {
     for (more, expect) in [
         (json!({ "logs": "a b", "pattern": "x" }), "names no service"),
         (json!({ "restarts": "-x" }), "names no service"),
+        (json!({ "cpu": "$(id)" }), "names no service"),
+        (json!({ "memory": "web", "environment": null }), "name their `environment`"),
         (json!({ "restarts": "web", "environment": "nowhere" }), "there is no environment `nowhere`"),
         (json!({ "restarts": "web", "environment": null }), "name their `environment`"),
         (json!({ "restarts": "web", "target": {} }), "has no `hosts`"),

@@ -23,6 +23,7 @@ mod script;
 mod server;
 mod signing;
 mod standin;
+mod stores;
 mod withdrawing;
 mod world;
 

@@ -75,6 +75,15 @@ impl Setting {
         self
     }
 
+    /// With one more secret.
+    pub fn with_secret(mut self, name: &str, value: &str) -> Self {
+        let mut secrets = (*self.world.secrets).clone();
+        secrets.insert(name.into(), value.into());
+        self.world.masker = Arc::new(Masker::new(&secrets).unwrap());
+        self.world.secrets = Arc::new(secrets);
+        self
+    }
+
     pub fn context(&self) -> Context {
         let run = RunId(format!("test-{}", std::process::id()));
         Context::new(self.world.clone(), run, StepPath::new("step/1"), 1, 1, CancellationToken::new())

@@ -36,11 +36,7 @@ impl Chart {
             Limit::Number(limit) | Limit::Share(limit) | Limit::Seconds(limit) => Some(limit),
             Limit::Times(times) => baseline.map(|baseline| baseline * times),
         };
-        let unit = match (Unit::of(first, &criterion.metric), criterion.limit) {
-            (Unit::Number, Limit::Share(_)) => Unit::Share,
-            (Unit::Number, Limit::Seconds(_)) => Unit::Seconds,
-            (unit, _) => unit,
-        };
+        let unit = Unit::of(first, &criterion.metric).against(criterion.limit);
         let is_above = criterion.comparison.is_above();
         (!values.is_empty()).then_some(Self { values, unit, limit, is_above })
     }
@@ -185,6 +181,7 @@ mod tests {
         check("> 7", &[Some(14.0), Some(7.0), Some(0.0)], "█▅▁", "0 now, limit 7");
         check("> 2x", &[Some(1.0)], "▅", "1 now, limit 2");
         check("> 0", &[Some(0.0), None], "▁·", "0 now, limit 0");
+        check("> 80%", &[Some(0.4), Some(0.825)], "▄█", "82.5 % now, limit 80 %");
         check("> 1", &[None], "·", "no data, limit 1");
         let mut many = vec![Some(0.0); 400];
         many[205] = Some(1.0);

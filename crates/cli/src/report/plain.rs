@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use windlass_core::gate::Choice;
-use windlass_core::plan::{Found, Node, Plan, StepPath};
+use windlass_core::plan::{Found, Node, Plan, StepPath, WatchNode};
 use windlass_core::run::{Outcome, Recorded, RunEvent, RunId, RunState, StepStatus};
 use windlass_core::text::{sanitize, sanitize_line};
 
@@ -68,7 +68,7 @@ impl Plain {
         let line = format!("{} {text}", report.err_paint.dim(&format!("[{elapsed:>6}]")));
         report.progress(&line);
         if let RunEvent::Judged { path, judgement } = &recorded.event
-            && let Some(Found::Node(_, Node::Watch(node))) = self.plan.find(path)
+            && let Some(node) = self.watch(path)
         {
             let samples = state.samples.get(path).map(Vec::as_slice).unwrap_or_default();
             for line in chart::lines(node, samples, Some(judgement), report.err_paint) {
@@ -121,6 +121,13 @@ impl Plain {
 
     fn title(&self, path: &StepPath) -> String {
         self.titles.get(path).cloned().unwrap_or_else(|| sanitize_line(&path.0))
+    }
+
+    fn watch(&self, path: &StepPath) -> Option<&WatchNode> {
+        match self.plan.find(path) {
+            Some(Found::Node(_, Node::Watch(node))) => Some(node),
+            _ => None,
+        }
     }
 
     fn words(&self, event: &RunEvent, paint: Paint) -> Option<String> {
@@ -195,11 +202,12 @@ impl Plain {
                 format!("  ⧖ {} until {}", self.title(path), words::moment(*until, Timestamp::now()))
             }
             RunEvent::Sampled { path, round, samples } => {
+                let node = self.watch(path);
                 let seen: Vec<String> = samples
                     .iter()
                     // What the release is compared with is many samples, and none of it.
                     .filter(|sample| !sample.baseline)
-                    .map(|sample| format!("{} {}", sanitize_line(&sample.probe), words::seen(sample)))
+                    .map(|sample| format!("{} {}", sanitize_line(&sample.probe), words::seen(sample, node)))
                     .collect();
                 if seen.is_empty() {
                     // The first moment of metrics: no interval is over yet.
@@ -211,11 +219,7 @@ impl Plain {
                 words::page(message, by.as_deref(), why.as_deref(), paint)
             }
             RunEvent::Judged { path, judgement } => {
-                let node = match self.plan.find(path) {
-                    Some(Found::Node(_, Node::Watch(node))) => Some(node),
-                    _ => None,
-                };
-                format!("  {}: {}", self.title(path), words::judged(judgement, node))
+                format!("  {}: {}", self.title(path), words::judged(judgement, self.watch(path)))
             }
             RunEvent::Waived { path, by, reason } => {
                 format!("  – {} waived by {}: {}", self.title(path), sanitize_line(by), sanitize_line(reason))

@@ -35,14 +35,20 @@ pub fn moment(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// What a sample saw, in a word or a number.
-pub fn seen(sample: &Sample) -> String {
+/// What a sample of a watch saw, in a word or a number.
+pub fn seen(sample: &Sample, node: Option<&WatchNode>) -> String {
     let quantile = 0.95;
     match (sample.seen, &sample.reading) {
         (Seen::Good, _) => "good".into(),
         (Seen::Bad, _) => "bad".into(),
         (Seen::Measured, Some(reading)) => {
-            let unit = Unit::of(Some(reading), &sample.probe);
+            let rules = node.and_then(|node| node.metrics.as_deref()).map(|metrics| &metrics.rule);
+            let criteria = rules.into_iter().flat_map(|rule| rule.criteria.iter().chain(&rule.trips));
+            let unit = criteria
+                .filter(|criterion| criterion.metric == sample.probe)
+                .fold(Unit::of(Some(reading), &sample.probe), |unit, criterion| {
+                    unit.against(criterion.limit)
+                });
             reading.value(quantile).map_or_else(|| "no requests".into(), |value| unit.shown(value))
         }
         (Seen::Nothing | Seen::Measured, _) => "nothing".into(),

@@ -1,9 +1,14 @@
 //! Watches of metrics as people see them: the verdict, why, the charts, and judging again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use windlass_testkit::data_sources;
+use windlass_testkit::logs::Logs;
 use windlass_testkit::prometheus::{Behaviour, Monitored};
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, windlass};
+use crate::support::{Ran, windlass, windlass_with};
 
 const BACK: &str =
     "---\nname: back\n---\n# Back\n\n## Steps\n\n### Redeploy\n\n```sh\necho old version serves again\n```\n";
@@ -95,6 +100,83 @@ fn a_watch_of_prometheus_passes_fails_and_asks() {
         &["the watch cannot tell", "error_rate saw nothing: http://127.0.0.1:", "did not answer"],
     );
     assert!(!ran.err.contains("old version"), "an outage of the metrics rolls nothing back: {}", ran.err);
+}
+
+#[test]
+fn a_watch_of_central_logs_passes_fails_and_asks() {
+    let logs = Arc::new(Logs::start("logs-shop"));
+    let (is_bad, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let shop = (Arc::clone(&logs), Arc::clone(&is_bad), Arc::clone(&is_over));
+    let shop = std::thread::spawn(move || {
+        let (logs, is_bad, is_over) = shop;
+        while !is_over.load(Ordering::SeqCst) {
+            let now = jiff::Timestamp::now().as_millisecond();
+            logs.log(now, "web", "info", "sold");
+            if is_bad.load(Ordering::SeqCst) {
+                logs.log(now, "web", "error", "ERROR no card");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    let metrics = format!(
+        "loki = {{ url = \"{url}\", delay = \"100ms\" }}\n\
+         elasticsearch = {{ url = \"{url}\", index = \"logs-shop\", delay = \"100ms\" }}\n\
+         [environments.production.metrics.queries]\n\
+         errors = {{ from = \"loki\", total = 'sum(count_over_time({{service=\"web\"}} [$window]))', bad = \
+         'sum(count_over_time({{service=\"web\"}} |= \"ERROR\" [$window])) or vector(0)' }}\n\
+         failures = {{ from = \"elasticsearch\", query = \"level:error\" }}\n",
+        url = logs.url()
+    );
+    let criteria = "environment: production, criteria: [{ errors: '> 5%' }, { failures: '> 10' }]";
+    let good = repo(&format!("for: 4s, {criteria}"), &metrics);
+    expect(
+        &windlass(&good, &["run", "ship"]),
+        0,
+        &[": Pass\n", "✓ errors > 5%", "✓ failures > 10", "asked: documents that match level:error"],
+    );
+    let misspelt = repo(
+        "for: 3s, environment: production, criteria: [{ failures: '> 10' }]",
+        &metrics.replace("logs-shop", "log-shop"),
+    );
+    expect(
+        &windlass(&misspelt, &["run", "ship"]),
+        4,
+        &[": NoData\n", "failures saw nothing: there is no index `log-shop`: no such index", "go on?"],
+    );
+    is_bad.store(true, Ordering::SeqCst);
+    let bad = repo(&format!("for: 1m, {criteria}"), &metrics);
+    expect(&windlass(&bad, &["run", "ship"]), 6, &[": Fail\n", "✗ errors > 5%", "old version serves again"]);
+    let replay = windlass(&bad, &["watch", "replay", "--criteria", "errors > 60%"]);
+    expect(&replay, 0, &["would have stopped 0 of 1 (1 were stopped)"]);
+    is_over.store(true, Ordering::SeqCst);
+    shop.join().unwrap();
+}
+
+#[test]
+fn a_business_metric_is_asked_of_grafana() {
+    let monitored = Monitored::start(Behaviour::GOOD).unwrap();
+    monitored.wait_for_history(11).unwrap();
+    let upstream: u16 = monitored.url().rsplit(':').next().unwrap().parse().unwrap();
+    let url = data_sources::start(upstream, "shop", "glsa_token");
+    let metrics = format!(
+        "prometheus = \"{url}\"\nheaders = {{ Authorization = \"secret:GRAFANA\" }}\n\
+         [environments.production.metrics.queries]\n\
+         orders = \"sum(increase(http_requests_total[$window]))\"\n\
+         alerts = 'count(ALERTS{{alertstate=\"firing\",severity=\"page\"}}) or vector(0)'\n\
+         [secrets]\nGRAFANA = {{ env = \"GRAFANA\" }}\n"
+    );
+    let with = "for: 8s, environment: production, criteria: [{ orders: '< 0.5x' }, { alerts: '> 0' }]";
+    let repo = repo(with, &metrics);
+    let secret = [("GRAFANA", "Bearer glsa_token")];
+    let ran = windlass_with(&repo, &["run", "ship"], &secret);
+    expect(&ran, 0, &[": Pass\n", "✓ orders < 0.5x", "✓ alerts > 0  ▁▁▁▁▁▁▁▁ 0 now, limit 0"]);
+    assert!(!format!("{}{}", ran.out, ran.err).contains("glsa_token"));
+
+    // Customers order a fifth of what they did: no request fails, and the release is bad.
+    monitored.behave(Behaviour { requests: 20.0, ..Behaviour::GOOD });
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let ran = windlass_with(&repo, &["run", "ship"], &secret);
+    expect(&ran, 6, &[": Fail\n", "✗ orders < 0.5x", "old version serves again"]);
 }
 
 /// A repository that watches a script which gives nothing at its second and third look, and pages through `page`.

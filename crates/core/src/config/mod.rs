@@ -19,7 +19,7 @@ mod unit;
 pub use database::{Backup, BackupSource, Database, DatabaseKind, Scratch};
 pub use environment::{Batch, Environment, Monitoring, OnAbort};
 pub use forge::Forge;
-pub use metrics::{Metrics, Query, QueryTable};
+pub use metrics::{Elasticsearch, Loki, Metrics, Query, QueryTable, Store};
 pub use notify::{Notify, PageChannel, PageWay, Priority, Severity};
 pub use proxy::{Colour, Ports, Proxy, ProxyKind};
 pub use unit::{Unit, UnknownPackage};

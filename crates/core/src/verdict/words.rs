@@ -1,6 +1,6 @@
 //! Numbers of a verdict in words: shares, times, counts.
 
-use super::Reading;
+use super::{Limit, Reading};
 
 /// The unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,15 @@ impl Unit {
             Some(Reading::Buckets(_)) => Self::Seconds,
             _ if metric.contains("latency") || metric.contains("duration") => Self::Seconds,
             _ => Self::Number,
+        }
+    }
+
+    /// The same where a limit says more: a bare number that is held against `80%` is a share.
+    pub fn against(self, limit: Limit) -> Self {
+        match (self, limit) {
+            (Self::Number, Limit::Share(_)) => Self::Share,
+            (Self::Number, Limit::Seconds(_)) => Self::Seconds,
+            (unit, _) => unit,
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Asked {
     /// It knows nothing of these seconds, counted from the clock's beginning.
     gaps: Vec<(i64, i64)>,
     /// How often it was asked before.
-    memory: Option<u64>,
+    remembered: Option<u64>,
     /// The version before, when its side is asked for.
     previous: f64,
     from: Option<Timestamp>,
@@ -74,11 +74,12 @@ impl Action for Measure {
             points.push(Point {
                 at: at_instant,
                 reading: is_known.then_some(Reading::Rate { bad, total: 1000.0 }),
-                why: (!is_known).then(|| format!("asked {} times before", params.memory.unwrap_or_default())),
+                why: (!is_known)
+                    .then(|| format!("asked {} times before", params.remembered.unwrap_or_default())),
             });
             at += step.max(1);
         }
-        Ok(Answer { points, memory: Some(json!(params.memory.unwrap_or_default() + 1)) })
+        Ok(Answer { points, memory: Some(json!(params.remembered.unwrap_or_default() + 1)) })
     }
 
     async fn undo(&self, _: &Asked, _: &Answer, _: &Context) -> Result<Undone> {

@@ -282,7 +282,7 @@ impl<D: Durable> Interpreter<'_, D> {
                 params.insert("side".into(), json!(side));
             }
             if let Some(memory) = watching.memories.get(&source.name) {
-                params.insert("memory".into(), memory.clone());
+                params.insert("remembered".into(), memory.clone());
             }
         }
         let nothing = |why: String| Told {

@@ -24,12 +24,14 @@ mod record;
 mod service;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub use compose::{Compose, File, Resolved, Running};
 pub use edge::Around;
 pub use lease::{LEASE, Lease};
 pub use record::{Container, Idle, Kept, Lock, Record, SCHEMA, State};
 pub use service::{Lines, Restarted};
+pub use usage::Used;
 
 const PROGRAM: &str = concat!(
     include_str!("program/keep.sh"),

@@ -315,6 +315,22 @@ mod tests {
             ("[environments.a]\nversion = \"version\"\n", "no JSONPath"),
             ("[environments.a]\nhealth = \"/health\"\n", "no `url`"),
             ("[environments.a.metrics]\nprometheus = \"prom:9090\"\n", "is no address"),
+            ("[environments.a.metrics]\nloki = \"http://loki:3100\"\n", "table"),
+            ("[environments.a.metrics]\nloki = {}\n", "has no address"),
+            ("[environments.a.metrics]\nloki = { url = \"loki:3100\" }\n", "is no address"),
+            ("[environments.a.metrics]\nloki = { url = \"http://l\", delay = \"soon\" }\n", "not a duration"),
+            ("[environments.a.metrics]\nloki = { url = \"http://l\", index = \"x\" }\n", "index"),
+            ("[environments.a.metrics]\nelasticsearch = { url = \"http://e\" }\n", "needs the `index`"),
+            ("[environments.a.metrics]\nelasticsearch = { index = \"x\" }\n", "has no address"),
+            (
+                "[environments.a.metrics]\nelasticsearch = { url = \"http://e\", index = \"a b\" }\n",
+                "needs the `index`",
+            ),
+            (
+                "[environments.a.metrics.queries]\nq = { from = \"lokki\", query = \"x\" }\n",
+                "did you mean `loki`?",
+            ),
+            ("[environments.a.metrics.queries]\nq = { from = \"loki\", cpu = \"web\" }\n", "has a `from`"),
             ("[environments.a]\nhost = [\"web1\"]\n", "did you mean `hosts`?"),
             ("[environments.\"a b\"]\n", "not a name of an environment"),
         ] {

@@ -12,6 +12,7 @@ use crate::runbook::{ActionUse, Item, OnFailure, Runbook};
 mod given;
 mod inputs;
 mod items;
+mod source;
 mod steps;
 mod template;
 #[cfg(test)]

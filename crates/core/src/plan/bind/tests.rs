@@ -64,6 +64,12 @@ fn metrics() -> BTreeMap<String, Metrics> {
         load = "load"
         restarts = { command = ["docker", "inspect", "web"] }
         sided = "load{$side}"
+        [environments.central.metrics]
+        loki = { url = "http://loki:3100", headers = { X-Scope-OrgID = "secret:TENANT" } }
+        elasticsearch = { url = "http://search:9200", index = "logs-*", delay = "10s" }
+        [environments.central.metrics.queries]
+        errors = { from = "loki", total = "all[$window]", bad = "bad[$window]" }
+        failures = { from = "elasticsearch", query = "level:error" }
         [environments.staging]
         url = "https://staging.example.com"
     "#;
@@ -528,6 +534,46 @@ fn hosts_are_asked_about_the_watchs_environment() {
 }
 
 #[test]
+fn central_logs_have_a_past() {
+    let node = watching("environment: central, criteria: [{ errors: '> 2x' }, { failures: '> 5' }]").unwrap();
+    let sources = &node.metrics.as_ref().unwrap().sources;
+    assert_eq!(
+        sources[0].call.params,
+        json!({
+            "loki": { "url": "http://loki:3100", "headers": { "X-Scope-OrgID": "secret:TENANT" }, "delay": "5s" },
+            "total": "all[$window]", "bad": "bad[$window]",
+        })
+    );
+    assert_eq!(
+        sources[1].call.params,
+        json!({
+            "elasticsearch": {
+                "url": "http://search:9200", "index": "logs-*", "time": "@timestamp", "delay": "10s",
+            },
+            "query": "level:error",
+        })
+    );
+    assert_eq!(sources[1].query, "documents that match level:error");
+    assert!(sources.iter().all(|source| !source.is_present_only && !source.remembers));
+}
+
+#[test]
+fn what_containers_use_is_known_of_the_present_only() {
+    let node = watching(
+        "environment: production, queries: { cpu: { cpu: web }, ram: { memory: '*' } }, at_once: [{ ram: '> 99%' }], \
+         criteria: [{ cpu: '> 80%' }]",
+    )
+    .unwrap();
+    let sources = &node.metrics.as_ref().unwrap().sources;
+    assert_eq!(
+        sources[1].call.params,
+        json!({ "memory": "*", "environment": "production", "patience": "8s" })
+    );
+    assert_eq!(sources[0].query, "CPU of the busiest container of web");
+    assert!(sources.iter().all(|source| source.is_present_only && !source.remembers));
+}
+
+#[test]
 fn criteria_that_nothing_answers_are_found_when_planned() {
     for (with, expect) in [
         ("", "sees nothing, and silence never passes"),
@@ -570,6 +616,27 @@ fn criteria_that_nothing_answers_are_found_when_planned() {
         ("environment: production, every: 1ms, criteria: [{ load: '> 2' }]", "10000 are the most"),
         ("environment: production, every: 2m, criteria: [{ load: '> 2' }]", "must be at least as long"),
         ("queries: { load: up }, criteria: [{ load: '> 2' }]", "nobody says where that is"),
+        (
+            "environment: production, queries: { cpu: { cpu: web } }, criteria: [{ cpu: '> 2x' }]",
+            "of one version only: write a limit such as `> 80%`",
+        ),
+        (
+            "environment: production, queries: { ram: { memory: web } }, criteria: [{ ram: '> 80' }]",
+            "write `> 80%`",
+        ),
+        ("queries: { cpu: { cpu: web } }, criteria: [{ cpu: '> 80%' }]", "nobody says of which"),
+        (
+            "environment: production, queries: { e: { from: loki, query: q } }, criteria: [{ e: '> 2' }]",
+            "the query `e` asks Loki, and nobody says where that is (write loki = { url",
+        ),
+        (
+            "environment: production, queries: { e: { from: lokki, query: q } }, criteria: [{ e: '> 2' }]",
+            "unknown variant `lokki`",
+        ),
+        (
+            "environment: central, baseline: { release: a, previous: b }, criteria: [{ errors: '> 2x' }]",
+            "its query has no `$side`",
+        ),
         ("queries: { load: { total: up } }, criteria: [{ load: '> 2' }]", "one of `good` and `bad`"),
         ("queries: { load: { qery: up } }, criteria: [{ load: '> 2' }]", "unknown field `qery`"),
         (

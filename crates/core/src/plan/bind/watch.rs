@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::items::script_params;
-use super::{Binder, Frame, find};
+use super::{Binder, Frame, find, source};
 use crate::config::{Metrics, Query, QueryTable};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::duration::Duration;
 use crate::plan::flow::{BaselineParams, ProbeParams, WatchParams};
 use crate::plan::{ActionCall, MetricSource, MetricWatch, Node, StepPath, WatchNode, WatchPage, WatchProbe};
 use crate::runbook::Owner;
-use crate::verdict::{Baseline, Criterion, Limit, MetricRule, WatchRule};
+use crate::verdict::{Baseline, Criterion, MetricRule, WatchRule};
 
 /// More samples of one probe than this are a mistake in `for` or `every`.
 const MOST_SAMPLES: u64 = 100_000;
@@ -104,7 +104,7 @@ impl Binder<'_> {
         let criteria = self.criteria(frame, &params.criteria, place);
         let trips = match &params.at_once {
             Some(trips) => self.criteria(frame, trips, place),
-            None => usual_trips(&known, &criteria),
+            None => source::usual_trips(&known, &criteria),
         };
         let mut problems: Vec<String> = Vec::new();
         let baseline = match &params.baseline {
@@ -143,7 +143,7 @@ impl Binder<'_> {
                 self.report(frame.document, diagnostic);
                 continue;
             };
-            problems.extend(misfit(criterion, &table, &baseline));
+            problems.extend(source::misfit(criterion, &table, &baseline));
             if sources.iter().all(|source| source.name != criterion.metric)
                 && let Some(source) = self.source(frame, &criterion.metric, &table, &known, params, place)
             {
@@ -250,53 +250,6 @@ impl Binder<'_> {
         criteria
     }
 
-    fn source(
-        &mut self,
-        frame: &Frame<'_>,
-        name: &str,
-        table: &QueryTable,
-        known: &Metrics,
-        params: &WatchParams,
-        place: Span,
-    ) -> Option<MetricSource> {
-        let mut call = serde_json::to_value(table).unwrap_or_default();
-        if table.is_promql() {
-            let Some(prometheus) = &known.prometheus else {
-                let message = format!("the query `{name}` asks Prometheus, and nobody says where that is");
-                let diagnostic = Diagnostic::error("no-metrics-source", message, place);
-                let help = "write prometheus: http://HOST:9090 here or under [environments.NAME.metrics]";
-                self.report(frame.document, diagnostic.help(help));
-                return None;
-            };
-            call["prometheus"] = json!(prometheus);
-            if !known.headers.is_empty() {
-                call["headers"] = json!(known.headers);
-            }
-        } else if table.service().is_some() {
-            let Some(environment) = &params.environment else {
-                let message =
-                    format!("the query `{name}` asks the hosts of an environment, and nobody says of which");
-                let diagnostic = Diagnostic::error("no-metrics-source", message, place);
-                self.report(frame.document, diagnostic.help("write environment: NAME beside `criteria`"));
-                return None;
-            };
-            call["environment"] = json!(environment);
-            // A host that does not answer is named, before the look as a whole is given up.
-            call["patience"] = json!(Duration::from_millis(params.timeout.as_millis() / 5 * 4));
-        } else if !frame.environment.is_empty() {
-            call["env"] = json!(frame.environment);
-        }
-        let call = self.checked(frame, "metrics.query", call, place)?;
-        Some(MetricSource {
-            name: name.to_owned(),
-            call,
-            timeout: params.timeout,
-            query: table.shown(),
-            is_present_only: !table.is_promql() && table.logs.is_none(),
-            remembers: table.restarts.is_some(),
-        })
-    }
-
     pub(super) fn checked(
         &mut self,
         frame: &Frame<'_>,
@@ -361,48 +314,5 @@ impl Binder<'_> {
         };
         let call = ActionCall { action: action.into(), params, deferred: false };
         Some(WatchProbe { name, call, timeout: *timeout })
-    }
-}
-
-/// What acts at once when nobody says: every fifth request an error, and a container that starts again and again.
-fn usual_trips(known: &Metrics, criteria: &[Criterion]) -> Vec<Criterion> {
-    let is_share = |name: &str| known.queries.get(name).is_some_and(|query| query.table().is_share());
-    let mut trips = Vec::new();
-    let is_watched = criteria.iter().any(|criterion| criterion.metric == "error_rate");
-    if is_watched && is_share("error_rate") {
-        trips.extend(Criterion::parse("error_rate", "> 20%"));
-    }
-    if known.queries.contains_key("restarts") {
-        trips.extend(Criterion::parse("restarts", ">= 3"));
-    }
-    trips
-}
-
-/// Why a criterion and what answers for it do not go together.
-fn misfit(criterion: &Criterion, table: &QueryTable, baseline: &Baseline) -> Option<String> {
-    let is_before = *baseline == Baseline::Before;
-    let texts = [&table.query, &table.total, &table.good, &table.bad, &table.buckets];
-    let has_side = texts.into_iter().flatten().any(|text| text.contains("$side"));
-    match criterion.limit {
-        Limit::Times(_) if table.service().is_some() => Some(format!(
-            "`{criterion}` compares, and logs and restarts are of one version only: write a limit such as `> 5` or `> 1%`"
-        )),
-        Limit::Times(_) if is_before && !table.is_promql() => Some(format!(
-            "`{criterion}` compares with the time before the run, which a script or a command does not know: \
-             write baseline: {{ release: TEXT, previous: TEXT }}"
-        )),
-        Limit::Times(_) if !is_before && table.is_promql() && !has_side => {
-            Some(format!("`{criterion}` compares two sides, and its query has no `$side`"))
-        }
-        Limit::Share(_) if table.buckets.is_some() => {
-            Some(format!("`{criterion}`: buckets hold times: write `> 500ms` or `> 2x`"))
-        }
-        Limit::Number(_) | Limit::Seconds(_) if table.is_share() => {
-            Some(format!("`{criterion}`: its query gives a share of requests: write `> 1%` or `> 2x`"))
-        }
-        _ if is_before && has_side => Some(format!(
-            "the query of `{criterion}` has a `$side`: write baseline: {{ release: TEXT, previous: TEXT }}"
-        )),
-        _ => None,
     }
 }

@@ -40,3 +40,24 @@ do_restarts() {
     # shellcheck disable=SC2086
     [ -z "$ids" ] || docker inspect --format '{{.Id}} {{.Created}} {{.State.StartedAt}} {{.RestartCount}}' $ids
 }
+
+# PROJECT SERVICE: how many CPUs the host has; of each container its id, its state, and what of the CPUs it may use; of
+# those that run what they use, as docker's own command reckons it; `end` when that was all.
+do_usage() {
+    cpus=$(docker info --format '{{.NCPU}}')
+    printf 'cpus %s\n' "$cpus"
+    ids=$(service "$1" "$2")
+    if [ -n "$ids" ]; then
+        limits='{{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}} {{.HostConfig.CpuPeriod}} {{.HostConfig.CpusetCpus}}'
+        # shellcheck disable=SC2086
+        told=$(docker inspect --format "container {{.Id}} {{.State.Status}} $limits" $ids)
+        printf '%s\n' "$told"
+        running=$(printf '%s\n' "$told" | while read -r _ id state _; do
+            [ "$state" != running ] || printf '%s\n' "$id"
+        done)
+        # shellcheck disable=SC2086
+        [ -z "$running" ] || docker stats --no-stream --no-trunc \
+            --format 'used {{.ID}} {{.CPUPerc}} {{.MemPerc}} {{.MemUsage}}' $running
+    fi
+    echo end
+}
