@@ -173,23 +173,17 @@ impl Looked {
 
     async fn at_the_front_door(&mut self, params: &Params, version: &str, context: &Context) -> Result<()> {
         let Some(address) = health::address(&params.target) else { return Ok(()) };
-        let mut target = params.target.clone();
-        if target.hosts.is_empty() && target.version.is_none() {
+        let check = match params.target.hosts.is_empty() {
             // Nothing else says which version it is.
-            target.version = Some("$.version".into());
-        }
-        self.ask(&target, address, version, context).await
+            true => health::Check::strict(&params.target, version),
+            false => health::Check::new(&params.target, version),
+        };
+        self.ask(&check, address, context).await
     }
 
     /// A health check: a version it tells must be this one.
-    async fn ask(
-        &mut self,
-        target: &Environment,
-        address: String,
-        version: &str,
-        context: &Context,
-    ) -> Result<()> {
-        match health::ask(target, &address, version, context).await? {
+    async fn ask(&mut self, check: &health::Check<'_>, address: String, context: &Context) -> Result<()> {
+        match check.ask(&address, context).await? {
             None => self.addresses.push(address),
             Some(problem) => self.problems.push(problem),
         }
@@ -219,7 +213,8 @@ async fn at_host(
         }
     }
     if let Some(address) = health::address_of(&site.environment, host, context).await? {
-        looked.ask(&site.environment, address, version, context).await?;
+        let check = health::Check::new(&site.environment, version);
+        looked.ask(&check, address, context).await?;
     }
     Ok(looked)
 }

@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A server that has the version that stands in a file: it answers 503 while there is none, and 500 for one that ends in
-/// `-broken`.
+/// `-broken`. It tells the version in a body of JSON; one after `header-` in the header `X-Version` alone, and one after
+/// `silent-` nowhere.
 #[derive(Debug)]
 pub struct Versioned {
     /// Where it answers.
@@ -59,8 +60,14 @@ fn serve(stream: TcpStream, file: &PathBuf) -> std::io::Result<()> {
             version if version.ends_with("-broken") => "500 Internal Server Error",
             _ => "200 OK",
         };
-        let body = format!("{{\"status\":\"healthy\",\"version\":\"{version}\"}}");
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let (body, header) = if version.starts_with("silent-") {
+            ("healthy".to_owned(), String::new())
+        } else if let Some(version) = version.strip_prefix("header-") {
+            ("healthy".to_owned(), format!("X-Version: {version}\r\n"))
+        } else {
+            (format!("{{\"status\":\"healthy\",\"version\":\"{version}\"}}"), String::new())
+        };
+        let head = format!("HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\n\r\n", body.len());
         reader.get_mut().write_all(format!("{head}{body}").as_bytes())?;
     }
 }

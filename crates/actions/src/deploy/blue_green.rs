@@ -24,7 +24,10 @@ use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Kept, Record};
 
 mod back;
+mod before;
 mod forward;
+
+use before::Before;
 
 /// What is to be done, and how.
 #[derive(Debug)]
@@ -132,7 +135,9 @@ impl Order<'_> {
             let (request, tool) = (self.request, self.tool);
             let work = Work { context, site, request, tool, wanted, fence, kept };
             let to = to(&work, &doors).await?;
-            BlueGreen { work, doors, to, order: self }.forward(&unreachable).await
+            doors.check(&work).await?;
+            let before = Before::find(&work, &doors, to).await?;
+            BlueGreen { work, doors, to, before, order: self }.forward(&unreachable).await
         };
         let output = locked(site, context, kept, work).await;
         if let Ok(output) = &output
@@ -183,12 +188,15 @@ impl Order<'_> {
             let doors = Doors::of(site, context, |index| kept[index].is_some()).await?;
             let (request, tool) = (self.request, self.tool);
             let work = Work { context, site, request, tool, wanted, fence, kept };
-            BlueGreen { work, doors, to: from, order: self }.undo(targets).await
+            let before = Before::recall(&work, &doors, targets.iter().map(|(_, record)| record)).await?;
+            BlueGreen { work, doors, to: from, before, order: self }.undo(targets).await
         };
         let done = locked(site, context, kept, work).await?;
-        Ok(match told.is_empty() {
-            true => Undone::Reverted(done),
-            false => Undone::NeedsHuman(format!("{}; {done}", told.join("; "))),
+        Ok(match done {
+            Undone::Reverted(done) if !told.is_empty() => {
+                Undone::NeedsHuman(format!("{}; {done}", told.join("; ")))
+            }
+            done => done,
         })
     }
 }
@@ -203,6 +211,12 @@ async fn to(work: &Work<'_>, doors: &Doors) -> Result<Colour> {
     if let Some(colour) = hosts.iter().find_map(|index| work.before(*index).and_then(|record| record.colour))
     {
         return Ok(colour.other());
+    }
+    // What was begun and did not come to its end is not what customers had.
+    if let Some(colour) =
+        hosts.iter().find_map(|index| work.unfinished(*index).and_then(|record| record.colour))
+    {
+        return Ok(colour);
     }
     // Windlass never deployed here: who gets traffic is left alone.
     Ok(match doors::ready(&doors.look(work.context).await?).as_slice() {
@@ -237,6 +251,8 @@ struct BlueGreen<'a> {
     doors: Doors,
     /// Its colour.
     to: Colour,
+    /// What had the traffic before.
+    before: Before,
     order: &'a Order<'a>,
 }
 

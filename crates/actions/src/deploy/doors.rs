@@ -1,5 +1,7 @@
 //! The proxies in front of an environment's servers, told all together.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use windlass_core::config::{Colour, Proxy as Table};
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
@@ -55,25 +57,64 @@ impl Doors {
 
     /// What the proxies say of the environment's own servers.
     pub(crate) async fn look(&self, context: &Context) -> Result<Vec<(Server, Status)>> {
+        Ok(self.look_at_each(context).await?.into_iter().flatten().collect())
+    }
+
+    /// The same, apart for each proxy.
+    pub(crate) async fn look_at_each(&self, context: &Context) -> Result<Vec<Vec<(Server, Status)>>> {
         let statuses = all(self.proxies.iter().map(|proxy| proxy.status(context))).await?;
-        let mut found = Vec::new();
-        for (proxy, statuses) in self.proxies.iter().zip(statuses) {
-            for server in proxy.servers() {
+        let known = |(proxy, statuses): (&Proxy, Vec<Status>)| {
+            let status = |server: &Server| {
                 let status = statuses.iter().find(|status| status.server == server.name);
-                found.extend(status.map(|status| (server.clone(), status.clone())));
-            }
-        }
-        Ok(found)
+                status.map(|status| (server.clone(), status.clone()))
+            };
+            proxy.servers().iter().filter_map(status).collect()
+        };
+        Ok(self.proxies.iter().zip(statuses).map(known).collect())
+    }
+
+    /// Every proxy's host remembers something, each its own, or forgets it.
+    pub(crate) async fn remember<T: Serialize>(
+        &self,
+        work: &Work<'_>,
+        what: &str,
+        values: &[Option<T>],
+    ) -> Result<()> {
+        let told = self
+            .proxies
+            .iter()
+            .zip(values)
+            .map(|(proxy, value)| proxy.remember(work.context, work.fence, what, value.as_ref()));
+        all(told).await.map(drop)
+    }
+
+    /// What each proxy's host remembers.
+    pub(crate) async fn recall<T: DeserializeOwned>(
+        &self,
+        context: &Context,
+        what: &str,
+    ) -> Result<Vec<Option<T>>> {
+        all(self.proxies.iter().map(|proxy| proxy.recall(context, what))).await
     }
 
     /// Every server follows its wish, on every proxy at the same time. Twice is once.
     pub(crate) async fn steer(&self, work: &Work<'_>, wish: impl Fn(&Server) -> Wish) -> Result<()> {
+        self.steer_each(work, |_, server| wish(server)).await
+    }
+
+    /// The same with a wish for each server at each proxy, by the proxy's place.
+    pub(crate) async fn steer_each(
+        &self,
+        work: &Work<'_>,
+        wish: impl Fn(usize, &Server) -> Wish,
+    ) -> Result<()> {
         let courses: Vec<Vec<Course>> = self
             .proxies
             .iter()
-            .map(|proxy| {
+            .enumerate()
+            .map(|(place, proxy)| {
                 let course = |server: &Server| {
-                    wish(server).map(|(admission, weight)| server.course(admission, weight))
+                    wish(place, server).map(|(admission, weight)| server.course(admission, weight))
                 };
                 proxy.servers().iter().filter_map(course).collect()
             })

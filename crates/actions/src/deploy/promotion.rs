@@ -76,11 +76,8 @@ pub async fn has_not_passed(
     if known.iter().all(|kept| kept.record.is_none() && kept.history.is_empty()) {
         let address = health::address(environment);
         if let Some(address) = address {
-            let strict = Environment {
-                version: Some(environment.version.clone().unwrap_or_else(|| "$.version".into())),
-                ..environment.clone()
-            };
-            let problem = health::ask(&strict, &address, version, context).await?;
+            let check = health::Check::strict(environment, version);
+            let problem = check.ask(&address, context).await?;
             return Ok(problem.map(|why| format!("{why}; {help}")));
         }
         return Ok(Some(format!("nothing was ever deployed to {name}; {help}")));

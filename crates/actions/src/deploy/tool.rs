@@ -6,9 +6,10 @@ use std::time::Duration;
 use windlass_engine::action::{Action as _, ActionError, Result};
 
 use super::drift::{self, Health, Service};
+use super::health::Check;
 use super::release::Release;
 use super::work::Work;
-use super::{Site, health, pause};
+use super::{Site, pause};
 use crate::adapters::remote::{Compose, Container, Host, Record, RemoteError, Running};
 use crate::script::{self, Language, Script};
 
@@ -120,11 +121,12 @@ impl Work<'_> {
                 return Ok(is_good);
             }
         }
-        let environment = &self.site.environment;
+        let check = match record.colour {
+            Some(_) => self.proof(&record.version),
+            None => Check::new(&self.site.environment, &record.version),
+        };
         match self.own_address(index, record.colour).await? {
-            Some(address) => {
-                Ok(health::ask(environment, &address, &record.version, self.context).await?.is_none())
-            }
+            Some(address) => Ok(check.ask(&address, self.context).await?.is_none()),
             // It cannot be asked, and a script may be run again.
             None => Ok(false),
         }

@@ -3,10 +3,11 @@
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use windlass_core::config::Colour;
+use windlass_core::config::{Colour, VersionAt};
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 
+use super::health::{Check, Told};
 use super::lock::item;
 use super::release::Release;
 use super::tool::Tool;
@@ -65,6 +66,11 @@ impl Work<'_> {
     pub(crate) fn before(&self, index: usize) -> Option<&Record> {
         let record = self.found(index)?;
         if self.is_ours(record) { record.previous.as_deref() } else { record.good() }
+    }
+
+    /// What somebody began on a host and did not bring to its end.
+    pub(crate) fn unfinished(&self, index: usize) -> Option<&Record> {
+        self.found(index).filter(|record| record.state != State::Live)
     }
 
     /// What was there before, on the first host that had something.
@@ -170,30 +176,81 @@ impl Work<'_> {
 
     /// Waits until a host's own server answers its health check with a version, where it can be asked.
     pub(crate) async fn answers(&self, index: usize, record: &Record) -> Result<()> {
-        let environment = &self.site.environment;
-        match self.own_address(index, record.colour).await? {
-            Some(address) => {
-                let ready = self.request.ready.to_std();
-                health::wait(environment, &address, &record.version, ready, self.context).await
-            }
+        self.passes(index, record.colour, Check::new(&self.site.environment, &record.version)).await
+    }
+
+    /// Waits until a host's own server passes a check, where it can be asked.
+    pub(crate) async fn passes(&self, index: usize, colour: Option<Colour>, check: Check<'_>) -> Result<()> {
+        match self.own_address(index, colour).await? {
+            Some(address) => check.wait(&address, self.request.ready.to_std(), self.context).await,
             None => Ok(()),
         }
     }
 
-    /// Waits until customers get a version: the health check through the front door.
-    pub(crate) async fn serves(&self, hosts: &[usize], version: &str) -> Result<()> {
-        let (environment, ready) = (&self.site.environment, self.request.ready.to_std());
-        if let Some(address) = health::address(environment) {
-            return health::wait(environment, &address, version, ready, self.context).await;
-        }
-        let results = at_once(hosts.iter().map(|index| async {
-            match health::address_of(environment, self.host(*index), self.context).await? {
-                Some(address) => health::wait(environment, &address, version, ready, self.context).await,
-                None => Ok(()),
+    /// What proves that a version answers: it tells itself, unless the configuration says that it cannot.
+    pub(crate) fn proof<'v>(&'v self, version: &'v str) -> Check<'v> {
+        match &self.site.environment {
+            environment if environment.version == Some(VersionAt::Nowhere) => {
+                Check::new(environment, version)
             }
-        }))
-        .await;
-        results.into_iter().collect()
+            environment => Check::strict(environment, version),
+        }
+    }
+
+    /// What a host's own server of a colour says of itself, where it can be asked.
+    pub(crate) async fn told(&self, index: usize, colour: Colour) -> Result<Option<Told>> {
+        match self.own_address(index, Some(colour)).await? {
+            Some(address) => {
+                health::told(&self.site.environment, &address, health::ONE, self.context).await.map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Waits until customers get what a check is for, by the health check through the front door, for as long as a proxy
+    /// may take.
+    pub(crate) async fn serves(&self, hosts: &[usize], check: Check<'_>) -> Result<()> {
+        let limit = self.patience();
+        let fronts = self.fronts(hosts).await?;
+        let asked = fronts.iter().map(|address| check.wait(address, limit, self.context));
+        at_once(asked).await.into_iter().collect()
+    }
+
+    /// Waits until some customers get what a check is for, and refuses answers that are neither its own nor of `others`.
+    pub(crate) async fn shares(
+        &self,
+        hosts: &[usize],
+        check: Check<'_>,
+        others: &[&str],
+        share: u32,
+    ) -> Result<()> {
+        let limit = self.patience();
+        let fronts = self.fronts(hosts).await?;
+        let asked = fronts.iter().map(|address| check.shares(address, others, limit, self.context));
+        let seen: Vec<bool> = at_once(asked).await.into_iter().collect::<Result<_>>()?;
+        if seen.contains(&false) {
+            self.context.log(&format!(
+                "the front door gave no answer with the version while {share} % of the traffic went to it"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The addresses of the front doors: one, or one on each of these hosts.
+    async fn fronts(&self, hosts: &[usize]) -> Result<Vec<String>> {
+        let environment = &self.site.environment;
+        if let Some(address) = health::address(environment) {
+            return Ok(vec![address]);
+        }
+        let asked =
+            hosts.iter().map(|index| health::address_of(environment, self.host(*index), self.context));
+        let found: Vec<Option<String>> = at_once(asked).await.into_iter().collect::<Result<_>>()?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// How long a front door may take to answer with what it was told to give traffic.
+    fn patience(&self) -> std::time::Duration {
+        self.site.environment.proxy.as_ref().map(|table| table.proof).unwrap_or_default().to_std()
     }
 
     /// A door outside that a cancelled run still has, for what must not be left half-done.

@@ -25,8 +25,11 @@ pub struct Environment {
     /// The address of its health check, from `url` when it is relative. `{host}` in it stands for each host's own
     /// address: then every host is asked, right after it got the version.
     pub health: Option<String>,
-    /// Where in a health answer of JSON the version stands, as JSONPath; it must be the one that was deployed.
-    pub version: Option<String>,
+    /// Where in a health answer the version stands: a JSONPath such as `$.version`, `header:NAME`, or `none` where the
+    /// service cannot tell it. It must be the one that was deployed. When not given, `$.version` of a JSON answer, else
+    /// the header `X-Version`, where there is one.
+    #[schemars(with = "Option<String>")]
+    pub version: Option<VersionAt>,
     /// Environments where a version must have been deployed before it may come here.
     pub after: Vec<String>,
     /// The channels whose versions may come here, such as `["rc", "stable"]`; all of them when empty.
@@ -160,6 +163,54 @@ impl From<Batch> for String {
     }
 }
 
+/// Where in a health answer the version stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum VersionAt {
+    /// At a JSONPath of its body.
+    Path(String),
+    /// In a header.
+    Header(String),
+    /// Nowhere: the service cannot tell it.
+    Nowhere,
+}
+
+impl VersionAt {
+    /// Reads `$.version`, `header:X-Version` or `none`. Whether a path is one, only who follows it knows.
+    pub fn parse(text: &str) -> Option<Self> {
+        // A token, by RFC 9110, section 5.6.2.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match (text, text.strip_prefix("header:")) {
+            ("none", _) => Some(Self::Nowhere),
+            (_, Some(name)) => {
+                (!name.is_empty() && name.bytes().all(is_plain)).then(|| Self::Header(name.to_owned()))
+            }
+            _ => (text.starts_with('$') && !text.chars().any(char::is_control))
+                .then(|| Self::Path(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for VersionAt {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| {
+            format!("`{text}` is no place of a version: write it like $.version, header:X-Version or none")
+        })
+    }
+}
+
+impl From<VersionAt> for String {
+    fn from(at: VersionAt) -> Self {
+        match at {
+            VersionAt::Path(path) => path,
+            VersionAt::Header(name) => format!("header:{name}"),
+            VersionAt::Nowhere => "none".to_owned(),
+        }
+    }
+}
+
 impl Environment {
     /// Which of so many hosts get their turn together, in order.
     pub fn turns(&self, hosts: usize) -> Vec<Range<usize>> {
@@ -253,6 +304,26 @@ mod tests {
         }
         for text in ["", "0", "0%", "101%", "-1", "+1", "1.5", "%", "30 %", "99999999999"] {
             assert_eq!(Batch::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_version_is_read_and_written() {
+        for (text, expect) in [
+            ("$.version", Some(VersionAt::Path("$.version".into()))),
+            ("$['build.id']", Some(VersionAt::Path("$['build.id']".into()))),
+            ("header:X-Version", Some(VersionAt::Header("X-Version".into()))),
+            ("none", Some(VersionAt::Nowhere)),
+            ("header:", None),
+            ("header: X-Version", None),
+            ("header:X\r\nHost", None),
+            ("$.a\n", None),
+            ("version", None),
+            ("", None),
+        ] {
+            let found = VersionAt::parse(text);
+            assert_eq!(found, expect, "{text:?}");
+            assert!(found.is_none_or(|found| String::from(found) == text));
         }
     }
 

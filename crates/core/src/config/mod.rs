@@ -17,7 +17,7 @@ mod read;
 mod unit;
 
 pub use database::{Backup, BackupSource, Database, DatabaseKind, Scratch};
-pub use environment::{Batch, Environment, Monitoring, OnAbort};
+pub use environment::{Batch, Environment, Monitoring, OnAbort, VersionAt};
 pub use forge::Forge;
 pub use metrics::{Elasticsearch, Loki, Metrics, Query, QueryTable, Store};
 pub use notify::{Notify, PageChannel, PageWay, Priority, Severity};

@@ -39,6 +39,10 @@ pub struct Proxy {
     /// How long requests on the old server may last before it goes to maintenance.
     #[schemars(with = "String")]
     pub drain: Duration,
+    /// How long the front door may take, after each switch of traffic, to answer with the version: it was proven past the
+    /// proxy already, so this is for the proxy's own checks and reloads. Then the traffic goes back.
+    #[schemars(with = "String")]
+    pub proof: Duration,
     /// The share of the traffic, in percent, that the new servers get: ascending, to 100 at last.
     pub shift: Vec<u32>,
     /// How long each share but the last one stays.
@@ -60,6 +64,7 @@ impl Default for Proxy {
             test: Vec::new(),
             reload: Vec::new(),
             drain: Duration::from_secs(30),
+            proof: Duration::from_secs(5),
             shift: vec![100],
             shift_every: Duration::from_secs(30),
         }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::{Colour, Proxy as Table, ProxyKind};
 use windlass_core::diagnostic::nearest;
@@ -245,7 +246,7 @@ impl Proxy {
                 if self.table.kind == ProxyKind::Caddy {
                     caddy::found_again(self, context).await?;
                 }
-                self.remember(context, fence, Some(&now)).await?;
+                self.remember(context, fence, "held", Some(&now)).await?;
                 now.clone()
             }
         };
@@ -274,7 +275,7 @@ impl Proxy {
         let others = others.map(|status| status.course(status.admission));
         let courses: Vec<Course> = instead.iter().cloned().chain(others).collect();
         self.steer(context, fence, &courses).await?;
-        self.remember(context, fence, None).await
+        self.remember::<Vec<Status>>(context, fence, "held", None).await
     }
 
     /// What the servers had before they were held; `None` when they are not.
@@ -282,26 +283,48 @@ impl Proxy {
     /// # Errors
     /// When the host cannot be asked.
     pub async fn held(&self, context: &Context) -> Result<Option<Vec<Status>>> {
-        let text = self.host.kept(context, &self.memory()).await?;
+        self.recall(context, "held").await
+    }
+
+    /// Remembers something about the backend on the proxy's host, or forgets it.
+    ///
+    /// # Errors
+    /// [`RemoteError::Fenced`] when the host has seen a higher fence.
+    pub async fn remember<T: Serialize>(
+        &self,
+        context: &Context,
+        fence: u64,
+        what: &str,
+        value: Option<&T>,
+    ) -> Result<()> {
+        let text = value.map(serde_json::to_vec).transpose();
+        let text = text.map_err(|error| RemoteError::Failed(error.to_string()))?;
+        self.host.keep(context, fence, &self.memory(what), text).await
+    }
+
+    /// What is remembered about the backend; `None` when nothing is.
+    ///
+    /// # Errors
+    /// When the host cannot be asked, or what it has is damaged.
+    pub async fn recall<T: DeserializeOwned>(&self, context: &Context, what: &str) -> Result<Option<T>> {
+        let text = self.host.kept(context, &self.memory(what)).await?;
         if text.trim().is_empty() {
             return Ok(None);
         }
         let damaged = |why: serde_json::Error| {
-            RemoteError::Unfit(format!("{}: what was held is damaged: {why}", self.name()))
+            let file = format!("{}/.windlass/{}.json", self.host.folder, self.memory(what));
+            RemoteError::Unfit(format!(
+                "{}: {file} is damaged: {why}: look at it, and remove it",
+                self.name()
+            ))
         };
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
 
-    async fn remember(&self, context: &Context, fence: u64, was: Option<&[Status]>) -> Result<()> {
-        let text = was.map(serde_json::to_vec).transpose();
-        let text = text.map_err(|error| RemoteError::Failed(error.to_string()))?;
-        self.host.keep(context, fence, &self.memory(), text).await
-    }
-
-    /// Where a backend's holding is remembered.
-    fn memory(&self) -> String {
+    /// The name under which something about the backend is remembered.
+    fn memory(&self, what: &str) -> String {
         let digest = sha256_hex(format!("{}\n{}", self.table.socket(), self.table.backend).as_bytes());
-        format!("held-{}", digest.get(..12).unwrap_or(&digest))
+        format!("{what}-{}", digest.get(..12).unwrap_or(&digest))
     }
 
     fn find<'a>(&self, statuses: &'a [Status], server: &str) -> Result<&'a Status> {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use windlass_core::config::OnAbort;
-use windlass_engine::action::{ActionError, Result};
+use windlass_core::text::sanitize_line;
+use windlass_engine::action::{ActionError, Result, Undone};
 
-use super::{BlueGreen, together};
+use super::{Before, BlueGreen, together};
 use crate::adapters::proxy::Admission;
 use crate::adapters::remote::{Idle, Record, State};
 use crate::deploy::drift::drift;
+use crate::deploy::health::{Check, Told};
 use crate::deploy::work::Work;
 use crate::deploy::{at_once, health};
 
@@ -31,7 +33,8 @@ impl BlueGreen<'_> {
         }
         let context = self.work.outside();
         let work = Work { context: &context, ..self.work.clone() };
-        let again = BlueGreen { work, doors: self.doors.clone(), to: self.to, order: self.order };
+        let (doors, before) = (self.doors.clone(), self.before.clone());
+        let again = BlueGreen { work, doors, to: self.to, before, order: self.order };
         let holds = is_cancelled || self.work.site.environment.on_abort == OnAbort::Hold;
         let touched: Vec<usize> = hosts.to_vec();
         let back = again.back(&touched, draft, was_switching, holds).await;
@@ -65,6 +68,9 @@ impl BlueGreen<'_> {
             // Those that had their turn.
             false => self.begun(hosts).await?,
         };
+        if !was_switching {
+            self.spare(&touched).await?;
+        }
         if touched.is_empty() {
             return Ok("nothing was touched".to_owned());
         }
@@ -74,11 +80,9 @@ impl BlueGreen<'_> {
         if was_switching {
             let others = touched.iter().filter(|index| self.has_other(**index));
             together(at_once(others.map(|index| self.other_is_hot(*index))).await)?;
-            let full = self.full();
             self.doors
-                .steer(work, |server| match server.colour == Some(other) {
-                    true if self.has_other(server.host) => Some((Admission::Ready, full)),
-                    true => None,
+                .steer_each(work, |place, server| match server.colour == Some(other) {
+                    true => self.again(place, server),
                     false => Some((Admission::Drain, None)),
                 })
                 .await?;
@@ -88,6 +92,7 @@ impl BlueGreen<'_> {
             for index in &touched {
                 work.write(*index, draft, State::Failed).await?;
             }
+            Before::forget(work, &self.doors).await?;
             return Ok(format!("{} stays up without traffic, to be looked at", self.to.as_str()));
         }
         let ends = touched.iter().map(|index| async move {
@@ -102,9 +107,45 @@ impl BlueGreen<'_> {
             Ok(work.host(*index).write(work.context, &record, false).await?)
         });
         together(at_once(ends).await)?;
-        Ok(match work.previous() {
-            Some(previous) => format!("{} stays in {}", previous.version, other.as_str()),
+        Before::forget(work, &self.doors).await?;
+        if let Some(previous) = work.previous().filter(|previous| previous.colour == Some(other)) {
+            return Ok(format!("{} stays in {}", previous.version, other.as_str()));
+        }
+        Ok(match touched.iter().find(|index| self.has_other(**index)) {
+            Some(index) => format!("the traffic stays in {}", self.unrecorded(*index).await?.0),
             None => "empty again, as before".to_owned(),
+        })
+    }
+
+    /// The colour that was to be changed gets back what it had, on the hosts where it was not.
+    async fn spare(&self, touched: &[usize]) -> Result<()> {
+        self.doors
+            .steer_each(&self.work, |place, server| {
+                let is_spared = server.colour == Some(self.to) && !touched.contains(&server.host);
+                let had = self.before.of(place, server).filter(|_| is_spared)?;
+                (had.admission == Admission::Ready).then_some((Admission::Ready, None))
+            })
+            .await
+    }
+
+    /// What the other colour of a host holds that no record tells of, in words, and what is wrong with it, if anything.
+    async fn unrecorded(&self, index: usize) -> Result<(String, Option<String>)> {
+        let (work, colour) = (&self.work, self.to.other());
+        let whose = match work.before(index) {
+            Some(_) => "",
+            None => ", which Windlass did not deploy",
+        };
+        let colour_name = colour.as_str();
+        Ok(match work.told(index, colour).await? {
+            Some(Told::Version(version)) => {
+                let version = version.as_str().map_or_else(|| health::short(&version), sanitize_line);
+                (format!("{colour_name}, where {version} answers{whose}"), None)
+            }
+            Some(Told::Silent) => (format!("{colour_name}, which answers{whose}"), None),
+            Some(Told::Bad(why)) => {
+                (format!("{colour_name}, which does not answer well ({why}){whose}"), Some(why))
+            }
+            None => (format!("{colour_name}{whose}"), None),
         })
     }
 
@@ -122,8 +163,33 @@ impl BlueGreen<'_> {
     }
 
     /// Gives the traffic back to what had it before `targets`; what is not hot any more is brought up first.
-    pub(super) async fn undo(&self, targets: &[(usize, Record)]) -> Result<String> {
+    pub(super) async fn undo(&self, targets: &[(usize, Record)]) -> Result<Undone> {
         let (work, to) = (&self.work, self.to);
+        let other = to.other();
+        // What the other colour holds where no record tells of it.
+        let mut unrecorded: BTreeMap<usize, String> = BTreeMap::new();
+        for (index, record) in targets.iter().filter(|(_, record)| record.previous.is_none()) {
+            let served = self.before.served(&self.doors, *index, other);
+            let (words, wrong) = self.unrecorded(*index).await?;
+            let lost = match (served, &record.idle, wrong) {
+                (None, Some(idle), _) => Some(format!("made room for {}", idle.version)),
+                (Some(true), _, Some(why)) => Some(format!("does not answer well any more ({why})")),
+                (Some(false), ..) | (None, None, Some(_)) => None,
+                (_, _, None) => {
+                    unrecorded.insert(*index, words);
+                    None
+                }
+            };
+            if let Some(lost) = lost {
+                return Ok(Undone::NeedsHuman(format!(
+                    "what {} had in {}, which Windlass did not deploy, {lost}, so {} keeps the traffic: bring it up there and \
+                     roll back again, or deploy another version",
+                    work.host(*index).name,
+                    other.as_str(),
+                    work.wanted.version
+                )));
+            }
+        }
         for (index, record) in targets {
             // Everyone who asks whether it passed here must hear that it did not stay. Once.
             let host = work.host(*index);
@@ -145,17 +211,21 @@ impl BlueGreen<'_> {
             work.host(*index).write(work.context, &record, false).await?;
         }
         let full = self.full();
-        let goes_back =
-            |host: usize| targets.iter().any(|(index, record)| *index == host && record.previous.is_some());
+        let goes_back = |host: usize| {
+            let has = |record: &Record| record.previous.is_some() || unrecorded.contains_key(&host);
+            targets.iter().any(|(index, record)| *index == host && has(record))
+        };
+        let otherwise = |host: usize| goes_back(host).then_some((Admission::Ready, full));
         self.doors
-            .steer(work, |server| match server.colour == Some(to) {
+            .steer_each(work, |place, server| match server.colour == Some(to) {
                 true => Some((Admission::Drain, None)),
-                false => goes_back(server.host).then_some((Admission::Ready, full)),
+                false => self.again(place, server).or_else(|| otherwise(server.host)),
             })
             .await?;
         for (index, record) in targets {
             if let Some(previous) = &record.previous {
-                work.serves(&[*index], &previous.version).await?;
+                let check = Check::new(&work.site.environment, &previous.version);
+                work.serves(&[*index], check).await?;
             }
         }
         self.settle(to).await?;
@@ -181,14 +251,18 @@ impl BlueGreen<'_> {
                 None => {
                     work.take_down(*index, record).await?;
                     host.forget(work.context, work.fence).await?;
-                    "empty again, as before".to_owned()
+                    match unrecorded.get(index) {
+                        Some(words) => format!("the traffic back to {words}"),
+                        None => "empty again, as before".to_owned(),
+                    }
                 }
             };
             told.entry(what).or_default().push(&host.name);
         }
+        Before::forget(work, &self.doors).await?;
         let told: Vec<String> =
             told.iter().map(|(what, hosts)| format!("{}: {what}", hosts.join(", "))).collect();
-        Ok(told.join("; "))
+        Ok(Undone::Reverted(told.join("; ")))
     }
 
     /// Whether the record says that a colour still runs this very version: it had the traffic when this item came, or
@@ -207,7 +281,7 @@ impl BlueGreen<'_> {
     /// What was there before runs in its colour and answers; it is brought up where it does not.
     pub(super) async fn is_hot_again(&self, index: usize, previous: &Record) -> Result<()> {
         let work = &self.work;
-        let mut environment = work.site.environment.clone();
+        let environment = &work.site.environment;
         let is_known = match previous.project.is_empty() {
             true => self.is_kept_hot(index, previous),
             false => {
@@ -217,13 +291,12 @@ impl BlueGreen<'_> {
         };
         // Where nobody knows what a script left there, only an answer with the version shows it.
         let may_answer = is_known || previous.project.is_empty();
-        if !is_known {
-            environment.version.get_or_insert_with(|| health::VERSION.to_owned());
-        }
+        let check = match is_known {
+            true => Check::new(environment, &previous.version),
+            false => Check::strict(environment, &previous.version),
+        };
         let is_hot = match work.own_address(index, previous.colour).await? {
-            Some(address) if may_answer => {
-                health::ask(&environment, &address, &previous.version, work.context).await?.is_none()
-            }
+            Some(address) if may_answer => check.ask(&address, work.context).await?.is_none(),
             _ => is_known,
         };
         if is_hot {

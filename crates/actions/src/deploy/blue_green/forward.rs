@@ -1,6 +1,6 @@
 //! The way forward: the version into its colour, proven there, and then the traffic to it.
 
-use windlass_core::config::Colour;
+use windlass_core::config::{Colour, VersionAt};
 use windlass_engine::action::Result;
 
 use super::{BlueGreen, Switched, together};
@@ -13,12 +13,18 @@ use crate::deploy::{at_once, doors, pause};
 impl BlueGreen<'_> {
     pub(super) async fn forward(&self, unreachable: &[String]) -> Result<Switched> {
         let work = &self.work;
-        self.doors.check(work).await?;
         let release = work.ready_release(Some(self.to)).await?;
         let draft = work.draft(&release, Some(self.to));
         work.promoted().await?;
         let hosts = work.reached();
         let mut changed = !self.all_are(&hosts, &[State::Live]);
+        if work.site.environment.version == Some(VersionAt::Nowhere) {
+            work.context.log(
+                "the service cannot tell its version (`version = \"none\"`): that the health check passes is all that is \
+                 proven",
+            );
+        }
+        self.before.keep(work, &self.doors).await?;
         match self.fill(&hosts, &release, &draft).await {
             Ok(this) => changed |= this,
             Err(error) => return Err(self.give_up(error, &hosts, &draft, false).await),
@@ -93,7 +99,7 @@ impl BlueGreen<'_> {
         Ok(changed)
     }
 
-    /// The colour that is about to be changed gets no traffic. Where somebody was interrupted while traffic may have been
+    /// The colour that is about to be changed gets no traffic, and ends what it has. Where somebody was interrupted while traffic may have been
     /// on its way there, the other one gets it back first.
     async fn take_apart(&self, hosts: &[usize]) -> Result<()> {
         let statuses = self.doors.look(self.work.context).await?;
@@ -113,28 +119,60 @@ impl BlueGreen<'_> {
         };
         let back = hosts.iter().filter(|index| goes_back(**index));
         together(at_once(back.map(|index| self.other_is_hot(*index))).await)?;
-        let full = self.full();
-        let wish = |server: &Server| -> Wish {
-            match server.colour == Some(self.to) {
-                _ if !hosts.contains(&server.host) => None,
-                true => Some((Admission::Maintenance, None)),
-                false => goes_back(server.host).then_some((Admission::Ready, full)),
+        let is_to = |server: &Server| server.colour == Some(self.to) && hosts.contains(&server.host);
+        let out = match hosts.iter().any(|index| has_traffic(*index)) {
+            true => Admission::Drain,
+            false => Admission::Maintenance,
+        };
+        let wish = |place: usize, server: &Server| -> Wish {
+            match is_to(server) {
+                true => Some((out, None)),
+                false if goes_back(server.host) => self.again(place, server),
+                false => None,
             }
         };
-        self.doors.steer(&self.work, wish).await
+        self.doors.steer_each(&self.work, wish).await?;
+        if out == Admission::Drain {
+            self.doors.drained(&self.work, is_to).await?;
+            self.doors
+                .steer(&self.work, |server| is_to(server).then_some((Admission::Maintenance, None)))
+                .await?;
+        }
+        Ok(())
     }
 
-    /// Makes sure that what a host had before runs, so that traffic can be given to it.
+    /// Makes sure that what a host had before runs, so that traffic can be given to it. What Windlass did not deploy runs,
+    /// or does not.
     pub(super) async fn other_is_hot(&self, index: usize) -> Result<()> {
-        match self.work.before(index) {
+        match self.work.before(index).filter(|before| before.colour == Some(self.to.other())) {
             Some(before) => self.is_hot_again(index, before).await,
             None => Ok(()),
         }
     }
 
-    /// Whether a host had a version in the other colour before.
-    pub(super) fn has_other(&self, index: usize) -> bool {
+    /// Whether a host had a version in the other colour before, by its record.
+    pub(super) fn has_record(&self, index: usize) -> bool {
         self.work.before(index).is_some_and(|before| before.colour == Some(self.to.other()))
+    }
+
+    /// Whether the other colour of a host served before: by its record, or by what the proxies said then.
+    pub(super) fn has_other(&self, index: usize) -> bool {
+        let served = || self.before.served(&self.doors, index, self.to.other());
+        self.has_record(index) || served().unwrap_or_default()
+    }
+
+    /// What a server of the other colour gets when it gets back what it had, at the proxy of this place. Where no proxy
+    /// gave that colour anything, it is what the records say.
+    pub(super) fn again(&self, place: usize, server: &Server) -> Wish {
+        let other = self.to.other();
+        if server.colour != Some(other) {
+            return None;
+        }
+        let full = self.full();
+        match self.before.of(place, server).filter(|_| self.before.any(&self.doors, other)) {
+            Some(had) => Some((had.admission, full.map(|_| had.weight.clamp(1, 100)))),
+            None => self.has_record(server.host).then_some((Admission::Ready, full)),
+        }
     }
 
     /// One host gets the version in its colour. Gives whether that changed anything.
@@ -152,7 +190,7 @@ impl BlueGreen<'_> {
         // What is live already stays it while it is mended.
         let is_live = work.ours(index).is_some_and(|record| record.state == State::Live);
         let changed = work.bring_up(index, &record, release, !is_live).await?.changed;
-        work.answers(index, &record).await?;
+        work.passes(index, record.colour, work.proof(&record.version)).await?;
         if !is_live {
             work.write(index, draft, State::Updated).await?;
         }
@@ -180,21 +218,30 @@ impl BlueGreen<'_> {
         if !hosts.iter().any(|index| self.has_other(*index)) {
             shares.clear();
         }
+        let proof = work.proof(&work.wanted.version);
+        // Where Windlass did not deploy, nobody knows which version is right.
+        let others: Vec<&str> = match hosts.iter().all(|index| self.has_record(*index)) {
+            true => hosts
+                .iter()
+                .filter_map(|index| work.before(*index))
+                .map(|before| before.version.as_str())
+                .collect(),
+            false => Vec::new(),
+        };
         for share in shares {
             self.steer(hosts, share).await?;
             let every = table.map(|table| table.shift_every).unwrap_or_default();
             work.context.log(&format!("{share} % of the traffic to {} for {every}", self.to.as_str()));
+            work.shares(hosts, proof, &others, share).await?;
             pause(work.context, every.to_std()).await?;
             work.still_ours().await?;
-            let asked = hosts.iter().map(|index| async move {
-                let record = work.record(*index, draft, State::Switching);
-                work.answers(*index, &record).await
-            });
+            let asked = hosts.iter().map(|index| work.passes(*index, Some(self.to), proof));
             together(at_once(asked).await)?;
+            work.shares(hosts, proof, &others, share).await?;
         }
         self.steer(hosts, 100).await?;
         work.context.log(&format!("the traffic to {}, {}", self.to.as_str(), work.wanted.version));
-        work.serves(hosts, &work.wanted.version).await
+        work.serves(hosts, proof).await
     }
 
     /// The share that the new colour has already, in percent: from an earlier process of this item.
@@ -214,17 +261,21 @@ impl BlueGreen<'_> {
     pub(super) async fn steer(&self, hosts: &[usize], share: u32) -> Result<()> {
         let full = self.full();
         let part = |share: u32| full.map(|_| share.clamp(1, 100));
-        let wish = |server: &Server| -> Wish {
+        let wish = |place: usize, server: &Server| -> Wish {
             let (is_here, is_to) = (hosts.contains(&server.host), server.colour == Some(self.to));
             match (is_here, is_to) {
                 (true, true) => Some((Admission::Ready, part(share))),
                 (false, true) => Some((Admission::Maintenance, None)),
                 (_, false) if share == 100 => Some((Admission::Drain, None)),
-                (true, false) => Some((Admission::Ready, part(100 - share))),
+                // Somebody else may have taken it out of the traffic.
+                (true, false) => match self.again(place, server) {
+                    Some((Admission::Ready, _)) => Some((Admission::Ready, part(100 - share))),
+                    _ => None,
+                },
                 (false, false) => None,
             }
         };
-        self.doors.steer(&self.work, wish).await
+        self.doors.steer_each(&self.work, wish).await
     }
 
     /// A colour that gets no new requests any more ends what it has, and then gets nothing at all.
@@ -237,7 +288,7 @@ impl BlueGreen<'_> {
     /// Stops what had the traffic before.
     async fn stop_the_other(&self, hosts: &[usize], draft: &Record) -> Result<()> {
         let work = &self.work;
-        let stopped = hosts.iter().filter(|index| self.has_other(**index)).map(|index| async move {
+        let stopped = hosts.iter().filter(|index| self.has_record(**index)).map(|index| async move {
             let Some(before) = work.before(*index) else { return Ok(()) };
             work.take_down(*index, before).await?;
             let idle = Some(self.idle(self.to.other(), &before.version, false));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Item, Value};
 
-use super::super::environment::{Batch, Environment, Monitoring, OnAbort, circle};
+use super::super::environment::{Batch, Environment, Monitoring, OnAbort, VersionAt, circle};
 use super::{Entry, Reader, has_space, span};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Duration;
@@ -59,7 +59,7 @@ impl Reader {
                         }
                 }
                 "health" => environment.health = self.text(&entry),
-                "version" => environment.version = self.json_path(&entry),
+                "version" => environment.version = self.version_at(&entry),
                 "after" => environment.after = self.texts(&entry),
                 "channels" => environment.channels = self.channels(&entry),
                 "hosts" => environment.hosts = self.hosts(&entry),
@@ -133,13 +133,17 @@ impl Reader {
         }
     }
 
-    fn json_path(&mut self, entry: &Entry<'_>) -> Option<String> {
+    fn version_at(&mut self, entry: &Entry<'_>) -> Option<VersionAt> {
         let text = self.text(entry)?;
-        if text.starts_with('$') && !text.chars().any(char::is_control) {
-            return Some(text);
+        let at = VersionAt::parse(&text);
+        if at.is_none() {
+            self.bad(
+                entry,
+                &format!("`{}` is neither a JSONPath, nor a header, nor `none`", entry.path),
+                "such as \"$.version\" or \"header:X-Version\"; \"none\" where the service cannot tell it",
+            );
         }
-        self.bad(entry, &format!("`{}` is no JSONPath", entry.path), "such as \"$.version\"");
-        None
+        at
     }
 
     fn channels(&mut self, entry: &Entry<'_>) -> Vec<Channel> {

@@ -18,6 +18,7 @@ impl Reader {
             "test",
             "reload",
             "drain",
+            "proof",
             "shift",
             "shift_every",
         ];
@@ -40,6 +41,7 @@ impl Reader {
                 "test" => proxy.test = self.command(&entry),
                 "reload" => proxy.reload = self.command(&entry),
                 "drain" => self.duration(&entry, &mut proxy.drain),
+                "proof" => self.duration(&entry, &mut proxy.proof),
                 "shift" => self.shift(&entry, &mut proxy.shift),
                 "shift_every" => self.duration(&entry, &mut proxy.shift_every),
                 _ => self.unknown(&entry, KEYS),
@@ -238,7 +240,7 @@ mod tests {
             "[environments.production]\nhosts = [\"web1\"]\n[environments.production.proxy]\nkind = \"haproxy\"\n\
              hosts = [\"lb1\"]\nsocket = \"/run/haproxy/admin.sock\"\nbackend = \"shop\"\nserver = \"{host}-{colour}\"\n\
              address = \"{host}:{port}\"\nports = { blue = 8081, green = 8082 }\nconfig = \"/etc/haproxy/haproxy.cfg\"\n\
-             test = [\"haproxy\", \"-c\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]\ndrain = \"10s\"\n\
+             test = [\"haproxy\", \"-c\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]\ndrain = \"10s\"\nproof = \"3s\"\n\
              shift = [2, 10, 25, 50, 100]\nshift_every = \"1m\"\n",
         );
         assert_eq!(findings, []);
@@ -256,6 +258,7 @@ mod tests {
             test: ["haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"].map(str::to_owned).into(),
             reload: Vec::new(),
             drain: Duration::from_secs(10),
+            proof: Duration::from_secs(3),
             shift: vec![2, 10, 25, 50, 100],
             shift_every: Duration::from_secs(60),
         };
@@ -310,6 +313,7 @@ mod tests {
             (HAPROXY, "shift = []\n", "ascend to 100"),
             (HAPROXY, "shift = [0, 100]\n", "ascend to 100"),
             (HAPROXY, "drain = \"soon\"\n", "not a duration"),
+            (HAPROXY, "proof = \"soon\"\n", "not a duration"),
             (HAPROXY, "hosts = [\"-x\"]\n", "no name that ssh"),
             (HAPROXY, "port = 1\n", "did you mean `ports`?"),
         ] {
