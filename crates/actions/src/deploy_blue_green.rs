@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use windlass_core::config::VersionAt;
 use windlass_core::plan::{Effect, Facts, Reversibility};
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
@@ -64,7 +65,11 @@ impl Action for DeployBlueGreen {
     }
 
     fn label(&self, params: &Params, facts: &Facts) -> String {
-        params.request().label(facts, " beside what is there, and switch")
+        let weaker = match params.target.version {
+            Some(VersionAt::Nowhere) => ", proven by its health alone",
+            _ => "",
+        };
+        params.request().label(facts, &format!(" beside what is there, and switch{weaker}"))
     }
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Switched>> {

@@ -24,7 +24,15 @@ impl Versioned {
     /// # Errors
     /// When there is no port for it.
     pub fn start(file: &Path) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::at(([127, 0, 0, 1], 0).into(), file)
+    }
+
+    /// Starts it at an address.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub fn at(address: SocketAddr, file: &Path) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let port = listener.local_addr()?.port();
         let file = file.to_owned();
         std::thread::spawn(move || {
@@ -72,7 +80,7 @@ fn serve(stream: TcpStream, file: &PathBuf) -> std::io::Result<()> {
     }
 }
 
-/// Customers who post over connections that are kept, one request after the other.
+/// Customers who post one request after the other.
 #[derive(Debug)]
 pub struct Customers {
     stop: Arc<AtomicBool>,
@@ -91,13 +99,23 @@ pub struct Tally {
 }
 
 impl Customers {
-    /// So many begin to post to the front door.
+    /// So many begin to post to the front door, over connections that they keep.
     pub fn begin(front: SocketAddr, customers: usize) -> Self {
+        Self::posting(front, customers, true)
+    }
+
+    /// The same over a new connection for each request: proxies that begin anew with a switch close those that are kept,
+    /// and a client that has just written to one sees an error.
+    pub fn begin_anew(front: SocketAddr, customers: usize) -> Self {
+        Self::posting(front, customers, false)
+    }
+
+    fn posting(front: SocketAddr, customers: usize, keep: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..customers)
             .map(|_| {
                 let stop = Arc::clone(&stop);
-                std::thread::spawn(move || shop(front, &stop))
+                std::thread::spawn(move || shop(front, keep, &stop))
             })
             .collect();
         Self { stop, threads }
@@ -122,17 +140,17 @@ impl Customers {
     }
 }
 
-fn shop(front: SocketAddr, stop: &AtomicBool) -> Tally {
+fn shop(front: SocketAddr, keep: bool, stop: &AtomicBool) -> Tally {
     let mut tally = Tally::default();
     let mut connection: Option<BufReader<TcpStream>> = None;
     while !stop.load(Ordering::SeqCst) {
         let answered = match connection.take() {
-            Some(connection) => post(connection),
-            None => open(front).and_then(post),
+            Some(connection) => post(connection, keep),
+            None => open(front).and_then(|connection| post(connection, keep)),
         };
         match answered {
             Ok((kept, status, body)) => {
-                connection = Some(kept);
+                connection = Some(kept).filter(|_| keep);
                 if status == 200 {
                     tally.good += 1;
                     let version = body.split('"').nth(7).unwrap_or("none").to_owned();
@@ -156,8 +174,13 @@ fn open(front: SocketAddr) -> std::io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-fn post(mut connection: BufReader<TcpStream>) -> std::io::Result<(BufReader<TcpStream>, u16, String)> {
-    let request = "POST /health HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\norder";
+fn post(
+    mut connection: BufReader<TcpStream>,
+    keep: bool,
+) -> std::io::Result<(BufReader<TcpStream>, u16, String)> {
+    let how = if keep { "keep-alive" } else { "close" };
+    let request =
+        format!("POST /health HTTP/1.1\r\nHost: shop\r\nConnection: {how}\r\nContent-Length: 5\r\n\r\norder");
     connection.get_mut().write_all(request.as_bytes())?;
     let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
     if connection.read_line(&mut first)? == 0 {

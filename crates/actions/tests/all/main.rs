@@ -24,6 +24,7 @@ mod server;
 mod signing;
 mod standin;
 mod stores;
+mod strategies;
 mod switching;
 mod withdrawing;
 mod world;

@@ -23,7 +23,7 @@ done
 host=$1
 shift
 printf '%s %s\036\n' "$host" "$*" >>"$STANDIN/ssh.log"
-[ -z "${is_question-}" ] || { echo "hostname 127.0.0.1"; exit; }
+[ -z "${is_question-}" ] || { echo "hostname $(cat "$STANDIN/$host.address" 2>/dev/null || echo 127.0.0.1)"; exit; }
 [ ! -e "$STANDIN/$host.down" ] || { echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255; }
 [ -z "${is_check-}" ] || { [ -e "$socket" ]; exit; }
 [ $# -gt 0 ] || { : >"$socket"; exit; }

@@ -232,6 +232,9 @@ async fn a_version_that_is_not_told_gets_no_traffic() {
     assert_eq!(two["colour"], "blue");
     // Who says that it cannot be told gets it without.
     let more = json!({ "run": run("silent-"), "target": { "version": "none" } });
+    let params = place.shop.version("1.2.0", more.clone());
+    let label = action("deploy.blue_green").label(&params, &place.setting.facts());
+    assert!(label.ends_with("proven by its health alone"), "{label}");
     place.deploy("three", "1.2.0", more).await.unwrap();
     assert_eq!(place.shop.holds("green").as_deref(), Some("silent-1.2.0"));
     let log = place.setting.log.text();
