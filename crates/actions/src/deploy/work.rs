@@ -217,23 +217,13 @@ impl Work<'_> {
     }
 
     /// Waits until some customers get what a check is for, and refuses answers that are neither its own nor of `others`.
-    pub(crate) async fn shares(
-        &self,
-        hosts: &[usize],
-        check: Check<'_>,
-        others: &[&str],
-        share: u32,
-    ) -> Result<()> {
+    /// Gives whether any was seen.
+    pub(crate) async fn shares(&self, hosts: &[usize], check: Check<'_>, others: &[&str]) -> Result<bool> {
         let limit = self.patience();
         let fronts = self.fronts(hosts).await?;
         let asked = fronts.iter().map(|address| check.shares(address, others, limit, self.context));
         let seen: Vec<bool> = at_once(asked).await.into_iter().collect::<Result<_>>()?;
-        if seen.contains(&false) {
-            self.context.log(&format!(
-                "the front door gave no answer with the version while {share} % of the traffic went to it"
-            ));
-        }
-        Ok(())
+        Ok(!seen.contains(&false))
     }
 
     /// The addresses of the front doors: one, or one on each of these hosts.

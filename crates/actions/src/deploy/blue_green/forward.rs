@@ -1,12 +1,13 @@
 //! The way forward: the version into its colour, proven there, and then the traffic to it.
 
 use windlass_core::config::{Colour, VersionAt};
-use windlass_engine::action::Result;
+use windlass_engine::action::{ActionError, Result};
 
 use super::{BlueGreen, Switched, together};
 use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Idle, Record, State};
 use crate::deploy::doors::Wish;
+use crate::deploy::health::Check;
 use crate::deploy::release::Release;
 use crate::deploy::{at_once, doors, pause};
 
@@ -232,16 +233,38 @@ impl BlueGreen<'_> {
             self.steer(hosts, share).await?;
             let every = table.map(|table| table.shift_every).unwrap_or_default();
             work.context.log(&format!("{share} % of the traffic to {} for {every}", self.to.as_str()));
-            work.shares(hosts, proof, &others, share).await?;
+            self.shared(hosts, proof, &others, share).await?;
             pause(work.context, every.to_std()).await?;
             work.still_ours().await?;
             let asked = hosts.iter().map(|index| work.passes(*index, Some(self.to), proof));
             together(at_once(asked).await)?;
-            work.shares(hosts, proof, &others, share).await?;
+            self.shared(hosts, proof, &others, share).await?;
         }
         self.steer(hosts, 100).await?;
         work.context.log(&format!("the traffic to {}, {}", self.to.as_str(), work.wanted.version));
         work.serves(hosts, proof).await
+    }
+
+    /// Proves a share of the traffic through the front door. Where no answer of the new colour was seen, no proxy may have
+    /// found it down.
+    async fn shared(&self, hosts: &[usize], proof: Check<'_>, others: &[&str], share: u32) -> Result<()> {
+        let work = &self.work;
+        if work.shares(hosts, proof, others).await? {
+            return Ok(());
+        }
+        let is_down = |(server, status): &&(Server, Status)| {
+            server.colour == Some(self.to) && status.up == Some(false) && hosts.contains(&server.host)
+        };
+        if let Some((server, status)) = self.doors.look(work.context).await?.iter().find(is_down) {
+            return Err(ActionError::Failed(format!(
+                "{} is down by the proxy's own check ({})",
+                server.name, status.address
+            )));
+        }
+        work.context.log(&format!(
+            "the front door gave no answer with the version while {share} % of the traffic went to it"
+        ));
+        Ok(())
     }
 
     /// The share that the new colour has already, in percent: from an earlier process of this item.
