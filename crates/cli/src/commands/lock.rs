@@ -122,7 +122,7 @@ fn take_away(project: &Project, name: &str, by: &str, reason: &str, session: &mu
         .split_first()
         .ok_or_else(|| CommandError::invalid(format!("the environment {name} has no hosts")))?;
     let broken = project.block_on(async {
-        let (lock, fence) = first.break_lock(&context, by, reason).await?;
+        let (lock, fence) = first.break_lock(&context, by, reason, 0).await?;
         // Whoever had the lock acts on these hosts too.
         let raised = join_all(rest.iter().map(|host| host.raise(&context, fence))).await;
         Ok::<_, windlass_actions::adapters::remote::RemoteError>((lock, fence, raised))

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::{Colour, Proxy as Table, ProxyKind};
 use windlass_core::diagnostic::nearest;
@@ -69,6 +70,15 @@ pub struct Course {
     /// Its share against the others, from 1 to 100, which is its usual one; as it is when `None`. It is written as the
     /// proxy's own weight, so that all servers that share traffic need one, once one of them was given one.
     pub weight: Option<u32>,
+}
+
+/// Traffic that [`Proxy::hold`] keeps away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Since when; not known of what an earlier Windlass held.
+    pub since: Option<Timestamp>,
+    /// What the servers had before.
+    pub servers: Vec<Status>,
 }
 
 /// What the proxy says of one server.
@@ -240,7 +250,7 @@ impl Proxy {
     pub async fn hold(&self, context: &Context, fence: u64) -> Result<()> {
         let now = self.status(context).await?;
         let was = match self.held(context).await? {
-            Some(was) => was,
+            Some(held) => held.servers,
             None => {
                 if self.table.kind == ProxyKind::Caddy {
                     caddy::found_again(self, context).await?;
@@ -269,19 +279,27 @@ impl Proxy {
     /// # Errors
     /// As [`Self::steer`].
     pub async fn release_to(&self, context: &Context, fence: u64, instead: &[Course]) -> Result<()> {
-        let Some(was) = self.held(context).await? else { return Ok(()) };
-        let others = was.iter().filter(|was| instead.iter().all(|course| course.server != was.server));
+        let Some(held) = self.held(context).await? else { return Ok(()) };
+        let others =
+            held.servers.iter().filter(|was| instead.iter().all(|course| course.server != was.server));
         let others = others.map(|status| status.course(status.admission));
         let courses: Vec<Course> = instead.iter().cloned().chain(others).collect();
         self.steer(context, fence, &courses).await?;
         self.remember(context, fence, None).await
     }
 
-    /// What the servers had before they were held; `None` when they are not.
+    /// Since when the servers are held, and what they had before; `None` when they are not.
     ///
     /// # Errors
     /// When the host cannot be asked.
-    pub async fn held(&self, context: &Context) -> Result<Option<Vec<Status>>> {
+    pub async fn held(&self, context: &Context) -> Result<Option<Held>> {
+        // An earlier Windlass kept the servers alone.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Kept {
+            Held(Held),
+            Servers(Vec<Status>),
+        }
         let text = self.host.kept(context, &self.memory()).await?;
         if text.trim().is_empty() {
             return Ok(None);
@@ -289,11 +307,16 @@ impl Proxy {
         let damaged = |why: serde_json::Error| {
             RemoteError::Unfit(format!("{}: what was held is damaged: {why}", self.name()))
         };
-        serde_json::from_str(&text).map(Some).map_err(damaged)
+        Ok(Some(match serde_json::from_str(&text).map_err(damaged)? {
+            Kept::Held(held) => held,
+            Kept::Servers(servers) => Held { since: None, servers },
+        }))
     }
 
     async fn remember(&self, context: &Context, fence: u64, was: Option<&[Status]>) -> Result<()> {
-        let text = was.map(serde_json::to_vec).transpose();
+        let since = Some(context.world.clock.now());
+        let held = was.map(|servers| Held { since, servers: servers.to_vec() });
+        let text = held.as_ref().map(serde_json::to_vec).transpose();
         let text = text.map_err(|error| RemoteError::Failed(error.to_string()))?;
         self.host.keep(context, fence, &self.memory(), text).await
     }

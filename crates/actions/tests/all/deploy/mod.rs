@@ -16,6 +16,7 @@ use crate::standin::{COMPOSE, deploy, with_standins};
 use crate::world::{Setting, action};
 
 mod back;
+mod first_host;
 mod refusals;
 mod scripts;
 mod there;
