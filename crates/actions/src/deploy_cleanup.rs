@@ -13,7 +13,7 @@ use crate::adapters::proxy::{Admission, Server};
 use crate::adapters::remote::{Idle, Kept, Record, State};
 use crate::deploy::doors::{self, Doors};
 use crate::deploy::lock::{Away, holds_lock, is_undo, let_go, locked, reach};
-use crate::deploy::tool::{Scripts, Tool};
+use crate::deploy::tool::{Composing, Scripts, Tool};
 use crate::deploy::work::Work;
 use crate::deploy::{Request, Site, Wanted, at_once, known, parameters};
 use crate::script::{Language, Script};
@@ -285,7 +285,7 @@ fn request(params: &Params) -> Request {
 fn tool(params: &Params) -> Tool {
     match &params.stop {
         Some(stop) => Tool::Script(scripts(params, stop)),
-        None => Tool::Compose(BTreeMap::new()),
+        None => Tool::Compose(Composing::default()),
     }
 }
 

@@ -14,7 +14,7 @@ use windlass_engine::context::Context;
 use crate::adapters::remote::{Kept, Record, RemoteError, State};
 use crate::deploy::lock::{holds_lock, let_go};
 use crate::deploy::targets::{Targets, sorted, targets};
-use crate::deploy::tool::{Scripts, Tool};
+use crate::deploy::tool::{Composing, Scripts, Tool};
 use crate::deploy::{Request, Site, blue_green, known, parameters, rollout};
 use crate::script::{Language, Script};
 
@@ -201,7 +201,7 @@ async fn back(params: &Params, site: &Site, targets: Targets, context: &Context)
                 params.environment, record.version
             )));
         }
-        None => Tool::Compose(BTreeMap::new()),
+        None => Tool::Compose(Composing::default()),
     };
     let request = Request {
         environment: params.environment.clone(),

@@ -124,14 +124,18 @@ impl<'a> There<'a> {
     /// variables and images, and the very containers that were brought up of them, healthy for as long as they must be.
     /// Whether the registry and the health check agree is not asked yet.
     pub(crate) fn alike(&self) -> Option<&Record> {
-        let (Tool::Compose(demanded), Some(release)) = (self.tool, &self.release) else { return None };
+        let (Tool::Compose(composing), Some(release)) = (self.tool, &self.release) else { return None };
+        // Then it is another secret in a file that makes the difference, and nobody sees it.
+        if composing.recreate {
+            return None;
+        }
         // Whoever has the lock, or left it, may be changing what was told.
         if self.there().any(|(_, kept, _)| kept.lock.is_some()) {
             return None;
         }
         let fence = self.kept(0)?.fence;
         let first = self.kept(0)?.record.as_ref()?;
-        let is_demanded = refuse_others(&first.images, demanded).is_ok();
+        let is_demanded = refuse_others(&first.images, &composing.images).is_ok();
         let all = self.there().all(|(_, kept, running)| {
             let (Some(record), Some(running)) = (&kept.record, running) else { return false };
             let is_wanted = record.state == State::Live
