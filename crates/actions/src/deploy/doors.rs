@@ -71,15 +71,20 @@ impl Doors {
 
     /// What the proxies say of the environment's own servers.
     pub(crate) async fn look(&self, context: &Context) -> Result<Vec<(Server, Status)>> {
+        Ok(self.look_each(context).await?.into_iter().flatten().collect())
+    }
+
+    /// The same, by proxy.
+    pub(crate) async fn look_each(&self, context: &Context) -> Result<Vec<Vec<(Server, Status)>>> {
         let statuses = all(self.proxies.iter().map(|proxy| proxy.status(context))).await?;
-        let mut found = Vec::new();
-        for (proxy, statuses) in self.proxies.iter().zip(statuses) {
-            for server in proxy.servers() {
-                let status = statuses.iter().find(|status| status.server == server.name);
-                found.extend(status.map(|status| (server.clone(), status.clone())));
-            }
-        }
-        Ok(found)
+        let of_proxy = |(proxy, statuses): (&Proxy, Vec<Status>)| {
+            let found = proxy.servers().iter().filter_map(|server| {
+                let status = statuses.iter().find(|status| status.server == server.name)?;
+                Some((server.clone(), status.clone()))
+            });
+            found.collect()
+        };
+        Ok(self.proxies.iter().zip(statuses).map(of_proxy).collect())
     }
 
     /// Every server follows its wish, on every proxy at the same time. Twice is once.

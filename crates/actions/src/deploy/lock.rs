@@ -3,12 +3,13 @@
 //! The lock is on the first host. What goes forward needs that one. A way back goes on without it, under a lock on the
 //! next host that can be reached.
 
+use serde::Serialize;
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 use windlass_engine::owner::Owner;
 
 use super::{Site, at_once, together};
-use crate::adapters::remote::{Host, Kept, Lease, RemoteError};
+use crate::adapters::remote::{Host, Kept, Lease, Lock, RemoteError};
 
 /// How often the lock is taken anew because a host has seen a higher fence meanwhile.
 const ATTEMPTS: usize = 4;
@@ -21,6 +22,77 @@ pub(crate) fn item(context: &Context) -> String {
 /// Whether what the item did is being taken back.
 pub(crate) fn is_undo(context: &Context) -> bool {
     context.is_undo()
+}
+
+/// A lock on a host of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The host.
+    pub host: String,
+    /// Who has it.
+    #[serde(flatten)]
+    pub lock: Lock,
+    /// The hosts that have seen a higher fence, and refuse the steps of whoever has it.
+    pub refused_on: Vec<String>,
+}
+
+/// The locks that are on the hosts of an environment, the one with the highest fence first. There is more than one when
+/// somebody could not reach the first host, and went back without it.
+pub fn held(site: &Site, looks: &[std::result::Result<Kept, RemoteError>]) -> Vec<Held> {
+    let there = || site.hosts.iter().zip(looks).filter_map(|(host, look)| Some((host, look.as_ref().ok()?)));
+    let mut held: Vec<Held> = there()
+        .filter_map(|(host, kept)| {
+            let lock = kept.held()?.clone();
+            let refuse = there().filter(|(_, kept)| kept.fence > lock.fence);
+            let refused_on = refuse.map(|(host, _)| host.name.clone()).collect();
+            Some(Held { host: host.name.clone(), lock, refused_on })
+        })
+        .collect();
+    held.sort_by_key(|held| std::cmp::Reverse(held.lock.fence));
+    held
+}
+
+/// Takes the lock of an environment away from whoever has it, on every host that can be reached, with one fence above
+/// all that were seen. Gives who had it, the fence, and why some hosts were not told.
+///
+/// # Errors
+/// When no host can be asked.
+pub async fn take_away(
+    site: &Site,
+    context: &Context,
+    person: &str,
+    reason: &str,
+) -> std::result::Result<(Vec<Held>, u64, Vec<RemoteError>), RemoteError> {
+    let looks = site.look(context).await;
+    let found = held(site, &looks);
+    let highest = looks.iter().flatten().map(|kept| kept.fence).max().unwrap_or_default();
+    let mut hosts = site.hosts.iter().zip(&looks);
+    let mut missed = Vec::new();
+    let fence = loop {
+        match hosts.next() {
+            // Where the next one would take it.
+            Some((host, Ok(_))) => break host.break_lock(context, person, reason, highest).await?.1,
+            Some((_, Err(error))) => missed.push(error.clone()),
+            None => {
+                let nobody = || RemoteError::Failed(format!("the environment {} has no hosts", site.name));
+                return Err(missed.into_iter().next().unwrap_or_else(nobody));
+            }
+        }
+    };
+    // Whoever had the lock acts on these hosts too.
+    let rest: Vec<_> = hosts.collect();
+    let told = at_once(rest.into_iter().map(|(host, look)| async move {
+        match look {
+            Ok(kept) if kept.lock.is_some() => {
+                host.break_lock(context, person, reason, fence.saturating_sub(1)).await.map(drop)
+            }
+            Ok(_) => host.raise(context, fence).await,
+            Err(error) => Err(error.clone()),
+        }
+    }))
+    .await;
+    missed.extend(told.into_iter().filter_map(std::result::Result::err));
+    Ok((found, fence, missed))
 }
 
 /// Whether a lock on any of these hosts is this run's, left by a process that was killed.

@@ -24,6 +24,7 @@ host=$1
 shift
 printf '%s %s\036\n' "$host" "$*" >>"$STANDIN/ssh.log"
 [ -z "${is_question-}" ] || { echo "hostname 127.0.0.1"; exit; }
+[ ! -e "$STANDIN/$host.silent" ] || { sleep 1.1; echo "ssh: connect to host $host port 22: Connection timed out" >&2; exit 255; }
 [ ! -e "$STANDIN/$host.down" ] || { echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255; }
 case "$*" in
     *" windlass claim "*) [ ! -e "$STANDIN/$host.fence" ] || mv "$STANDIN/$host.fence" "$STANDIN/$host/shop/.windlass/fence" ;;

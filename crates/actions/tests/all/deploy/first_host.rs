@@ -2,6 +2,7 @@
 
 use windlass_actions::adapters::remote::{Host, RemoteError};
 use windlass_actions::adapters::ssh::Target;
+use windlass_actions::deploy::{Site, lock};
 
 use super::*;
 
@@ -35,6 +36,12 @@ impl Shop {
     fn fence(&self, host: &str) -> u64 {
         let path = self.setting.repo.outside().join(host).join("shop/.windlass/fence");
         std::fs::read_to_string(path).unwrap().lines().next().unwrap().parse().unwrap()
+    }
+
+    /// How often ssh was to connect to a host.
+    fn asked_of(&self, host: &str) -> usize {
+        let log = std::fs::read_to_string(self.setting.repo.outside().join("ssh.log")).unwrap();
+        log.split('\u{1e}').filter(|line| line.trim_start().starts_with(&format!("{host} "))).count()
     }
 
     /// The parameters of a way back to 1.0.0.
@@ -92,6 +99,21 @@ async fn a_deployment_is_taken_back_without_it() {
     assert_eq!(undone, Undone::Reverted("web1: back to 1.0.0".into()));
 }
 
+/// Every question to a host that does not answer costs seconds: only the first one is waited for.
+#[tokio::test]
+async fn a_silent_host_is_waited_for_once() {
+    let (shop, params) = Shop::with_two_versions().await;
+    shop.say("web1.silent", "");
+    let asked = shop.asked_of("web1");
+    let output =
+        action("deploy.previous").run(&Shop::previous(&params), &shop.context("three")).await.unwrap();
+    assert_eq!(output["unreachable"], json!(["web1"]));
+    assert_eq!(shop.asked_of("web1") - asked, 1);
+    // Another run asks for itself.
+    let told = shop.rolling("four", "1.2.0", &params).await.unwrap_err().to_string();
+    assert!(told.contains("web1") && shop.asked_of("web1") - asked == 2, "{told}");
+}
+
 /// Whoever reaches the first host and has its lock is refused on the others, from the moment the way back began.
 #[tokio::test]
 async fn whoever_has_its_lock_is_overtaken_on_the_others() {
@@ -113,6 +135,41 @@ async fn whoever_has_its_lock_is_overtaken_on_the_others() {
     shop.host("web1").raise(&theirs, fence).await.unwrap();
     let told = shop.rolling("next", "1.2.0", &params).await.unwrap_err().to_string();
     assert!(told.contains("locked by theirs (bob)"), "{told}");
+}
+
+/// Who has the environment is told of every host, and taken away on every host.
+#[tokio::test]
+async fn locks_are_told_and_broken_wherever_they_are() {
+    let (shop, params) = Shop::with_two_versions().await;
+    let environment = serde_json::from_value(params["target"].clone()).unwrap();
+    let context = shop.context("look");
+    let site = Site::new("production", &environment, &context);
+    let told = async || {
+        let held = lock::held(&site, &site.look(&context).await);
+        held.into_iter().map(|held| (held.lock.run, held.host, held.refused_on)).collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, []);
+    // One had the first host's lock when the other went back without it.
+    let below = shop.fence("web1");
+    shop.host("web1").lock(&shop.context("overtaken"), "bob", 60, below).await.unwrap();
+    let fence = shop.host("web2").lock(&shop.context("back"), "ann", 60, below + 1).await.unwrap();
+    shop.host("web3").raise(&context, fence).await.unwrap();
+    let back = ("back".to_owned(), "web2".to_owned(), vec![]);
+    let others = vec!["web2".to_owned(), "web3".to_owned()];
+    let overtaken = ("overtaken".to_owned(), "web1".to_owned(), others);
+    assert_eq!(told().await, [back.clone(), overtaken]);
+    shop.say("web1.down", "");
+    assert_eq!(told().await, std::slice::from_ref(&back));
+    let (held, higher, missed) = lock::take_away(&site, &context, "carl", "gone").await.unwrap();
+    assert_eq!((held.len(), higher, missed.len()), (1, fence + 1, 1));
+    assert!(missed[0].to_string().contains("web1 refuses connections"), "{missed:?}");
+    assert_eq!(["web2", "web3"].map(|host| shop.fence(host)), [higher; 2]);
+    assert!(!shop.is_locked("web2") && shop.is_locked("web1"));
+    shop.forget("web1.down");
+    let (_, highest, missed) = lock::take_away(&site, &context, "carl", "gone").await.unwrap();
+    assert_eq!((HOSTS.map(|host| shop.fence(host)), missed), ([highest; 3], vec![]));
+    assert_eq!(told().await, []);
+    shop.rolling("next", "1.2.0", &params).await.unwrap();
 }
 
 /// Two ways back at once, one of which cannot reach the first host: the one that reaches it sees the other's lock.

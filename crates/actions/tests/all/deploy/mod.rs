@@ -17,6 +17,7 @@ use crate::world::{Setting, action};
 
 mod back;
 mod first_host;
+mod front;
 mod refusals;
 mod scripts;
 mod there;
