@@ -218,7 +218,7 @@ async fn begin(
     };
     // Whoever could not reach the first host has it elsewhere, and is not fenced off for it.
     let other = |(_, kept): (&Host, &Kept)| kept.held().filter(|_| !is_own(kept, context)).cloned();
-    if let Some(lock) = there().find_map(other) {
+    if let Some(lock) = there().skip(1).find_map(other) {
         return Err(RemoteError::Locked(Box::new(lock)).into());
     }
     let mut above = there().map(|(_, kept)| kept.fence).max().unwrap_or_default();
