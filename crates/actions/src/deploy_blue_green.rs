@@ -10,7 +10,7 @@ use windlass_engine::context::Context;
 use crate::deploy::Request;
 use crate::deploy::blue_green::{Order, Switched};
 use crate::deploy::parameters::parameters;
-use crate::deploy::tool::{Scripts, Tool};
+use crate::deploy::tool::{Composing, Scripts, Tool};
 use crate::script::{Language, Script};
 
 /// A version beside the one that customers use, proven, and then the traffic to it.
@@ -40,6 +40,10 @@ parameters! {
         /// The digest that the image of a service must have, by service, as for `deploy.compose`.
         #[serde(default)]
         pub images: BTreeMap<String, String>,
+        /// Every container is made anew, also where nothing differs: what it reads only when it starts, such as a secret in a
+        /// file that it mounts, is read again (`docker compose up --force-recreate`). Done once for each run.
+        #[serde(default)]
+        pub recreate: bool,
         /// The version before goes on running without traffic, so that the way back is one message; `deploy.cleanup` stops
         /// it. With `false` it is stopped once the new one has the traffic.
         #[serde(default = "yes")]
@@ -100,7 +104,7 @@ impl How {
             request: params.request(),
             tool: match &params.run {
                 Some(run) => Tool::Script(scripts(params, run)),
-                None => Tool::Compose(params.images.clone()),
+                None => Tool::Compose(Composing { images: params.images.clone(), recreate: params.recreate }),
             },
             validate: params.validate.as_ref().map(|text| scripts(params, text)),
             keep: params.keep,
@@ -117,6 +121,7 @@ impl How {
         let target = &self.request.target;
         let has_ports = target.proxy.as_ref().is_some_and(|proxy| proxy.ports.is_some());
         let is_script = params.run.is_some();
+        self.request.recreates(DeployBlueGreen::NAME, params.recreate, is_script)?;
         self.request.needs(
             DeployBlueGreen::NAME,
             &[

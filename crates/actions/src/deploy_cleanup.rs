@@ -12,8 +12,8 @@ use windlass_engine::context::Context;
 use crate::adapters::proxy::{Admission, Server};
 use crate::adapters::remote::{Idle, Kept, Record, State};
 use crate::deploy::doors::{self, Doors};
-use crate::deploy::lock::{holds_lock, let_go, locked, reach};
-use crate::deploy::tool::{Scripts, Tool};
+use crate::deploy::lock::{Away, holds_lock, is_undo, let_go, locked, reach};
+use crate::deploy::tool::{Composing, Scripts, Tool};
 use crate::deploy::work::Work;
 use crate::deploy::{Request, Site, Wanted, at_once, known, parameters};
 use crate::script::{Language, Script};
@@ -93,8 +93,9 @@ impl Action for DeployCleanup {
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let site = Site::new(&params.environment, &params.target, context);
-        let (kept, _) = reach(&site, context).await?;
-        if holds_lock(kept.first().and_then(Option::as_ref), context) {
+        let away = if is_undo(context) { Away::Back } else { Away::Forward };
+        let (kept, _) = reach(&site, away, context).await?;
+        if holds_lock(kept.iter().flatten(), context) {
             return Ok(Probe::Absent);
         }
         let records: Vec<&Record> = kept.iter().flatten().filter_map(|kept| kept.record.as_ref()).collect();
@@ -120,7 +121,7 @@ impl Action for DeployCleanup {
             return Ok(output);
         }
         let site = Site::new(&params.environment, &params.target, context);
-        let (kept, _) = reach(&site, context).await?;
+        let (kept, _) = reach(&site, Away::Forward, context).await?;
         let (site, request) = (&site, &request(params));
         let tool = &tool(params);
         let work = |fence, kept: Vec<Option<Kept>>| async move {
@@ -136,7 +137,7 @@ impl Action for DeployCleanup {
 
     async fn undo(&self, params: &Params, output: &Output, context: &Context) -> Result<Undone> {
         let site = Site::new(&params.environment, &params.target, context);
-        let (kept, _) = reach(&site, context).await?;
+        let (kept, unreachable) = reach(&site, Away::Back, context).await?;
         // Where nobody says how a colour is brought up, the deployment's own way back does it.
         let is_stopped = |record: &Record| {
             (params.stop.is_none() || params.run.is_some())
@@ -151,7 +152,7 @@ impl Action for DeployCleanup {
             .map(|(index, _)| index)
             .collect();
         if targets.is_empty() {
-            let_go(&site, kept.first().and_then(Option::as_ref), context).await?;
+            let_go(&site, kept.iter().map(Option::as_ref), context).await?;
             return Ok(Undone::NothingToDo);
         }
         let (site, request, targets) = (&site, &request(params), &targets);
@@ -169,7 +170,14 @@ impl Action for DeployCleanup {
         };
         locked(site, context, kept, work).await?;
         let colour = output.stopped.map_or("it", Colour::as_str);
-        Ok(Undone::Reverted(format!("{colour} runs again, without traffic")))
+        let done = format!("{colour} runs again, without traffic");
+        Ok(match unreachable.is_empty() {
+            true => Undone::Reverted(done),
+            false => Undone::NeedsHuman(format!(
+                "{} cannot be reached, and stays as it is; on the others {done}",
+                unreachable.join(", ")
+            )),
+        })
     }
 }
 
@@ -277,7 +285,7 @@ fn request(params: &Params) -> Request {
 fn tool(params: &Params) -> Tool {
     match &params.stop {
         Some(stop) => Tool::Script(scripts(params, stop)),
-        None => Tool::Compose(BTreeMap::new()),
+        None => Tool::Compose(Composing::default()),
     }
 }
 

@@ -9,7 +9,7 @@ use windlass_engine::context::Context;
 use crate::deploy::Request;
 use crate::deploy::parameters::parameters;
 use crate::deploy::rollout::{Order, Rolled};
-use crate::deploy::tool::Tool;
+use crate::deploy::tool::{Composing, Tool};
 
 /// A version onto an environment's hosts with docker compose.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,10 @@ parameters! {
         /// `{ web: "{{ outputs.build.DIGEST }}" }`. Another one in the registry is refused before anything is touched.
         #[serde(default)]
         pub images: BTreeMap<String, String>,
+        /// Every container is made anew, also where nothing differs: what it reads only when it starts, such as a secret in a
+        /// file that it mounts, is read again (`docker compose up --force-recreate`). Done once for each run.
+        #[serde(default)]
+        pub recreate: bool,
     }
 }
 
@@ -60,7 +64,7 @@ impl Action for DeployCompose {
 }
 
 fn how(params: &Params) -> (Request, Tool) {
-    (params.request(), Tool::Compose(params.images.clone()))
+    (params.request(), Tool::Compose(Composing { images: params.images.clone(), recreate: params.recreate }))
 }
 
 fn effect(params: &Params) -> Effect {

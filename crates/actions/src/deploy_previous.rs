@@ -11,10 +11,10 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
-use crate::adapters::remote::{Kept, Record, State};
-use crate::deploy::lock::holds_lock;
-use crate::deploy::targets::{Targets, targets};
-use crate::deploy::tool::{Scripts, Tool};
+use crate::adapters::remote::{Kept, Record, RemoteError, State};
+use crate::deploy::lock::{holds_lock, let_go};
+use crate::deploy::targets::{Targets, sorted, targets};
+use crate::deploy::tool::{Composing, Scripts, Tool};
 use crate::deploy::{Request, Site, blue_green, known, parameters, rollout};
 use crate::script::{Language, Script};
 
@@ -67,6 +67,9 @@ pub struct Output {
     pub version: String,
     /// The version that was taken back; nothing when that was done already.
     pub from: Option<String>,
+    /// The hosts that could not be reached: they stay as they are.
+    #[serde(default)]
+    pub unreachable: Vec<String>,
     /// What was done, in words.
     pub done: String,
 }
@@ -96,14 +99,15 @@ impl Action for DeployPrevious {
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
         let site = Site::new(&params.environment, &params.target, context);
         let looks = site.look(context).await;
-        let first = looks.first().and_then(|look| look.as_ref().ok());
         let is_back = |kept: &Kept| {
             let record = kept.record.as_ref();
             record.is_some_and(|record| record.version == params.version && record.state == State::Live)
         };
-        let all = looks.iter().all(|look| look.as_ref().is_ok_and(is_back));
-        Ok(match all && !holds_lock(first, context) {
-            true => Probe::Done(output(params, None, "it was there already")),
+        let all = looks.iter().flatten().all(is_back) && !holds_lock(looks.iter().flatten(), context);
+        let mut targets = sorted(looks, &|_| false);
+        let passed = targets.let_pass(&site);
+        Ok(match all && targets.errors.is_empty() {
+            true => Probe::Done(output(params, None, "it was there already", &stay(&site, &passed))),
             false => Probe::Absent,
         })
     }
@@ -124,14 +128,16 @@ impl Action for DeployPrevious {
             ));
         }
         let from = targets.records.first().map(|(_, record)| record.version.clone());
+        let passed = stay(&site, &targets.let_pass(&site));
         let undone = back(params, &site, targets, context).await?;
         context.changed(effect(params));
         match undone {
             Undone::Reverted(done) => {
-                context.log(&done);
-                Ok(output(params, from, &done))
+                let output = output(params, from, &done, &passed);
+                context.log(&output.done);
+                Ok(output)
             }
-            Undone::NothingToDo => Ok(output(params, None, "it was there already")),
+            Undone::NothingToDo => Ok(output(params, None, "it was there already", &passed)),
             Undone::NeedsHuman(why) => Err(ActionError::Final(why)),
         }
     }
@@ -181,9 +187,10 @@ pub(crate) fn before(
 /// The way that the version came is the way it goes back.
 async fn back(params: &Params, site: &Site, targets: Targets, context: &Context) -> Result<Undone> {
     let Some((_, record)) = targets.records.first() else {
-        return Ok(match targets.told.is_empty() {
+        let_go(site, targets.kept.iter().map(Option::as_ref), context).await?;
+        return Ok(match targets.errors.is_empty() {
             true => Undone::NothingToDo,
-            false => Undone::NeedsHuman(format!("it is not known what runs: {}", targets.told.join("; "))),
+            false => Undone::NeedsHuman(format!("it is not known what runs: {}", targets.told().join("; "))),
         });
     };
     let tool = match &params.run {
@@ -194,7 +201,7 @@ async fn back(params: &Params, site: &Site, targets: Targets, context: &Context)
                 params.environment, record.version
             )));
         }
-        None => Tool::Compose(BTreeMap::new()),
+        None => Tool::Compose(Composing::default()),
     };
     let request = Request {
         environment: params.environment.clone(),
@@ -223,12 +230,24 @@ async fn back(params: &Params, site: &Site, targets: Targets, context: &Context)
     }
 }
 
-fn output(params: &Params, from: Option<String>, done: &str) -> Output {
+/// The hosts that are let pass, and what is said of each.
+fn stay(site: &Site, passed: &[(usize, RemoteError)]) -> Vec<(String, String)> {
+    let told = |(index, error): &(usize, RemoteError)| {
+        let name = site.hosts[*index].name.clone();
+        let told = format!("{name} stays as it is: {error}");
+        (name, told)
+    };
+    passed.iter().map(told).collect()
+}
+
+fn output(params: &Params, from: Option<String>, done: &str, passed: &[(String, String)]) -> Output {
+    let told = passed.iter().map(|(_, told)| told.as_str());
     Output {
         environment: params.environment.clone(),
         version: params.version.clone(),
         from,
-        done: done.to_owned(),
+        unreachable: passed.iter().map(|(name, _)| name.clone()).collect(),
+        done: std::iter::once(done).chain(told).collect::<Vec<_>>().join("; "),
     }
 }
 

@@ -9,7 +9,7 @@ use windlass_engine::context::Context;
 use crate::deploy::Request;
 use crate::deploy::parameters::parameters;
 use crate::deploy::rollout::{Order, Rolled};
-use crate::deploy::tool::{Scripts, Tool};
+use crate::deploy::tool::{Composing, Scripts, Tool};
 use crate::script::{Language, Script};
 
 /// A version onto an environment's hosts, each out of the traffic while it is changed.
@@ -36,6 +36,10 @@ parameters! {
         /// The digest that the image of a service must have, by service, as for `deploy.compose`.
         #[serde(default)]
         pub images: BTreeMap<String, String>,
+        /// Every container is made anew, also where nothing differs: what it reads only when it starts, such as a secret in a
+        /// file that it mounts, is read again (`docker compose up --force-recreate`). Done once for each run.
+        #[serde(default)]
+        pub recreate: bool,
     }
 }
 
@@ -86,7 +90,7 @@ fn how(params: &Params) -> (Request, Tool) {
             language: params.language,
             secrets: params.secrets.clone(),
         }),
-        None => Tool::Compose(params.images.clone()),
+        None => Tool::Compose(Composing { images: params.images.clone(), recreate: params.recreate }),
     };
     (params.request(), tool)
 }
@@ -99,6 +103,7 @@ fn effect(params: &Params) -> Effect {
 fn complete(params: &Params, request: &Request) -> Result<()> {
     let target = &request.target;
     let is_script = params.run.is_some();
+    request.recreates(DeployRolling::NAME, params.recreate, is_script)?;
     request.needs(
         DeployRolling::NAME,
         &[

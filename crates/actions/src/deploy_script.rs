@@ -118,11 +118,11 @@ impl Action for DeployScript {
             record.is_of(&context.run.0, &item(context)) && record.version == output.version
         };
         let Some(record) = kept.record.clone().filter(ours) else {
-            let_go(&at.site, Some(&kept), context).await?;
+            let_go(&at.site, [Some(&kept)], context).await?;
             return Ok(Undone::NothingToDo);
         };
         if record.previous.is_none() && params.undo.is_none() {
-            let_go(&at.site, Some(&kept), context).await?;
+            let_go(&at.site, [Some(&kept)], context).await?;
             return Ok(Undone::NeedsHuman(format!(
                 "{} had no version before {}: take it away yourself, or give the step an `undo`",
                 params.environment, output.version

@@ -8,7 +8,9 @@ use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
 use crate::adapters::proxy::{Admission, Proxy};
-use crate::deploy::lock::{holds_lock, locked, reach};
+use crate::adapters::remote::Kept;
+use crate::deploy::doors::Doors;
+use crate::deploy::lock::{Away, holds_lock, locked, reach};
 use crate::deploy::{Site, known};
 use crate::traffic_release;
 
@@ -35,6 +37,9 @@ pub struct Output {
     pub environment: String,
     /// The proxies that were told.
     pub proxies: Vec<String>,
+    /// The hosts that could not be reached; where each has a proxy of its own, that is as it was.
+    #[serde(default)]
+    pub unreachable: Vec<String>,
 }
 
 impl Action for HoldTraffic {
@@ -54,12 +59,11 @@ impl Action for HoldTraffic {
     }
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
-        let site = Site::new(&params.environment, &params.target, context);
-        let proxies = Proxy::all(&site, context).await?;
-        if is_left_locked(&site, context).await? {
+        let found = Found::of(params, Away::Back, context).await?;
+        if found.is_left_locked(context) {
             return Ok(Probe::Absent);
         }
-        for proxy in &proxies {
+        for proxy in found.doors.proxies() {
             if proxy.held(context).await?.is_none() {
                 return Ok(Probe::Absent);
             }
@@ -68,19 +72,17 @@ impl Action for HoldTraffic {
                 return Ok(Probe::Absent);
             }
         }
-        Ok(Probe::Done(told(params, &proxies)))
+        Ok(Probe::Done(found.told()))
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
         if let Probe::Done(output) = self.probe(params, context).await? {
             return Ok(output);
         }
-        let site = Site::new(&params.environment, &params.target, context);
-        let proxies = Proxy::all(&site, context).await?;
-        let (kept, _) = reach(&site, context).await?;
-        let held = &proxies;
-        locked(&site, context, kept, |fence, _| async move {
-            for proxy in held {
+        let found = Found::of(params, Away::Back, context).await?;
+        let doors = &found.doors;
+        locked(&found.site, context, found.kept.clone(), |fence, _| async move {
+            for proxy in doors.proxies() {
                 proxy.hold(context, fence).await?;
                 context.log(&format!("{} lets nothing through to {}", proxy.name(), params.environment));
             }
@@ -88,7 +90,13 @@ impl Action for HoldTraffic {
         })
         .await?;
         context.changed(effect(params));
-        Ok(told(params, &proxies))
+        if !found.unreachable.is_empty()
+            && params.target.proxy.as_ref().is_some_and(|proxy| proxy.hosts.is_empty())
+        {
+            let hosts = found.unreachable.join(", ");
+            context.log(&format!("{hosts} cannot be reached: what reaches it directly is not held there"));
+        }
+        Ok(found.told())
     }
 
     async fn undo(&self, params: &Params, _: &Output, context: &Context) -> Result<Undone> {
@@ -111,16 +119,34 @@ pub(crate) fn check(params: &Params, facts: &Facts) -> Result<()> {
     }
 }
 
-/// Whether a killed process of this run left the environment's lock: then the work goes on, and gives it back.
-pub(crate) async fn is_left_locked(site: &Site, context: &Context) -> Result<bool> {
-    match site.first() {
-        Some(host) => Ok(holds_lock(Some(&host.look(context).await?), context)),
-        None => Ok(false),
-    }
+/// An environment whose traffic is held or released: its hosts and proxies, but for those that cannot be reached.
+pub(crate) struct Found {
+    pub(crate) site: Site,
+    pub(crate) kept: Vec<Option<Kept>>,
+    pub(crate) doors: Doors,
+    pub(crate) unreachable: Vec<String>,
 }
 
-pub(crate) fn told(params: &Params, proxies: &[Proxy]) -> Output {
-    Output { environment: params.environment.clone(), proxies: proxies.iter().map(Proxy::name).collect() }
+impl Found {
+    pub(crate) async fn of(params: &Params, away: Away, context: &Context) -> Result<Self> {
+        let site = Site::new(&params.environment, &params.target, context);
+        let (kept, unreachable) = reach(&site, away, context).await?;
+        let doors = Doors::of(&site, context, |index| kept[index].is_some()).await?;
+        Ok(Self { site, kept, doors, unreachable })
+    }
+
+    /// Whether a killed process of this run left the environment's lock: then the work goes on, and gives it back.
+    pub(crate) fn is_left_locked(&self, context: &Context) -> bool {
+        holds_lock(self.kept.iter().flatten(), context)
+    }
+
+    pub(crate) fn told(&self) -> Output {
+        Output {
+            environment: self.site.name.clone(),
+            proxies: self.doors.proxies().iter().map(Proxy::name).collect(),
+            unreachable: self.unreachable.clone(),
+        }
+    }
 }
 
 fn effect(params: &Params) -> Effect {

@@ -4,11 +4,10 @@ use windlass_core::plan::{Effect, Facts, Reversibility};
 use windlass_engine::action::{Action, ActionError, Probe, Result, Undone};
 use windlass_engine::context::Context;
 
-use crate::adapters::proxy::{Admission, Course, Proxy, Server};
+use crate::adapters::proxy::{Admission, Course, Server};
 use crate::adapters::remote::{Kept, State};
-use crate::deploy::Site;
-use crate::deploy::lock::{locked, reach};
-use crate::traffic_hold::{Output, Params, check, is_left_locked, told};
+use crate::deploy::lock::{Away, locked};
+use crate::traffic_hold::{Found, Output, Params, check};
 
 /// Requests reach an environment again, after `traffic.hold`.
 #[derive(Debug, Clone, Copy)]
@@ -30,17 +29,16 @@ impl Action for ReleaseTraffic {
     }
 
     async fn probe(&self, params: &Params, context: &Context) -> Result<Probe<Output>> {
-        let site = Site::new(&params.environment, &params.target, context);
-        let proxies = Proxy::all(&site, context).await?;
-        if is_left_locked(&site, context).await? {
+        let found = Found::of(params, Away::Most, context).await?;
+        if found.is_left_locked(context) {
             return Ok(Probe::Absent);
         }
-        for proxy in &proxies {
+        for proxy in found.doors.proxies() {
             if proxy.held(context).await?.is_some() {
                 return Ok(Probe::Absent);
             }
         }
-        Ok(Probe::Done(told(params, &proxies)))
+        Ok(Probe::Done(found.told()))
     }
 
     async fn run(&self, params: &Params, context: &Context) -> Result<Output> {
@@ -62,14 +60,12 @@ impl Action for ReleaseTraffic {
 
 /// Lets requests through again. Gives whether anything was held.
 pub(crate) async fn let_in(params: &Params, context: &Context) -> Result<(Output, bool)> {
-    let site = Site::new(&params.environment, &params.target, context);
-    let proxies = Proxy::all(&site, context).await?;
-    let (kept, _) = reach(&site, context).await?;
-    let (all, hosts) = (&proxies, &site.hosts);
-    let changed = locked(&site, context, kept, |fence, kept| async move {
+    let found = Found::of(params, Away::Most, context).await?;
+    let (doors, hosts) = (&found.doors, &found.site.hosts);
+    let changed = locked(&found.site, context, found.kept.clone(), |fence, kept| async move {
         settled(hosts.iter().map(|host| host.name.as_str()), &kept)?;
         let mut changed = false;
-        for proxy in all {
+        for proxy in doors.proxies() {
             if proxy.held(context).await?.is_none() {
                 continue;
             }
@@ -83,7 +79,7 @@ pub(crate) async fn let_in(params: &Params, context: &Context) -> Result<(Output
         Ok(changed)
     })
     .await?;
-    Ok((told(params, &proxies), changed))
+    Ok((found.told(), changed))
 }
 
 /// Refuses while it is not known which colour is to be served: the traffic stays held.

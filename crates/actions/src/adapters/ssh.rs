@@ -4,10 +4,11 @@
 //! check of a host's key is ever turned off, nobody is ever asked for a password, and every argument is quoted by one
 //! function.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use windlass_core::plan::sha256_hex;
 use windlass_core::run::RunId;
@@ -22,6 +23,9 @@ use super::shell;
 const CONNECT: u32 = 10;
 /// A connection is dead when so many questions, one each this many seconds, found no answer.
 const ALIVE: (u32, u32) = (3, 5);
+/// One that took longer than this to be found unreachable is not asked again for [`SILENCE`].
+const LONG: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(30);
 /// Seconds an unused connection stays, should nobody close it.
 const PERSIST: u32 = 120;
 /// A socket's path may have 107 bytes, and ssh adds 17 while it makes one.
@@ -94,6 +98,10 @@ impl Target {
             context.log(&format!("{}: the connection is dead, and is opened again", self.host));
             let _gone = std::fs::remove_file(&socket);
         }
+        if let Some(error) = silent(&socket) {
+            return Err(error);
+        }
+        let begin = Instant::now();
         let command = self
             .ssh(context)?
             .args(["-M", "-N", "-f", "-o", &format!("ControlPersist={PERSIST}")])
@@ -109,7 +117,14 @@ impl Target {
             know(&socket);
             return Ok(());
         }
-        Err(self.explain(&finished.stderr, context))
+        let error = self.explain(&finished.stderr, context);
+        if error.kind == Trouble::Unreachable && begin.elapsed() >= LONG {
+            SILENT
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(socket, (Instant::now(), error.clone()));
+        }
+        Err(error)
     }
 
     /// Runs the program `words` on the host with `stdin`. An exit code other than 0 is no error here.
@@ -232,6 +247,16 @@ impl Target {
 
 /// The connections that this process has found alive.
 static KNOWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The hosts that let us wait and did not answer, since when, and what is said of each: everything that is asked of one
+/// soon after hears that at once, and does not wait again.
+static SILENT: Mutex<BTreeMap<PathBuf, (Instant, SshError)>> = Mutex::new(BTreeMap::new());
+
+fn silent(socket: &Path) -> Option<SshError> {
+    let mut all = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|_, (since, _)| since.elapsed() < SILENCE);
+    all.get(socket).map(|(_, error)| error.clone())
+}
 
 fn is_known(socket: &Path) -> bool {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner).contains(socket)

@@ -164,9 +164,10 @@ impl Order<'_> {
         targets: Targets,
         context: &Context,
     ) -> Result<Undone> {
-        let Targets { records: targets, kept, told } = targets;
+        let told = targets.told();
+        let Targets { records: targets, kept, .. } = targets;
         if targets.is_empty() {
-            let_go(site, kept.first().and_then(Option::as_ref), context).await?;
+            let_go(site, kept.iter().map(Option::as_ref), context).await?;
             return Ok(match told.is_empty() {
                 true => Undone::NothingToDo,
                 false => Undone::NeedsHuman(format!("it is not known what runs: {}", told.join("; "))),
@@ -176,7 +177,7 @@ impl Order<'_> {
             .iter()
             .find(|(_, record)| record.previous.as_ref().is_some_and(|previous| previous.colour.is_none()));
         if let Some((index, _)) = lost {
-            let_go(site, kept.first().and_then(Option::as_ref), context).await?;
+            let_go(site, kept.iter().map(Option::as_ref), context).await?;
             return Ok(Undone::NeedsHuman(format!(
                 "what {} had before was in no colour, so there is none to give the traffic back to: deploy it again",
                 site.hosts[*index].name

@@ -23,12 +23,28 @@ pub(crate) type Wish = Option<(Admission, Option<u32>)>;
 
 impl Doors {
     /// The proxies of an environment. One on a host that is let pass is let pass with it.
+    ///
+    /// # Errors
+    /// When none is left of those that it has.
     pub(crate) async fn of(site: &Site, context: &Context, is_there: impl Fn(usize) -> bool) -> Result<Self> {
-        let mut proxies = Proxy::all(site, context).await?;
-        if site.environment.proxy.as_ref().is_some_and(|table| table.hosts.is_empty()) {
-            proxies.retain(|proxy| proxy.servers().iter().any(|server| is_there(server.host)));
+        let all = Proxy::all(site, context).await?;
+        let is_let_pass = |proxy: &&Proxy| {
+            let index = site.hosts.iter().position(|host| host.name == proxy.host().name);
+            index.is_some_and(|index| !is_there(index))
+        };
+        let proxies: Vec<Proxy> = all.iter().filter(|proxy| !is_let_pass(proxy)).cloned().collect();
+        match (all.first(), proxies.is_empty()) {
+            (Some(first), true) => Err(ActionError::Failed(format!(
+                "{} cannot be reached, and {} has no other proxy that could be told",
+                first.name(),
+                site.name
+            ))),
+            _ => Ok(Self { proxies }),
         }
-        Ok(Self { proxies })
+    }
+
+    pub(crate) fn proxies(&self) -> &[Proxy] {
+        &self.proxies
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -121,6 +137,28 @@ impl Doors {
             .collect();
         let pairs = self.proxies.iter().zip(&courses).filter(|(_, courses)| !courses.is_empty());
         all(pairs.map(|(proxy, courses)| proxy.steer(work.context, work.fence, courses))).await.map(drop)
+    }
+
+    /// The servers of these hosts get traffic. Gives the hosts of which a proxy could not be told, and why: the others'
+    /// servers have it all the same.
+    pub(crate) async fn admit(&self, work: &Work<'_>, hosts: &[usize]) -> Vec<(usize, RemoteError)> {
+        let told = at_once(self.proxies.iter().map(|proxy| async move {
+            let servers = proxy.servers().iter().filter(|server| hosts.contains(&server.host));
+            let courses: Vec<Course> = servers.map(|server| server.course(Admission::Ready, None)).collect();
+            match courses.is_empty() {
+                true => Ok(()),
+                false => proxy.steer(work.context, work.fence, &courses).await,
+            }
+        }))
+        .await;
+        let mut shut = Vec::new();
+        for (proxy, error) in
+            self.proxies.iter().zip(told).filter_map(|(proxy, told)| Some((proxy, told.err()?)))
+        {
+            let behind = |host: &&usize| proxy.servers().iter().any(|server| server.host == **host);
+            shut.extend(hosts.iter().filter(behind).map(|host| (*host, error.clone())));
+        }
+        shut
     }
 
     /// Waits until these servers have no session, for as long as the configuration says.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, Buffered, Collect, StreamExt as _};
+use jiff::Timestamp;
 use windlass_core::config::{Colour, Environment};
 use windlass_core::diagnostic::nearest;
 use windlass_core::plan::Facts;
@@ -10,6 +11,7 @@ use windlass_core::text::sanitize_line;
 use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 
+use crate::adapters::proxy::Admission;
 use crate::adapters::remote::{self, Host, Kept, RemoteError};
 use crate::adapters::ssh::Target;
 
@@ -17,7 +19,7 @@ pub(crate) mod blue_green;
 pub(crate) mod doors;
 pub mod drift;
 pub mod health;
-pub(crate) mod lock;
+pub mod lock;
 pub(crate) mod parameters;
 pub mod promotion;
 pub(crate) mod release;
@@ -143,24 +145,54 @@ pub(crate) fn ssh_config(environment: &Environment, context: &Context) -> Option
     })
 }
 
-/// Which colours the proxies give traffic on each host that can be reached; nothing without proxies.
+/// What the proxies say of the traffic of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Which colours have it on each host that can be reached; nothing where there are no colours.
+    pub colours: Vec<(usize, Vec<Colour>)>,
+    /// Why a host gets no requests, or not by every proxy, where there are no colours.
+    pub out: Vec<(usize, String)>,
+    /// The proxies that let nothing through, and since when, where that is known.
+    pub held: Vec<(String, Option<Timestamp>)>,
+}
+
+/// What the proxies say of the hosts that can be reached; nothing without proxies.
 ///
 /// # Errors
 /// When a proxy cannot be asked.
-pub async fn traffic(
-    site: &Site,
-    context: &Context,
-    is_there: impl Fn(usize) -> bool,
-) -> Result<Vec<(usize, Vec<Colour>)>> {
+pub async fn traffic(site: &Site, context: &Context, is_there: impl Fn(usize) -> bool) -> Result<Traffic> {
     let doors = doors::Doors::of(site, context, &is_there).await?;
-    let statuses = doors.look(context).await?;
-    let of_host = |index: usize| {
-        let own = statuses.iter().filter(|(server, _)| server.host == index && server.colour.is_some());
-        (index, doors::ready(&own.cloned().collect::<Vec<_>>()))
-    };
-    let has_colours = statuses.iter().any(|(server, _)| server.colour.is_some());
-    let hosts = (0..site.hosts.len()).filter(|index| has_colours && is_there(*index));
-    Ok(hosts.map(of_host).collect())
+    let held = at_once(doors.proxies().iter().map(|proxy| proxy.held(context))).await;
+    let held = held.into_iter().collect::<remote::Result<Vec<_>>>()?;
+    let statuses = doors.look_at_each(context).await?;
+    let mut traffic = Traffic::default();
+    let mut colours = Vec::new();
+    for ((proxy, statuses), held) in doors.proxies().iter().zip(statuses).zip(held) {
+        // What is held is told once, and not of each server.
+        let is_held = held.is_some();
+        traffic.held.extend(held.map(|held| (proxy.name(), held.since)));
+        for (server, status) in statuses {
+            let how = match status.admission {
+                _ if server.colour.is_some() || is_held || !is_there(server.host) => None,
+                Admission::Ready => None,
+                Admission::Drain => Some("drained"),
+                Admission::Maintenance => Some("in maintenance"),
+            };
+            traffic.out.extend(how.map(|how| (server.host, format!("{how} in {}", proxy.name()))));
+            if server.colour.is_some() {
+                colours.push((server, status));
+            }
+        }
+    }
+    if !colours.is_empty() {
+        let of_host = |index: usize| {
+            let own = colours.iter().filter(|(server, _)| server.host == index);
+            (index, doors::ready(&own.cloned().collect::<Vec<_>>()))
+        };
+        traffic.colours = (0..site.hosts.len()).filter(|index| is_there(*index)).map(of_host).collect();
+    }
+    traffic.out.sort();
+    Ok(traffic)
 }
 
 /// Everything that went wrong, in one sentence each.

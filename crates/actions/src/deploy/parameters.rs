@@ -113,6 +113,19 @@ impl Request {
         }
     }
 
+    /// Refuses containers that are made anew where a script brings the version up.
+    ///
+    /// # Errors
+    /// That it is not for scripts.
+    pub fn recreates(&self, action: &str, recreate: bool, is_script: bool) -> Result<()> {
+        match recreate && is_script {
+            true => Err(ActionError::Final(format!(
+                "`recreate` of {action} is for docker compose: a script is run every time, so let `run` make anew what must be"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses an environment without one of these keys.
     ///
     /// # Errors

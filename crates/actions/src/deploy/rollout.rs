@@ -175,9 +175,10 @@ impl Order<'_> {
         targets: Targets,
         context: &Context,
     ) -> Result<Undone> {
-        let Targets { records: targets, kept, told } = targets;
+        let told = targets.told();
+        let Targets { records: targets, kept, .. } = targets;
         if targets.is_empty() {
-            let_go(site, kept.first().and_then(Option::as_ref), context).await?;
+            let_go(site, kept.iter().map(Option::as_ref), context).await?;
             return Ok(match told.is_empty() {
                 true => Undone::NothingToDo,
                 false => Undone::NeedsHuman(format!("it is not known what runs: {}", told.join("; "))),
@@ -235,6 +236,15 @@ impl Order<'_> {
             false => Ok(Doors::default()),
         }
     }
+}
+
+/// A host where a deployment failed.
+#[derive(Debug)]
+struct Failure {
+    index: usize,
+    error: ActionError,
+    /// It had the version, and may have traffic: it does not answer any more.
+    is_lost: bool,
 }
 
 /// A version on its way to the hosts of an environment, batch by batch.

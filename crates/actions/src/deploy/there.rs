@@ -9,7 +9,7 @@ use windlass_engine::action::{ActionError, Result};
 use windlass_engine::context::Context;
 
 use super::drift::{self, Health, drift};
-use super::lock::{holds_lock, item, reached};
+use super::lock::{Away, holds_lock, item, reached};
 use super::release::{Release, images, pinned_all, refuse_others};
 use super::tool::{Tool, call, variables};
 use super::work::Work;
@@ -74,7 +74,7 @@ impl<'a> There<'a> {
                 looks.into_iter().map(|look| look.map(|kept| (kept, None))).collect()
             }
         };
-        (this.hosts, this.unreachable) = reached(site, looks, context)?;
+        (this.hosts, this.unreachable) = reached(site, Away::Forward, looks, context)?;
         Ok(this)
     }
 
@@ -97,7 +97,7 @@ impl<'a> There<'a> {
     /// what runs has not drifted from it.
     pub(crate) fn finished(&self, is_whole: impl Fn(&Record) -> bool) -> Option<&Record> {
         // Killed between its last word and giving the lock back: it goes on, and does that.
-        if holds_lock(self.kept(0), self.context) {
+        if holds_lock(self.there().map(|(_, kept, _)| kept), self.context) {
             return None;
         }
         let mut found = None;
@@ -124,14 +124,18 @@ impl<'a> There<'a> {
     /// variables and images, and the very containers that were brought up of them, healthy for as long as they must be.
     /// Whether the registry and the health check agree is not asked yet.
     pub(crate) fn alike(&self) -> Option<&Record> {
-        let (Tool::Compose(demanded), Some(release)) = (self.tool, &self.release) else { return None };
+        let (Tool::Compose(composing), Some(release)) = (self.tool, &self.release) else { return None };
+        // Then it is another secret in a file that makes the difference, and nobody sees it.
+        if composing.recreate {
+            return None;
+        }
         // Whoever has the lock, or left it, may be changing what was told.
-        if self.kept(0)?.lock.is_some() {
+        if self.there().any(|(_, kept, _)| kept.lock.is_some()) {
             return None;
         }
         let fence = self.kept(0)?.fence;
         let first = self.kept(0)?.record.as_ref()?;
-        let is_demanded = refuse_others(&first.images, demanded).is_ok();
+        let is_demanded = refuse_others(&first.images, &composing.images).is_ok();
         let all = self.there().all(|(_, kept, running)| {
             let (Some(record), Some(running)) = (&kept.record, running) else { return false };
             let is_wanted = record.state == State::Live

@@ -20,15 +20,26 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What compose makes of its files.
 pub(crate) const CONFIG: [&str; 3] = ["config", "--format", "json"];
 const UP: [&str; 5] = ["up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull"];
+const UP_ANEW: [&str; 6] =
+    ["up", "--detach", "--remove-orphans", "--no-build", "--quiet-pull", "--force-recreate"];
 const DOWN: [&str; 2] = ["down", "--remove-orphans"];
 
 /// What brings versions up.
 #[derive(Debug, Clone)]
 pub(crate) enum Tool {
-    /// Docker compose over SSH; the images that are demanded, by service.
-    Compose(BTreeMap<String, String>),
+    /// Docker compose over SSH.
+    Compose(Composing),
     /// A script on this machine, run for each host.
     Script(Scripts),
+}
+
+/// How compose brings a version up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Composing {
+    /// The images that are demanded, by service.
+    pub(crate) images: BTreeMap<String, String>,
+    /// Containers are made anew although nothing differs.
+    pub(crate) recreate: bool,
 }
 
 /// What bringing a version up on a host came to.
@@ -74,7 +85,7 @@ impl Work<'_> {
         colour: Option<windlass_core::config::Colour>,
     ) -> Result<Release> {
         match self.tool {
-            Tool::Compose(demanded) => self.prepare(colour, demanded).await,
+            Tool::Compose(composing) => self.prepare(colour, &composing.images).await,
             Tool::Script(_) => Ok(Release::default()),
         }
     }
@@ -89,12 +100,13 @@ impl Work<'_> {
     ) -> Result<Brought> {
         let (context, host) = (self.context, self.host(index));
         match self.tool {
-            Tool::Compose(_) => {
+            Tool::Compose(composing) => {
+                let up = if composing.recreate { UP_ANEW.as_slice() } else { UP.as_slice() };
                 let environment = variables(self.site, record);
                 let call = call(record, &record.files, &environment);
                 let told = is_told.then_some(record);
                 let before = host.begin(context, self.fence, told, &record.project, &call).await?;
-                self.compose(host, record, &pinned_files(record), &UP, None).await?;
+                self.compose(host, record, &pinned_files(record), up, None).await?;
                 let after = self.healthy(host, &record.project, &release.services, &record.images).await?;
                 let ids = |containers: &[Container]| -> BTreeSet<String> {
                     containers.iter().map(|container| container.id.clone()).collect()

@@ -114,16 +114,25 @@ impl Work<'_> {
 
     /// The version is live on these hosts, on each by its own draft: each hears of it once.
     pub(crate) async fn live(&self, drafts: &[(usize, Record)]) -> Result<()> {
-        let lives = at_once(drafts.iter().map(|(index, draft)| async {
+        let lives = self.lives(drafts).await.into_iter().map(|(_, told)| told);
+        lives.collect::<std::result::Result<Vec<()>, RemoteError>>()?;
+        Ok(())
+    }
+
+    /// The same, with which of them could not be told.
+    pub(crate) async fn lives(
+        &self,
+        drafts: &[(usize, Record)],
+    ) -> Vec<(usize, std::result::Result<(), RemoteError>)> {
+        at_once(drafts.iter().map(|(index, draft)| async {
             let record = self.record(*index, draft, State::Live);
-            match self.ours(*index).is_some_and(|before| before.state == State::Live) {
+            let told = match self.ours(*index).is_some_and(|before| before.state == State::Live) {
                 true => Ok(()),
                 false => self.host(*index).write(self.context, &record, true).await,
-            }
+            };
+            (*index, told)
         }))
-        .await;
-        lives.into_iter().collect::<std::result::Result<Vec<()>, RemoteError>>()?;
-        Ok(())
+        .await
     }
 
     /// Refuses a version that may not come here. Asked now, not when it was planned.
@@ -132,10 +141,10 @@ impl Work<'_> {
         promotion::check(environment, target, after, &self.wanted.version, self.context).await
     }
 
-    /// Whoever has the environment now decides what becomes of the hosts.
-    pub(crate) async fn still_ours(&self) -> Result<()> {
-        match self.site.first() {
-            Some(first) => Ok(first.raise(self.context, self.fence).await?),
+    /// Whoever has the environment now decides what becomes of the hosts. Asked where the lock is.
+    pub(crate) async fn still_ours(&self) -> std::result::Result<(), RemoteError> {
+        match self.reached().first() {
+            Some(index) => self.host(*index).raise(self.context, self.fence).await,
             None => Ok(()),
         }
     }

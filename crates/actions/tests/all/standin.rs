@@ -24,7 +24,11 @@ host=$1
 shift
 printf '%s %s\036\n' "$host" "$*" >>"$STANDIN/ssh.log"
 [ -z "${is_question-}" ] || { echo "hostname $(cat "$STANDIN/$host.address" 2>/dev/null || echo 127.0.0.1)"; exit; }
+[ ! -e "$STANDIN/$host.silent" ] || { sleep 1.1; echo "ssh: connect to host $host port 22: Connection timed out" >&2; exit 255; }
 [ ! -e "$STANDIN/$host.down" ] || { echo "ssh: connect to host $host port 22: Connection refused" >&2; exit 255; }
+case "$*" in
+    *" windlass claim "*) [ ! -e "$STANDIN/$host.fence" ] || mv "$STANDIN/$host.fence" "$STANDIN/$host/shop/.windlass/fence" ;;
+esac
 [ -z "${is_check-}" ] || { [ -e "$socket" ]; exit; }
 [ $# -gt 0 ] || { : >"$socket"; exit; }
 HOST=$host exec sh -c "$(printf %s "$1" | sed "s#/srv/shop#$STANDIN/$host/shop#g")"
@@ -65,9 +69,21 @@ elif arguments[0] == "compose" and arguments[1] != "version":
         os.rename(place + "meanwhile", place + open(place + "meanwhile.file").read())
     elif verb == "pull" and os.path.exists(os.environ["STANDIN"] + "/no-image"): sys.exit("manifest unknown")
     elif verb == "up":
+        dies = os.environ["STANDIN"] + "/dies"
+        if os.path.exists(dies):
+            when, victim = open(dies).read().rsplit(" ", 1)
+            if when == os.environ["VERSION"] + " " + os.environ["HOST"]: os.rename(dies, os.environ["STANDIN"] + "/" + victim + ".down")
+        secret = os.environ["STANDIN"] + "/" + os.environ["HOST"] + ".secret"
+        secret = open(secret).read() if os.path.exists(secret) else ""
+        is_new = lambda name, image: "--force-recreate" in arguments or running().get(name, {}).get("image") != image
+        ids = {name: digest(service["image"]) if is_new(name, service["image"]) and "--force-recreate" not in arguments
+            else digest(service["image"] + str(os.getpid())) if is_new(name, service["image"]) else running()[name]["id"]
+            for name, service in services.items()}
+        secrets = {name: secret if is_new(name, service["image"]) else running()[name].get("secret", "")
+            for name, service in services.items()}
         bad = os.environ["VERSION"] + " " + os.environ["HOST"]
         broken = os.path.exists(os.environ["STANDIN"] + "/broken") and open(os.environ["STANDIN"] + "/broken").read() == bad
-        json.dump({name: {"id": digest(service["image"]), "service": name, "once": "False", "exit": 3 if broken else 0,
+        json.dump({name: {"id": ids[name], "secret": secrets[name], "service": name, "once": "False", "exit": 3 if broken else 0,
             "state": "exited" if broken else "running", "restarts": 0, "started": "2026-01-01T00:00:00Z", "image": service["image"]}
             for name, service in services.items()}, open(state, "w"))
     elif verb == "down" and os.path.exists(state): os.remove(state)

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use windlass_actions::adapters::remote::{Host, Idle, Lock, Record, State};
 use windlass_actions::adapters::{remote, ssh};
-use windlass_actions::deploy::{Site, drift, health, traffic};
+use windlass_actions::deploy::{Site, drift, health, lock, traffic};
 use windlass_core::config::{Colour, Environment};
 use windlass_core::diagnostic::nearest;
 use windlass_core::text::sanitize_line;
@@ -52,6 +52,10 @@ pub struct Told {
     pub health: Option<Health>,
     /// Who holds its lock.
     pub lock: Option<Lock>,
+    /// Every lock on its hosts: more than one when somebody went back without the first host.
+    pub locks: Vec<lock::Held>,
+    /// The proxies whose traffic is held, and since when, where that is known.
+    pub held: Vec<(String, Option<Timestamp>)>,
     /// The last locks that were broken: when, by whom and why.
     pub breaks: Vec<String>,
     /// Its hosts.
@@ -143,11 +147,9 @@ pub fn context(project: &Project) -> Context {
 async fn tell(name: &str, environment: &Environment, context: &Context) -> Told {
     let site = Site::new(name, environment, context);
     let looks = site.look(context).await;
-    let first = looks.first().and_then(|look| look.as_ref().ok());
-    let (lock, breaks) = match first {
-        Some(kept) => (kept.held().cloned(), kept.breaks.clone()),
-        None => (None, Vec::new()),
-    };
+    let locks = lock::held(&site, &looks);
+    let breaks = looks.iter().flatten().find(|kept| !kept.breaks.is_empty());
+    let breaks = breaks.map(|kept| kept.breaks.clone()).unwrap_or_default();
     let reached: Vec<bool> = looks.iter().map(std::result::Result::is_ok).collect();
     let mut hosts = join_all(site.hosts.iter().zip(looks).map(|(host, look)| async move {
         match look {
@@ -156,9 +158,10 @@ async fn tell(name: &str, environment: &Environment, context: &Context) -> Told 
         }
     }))
     .await;
-    if hosts.iter().any(|host| host.colour.is_some()) {
-        compare(&mut hosts, &site, &reached, context).await;
-    }
+    let held = match environment.proxy.is_some() && hosts.iter().any(|host| host.version.is_some()) {
+        true => compare(&mut hosts, &site, &reached, context).await,
+        false => Vec::new(),
+    };
     let mut version = hosts.first().and_then(|host| host.version.clone());
     if hosts.iter().any(|host| host.version != version) {
         version = None;
@@ -172,6 +175,7 @@ async fn tell(name: &str, environment: &Environment, context: &Context) -> Told 
     };
     let drift = hosts.iter().any(|host| host.unreachable.is_some() || !host.drift.is_empty())
         || health.as_ref().is_some_and(|health| health.problem.is_some())
+        || !held.is_empty()
         || hosts.windows(2).any(|pair| matches!(pair, [left, right] if left.version != right.version));
     Told {
         name: name.to_owned(),
@@ -180,7 +184,9 @@ async fn tell(name: &str, environment: &Environment, context: &Context) -> Told 
         version,
         drift,
         health,
-        lock,
+        lock: locks.first().map(|held| held.lock.clone()),
+        locks,
+        held,
         breaks,
         hosts,
     }
@@ -268,20 +274,30 @@ async fn cold(host: &Host, record: &Record, context: &Context) -> Option<String>
     Some(format!("{} should be ready to take the traffic back: {why}", idle.colour.as_str()))
 }
 
-/// Holds what the proxies say against what the hosts' records do.
-async fn compare(hosts: &mut [HostTold], site: &Site, reached: &[bool], context: &Context) {
+/// Holds what the proxies say against what the hosts' records do. Gives the proxies whose traffic is held.
+async fn compare(
+    hosts: &mut [HostTold],
+    site: &Site,
+    reached: &[bool],
+    context: &Context,
+) -> Vec<(String, Option<Timestamp>)> {
     let asked = traffic(site, context, |index| reached.get(index).copied().unwrap_or_default()).await;
     let found = match asked {
         Ok(found) => found,
         Err(error) => {
             let why = sanitize_line(&format!("who gets the traffic cannot be asked: {error}"));
-            if let Some(first) = hosts.iter_mut().find(|host| host.colour.is_some()) {
+            if let Some(first) = hosts.iter_mut().find(|host| host.version.is_some()) {
                 first.drift.push(why);
             }
-            return;
+            return Vec::new();
         }
     };
-    for (index, ready) in found {
+    for (index, how) in found.out {
+        if let Some(host) = hosts.get_mut(index).filter(|host| host.version.is_some()) {
+            host.drift.push(sanitize_line(&format!("{} gets no requests: {how}", host.host)));
+        }
+    }
+    for (index, ready) in found.colours {
         let Some(host) = hosts.get_mut(index) else { continue };
         let Some(colour) = host.colour.filter(|colour| ready != [*colour]) else { continue };
         let colour = colour.as_str();
@@ -291,4 +307,5 @@ async fn compare(hosts: &mut [HostTold], site: &Site, reached: &[bool], context:
             ready => format!("the traffic goes to {}, not to {colour}", ready.join(" and ")),
         });
     }
+    found.held
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use windlass_actions::adapters::ssh;
 use windlass_actions::deploy::Site;
+use windlass_actions::deploy::lock::{self, held};
 use windlass_core::text::sanitize_line;
 
 use super::PersonOptions;
@@ -51,7 +52,7 @@ pub enum Verb {
 /// Shows or breaks.
 ///
 /// # Errors
-/// For an environment that is not there, or whose first host cannot be asked.
+/// For an environment that is not there, or that no host can be asked about.
 pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
     let project = Project::find(session)?;
     match &arguments.command {
@@ -76,35 +77,39 @@ fn status(project: &Project, name: Option<&str>, session: &mut Session) -> Resul
         let site = Site::new(name, environment, &context);
         let context = &context;
         async move {
-            match site.first() {
-                Some(first) => first.look(context).await.map_err(|error| error.to_string()),
-                None => Err("it has no hosts".to_owned()),
-            }
+            let looks = site.look(context).await;
+            (held(&site, &looks), looks)
         }
     })))?;
     ssh::close(&context.world.state, &context.run);
     let mut exit = Exit::Done;
     let mut data = Vec::new();
-    for ((name, _), look) in chosen.iter().zip(looks) {
-        let line = match &look {
-            Ok(kept) => match kept.held() {
-                Some(lock) => report::environments::lock(lock, Timestamp::now()),
-                None => "free".to_owned(),
-            },
-            Err(why) => {
-                exit = Exit::Failed;
-                format!("not known: {}", sanitize_line(why))
-            }
-        };
-        let lock = look.as_ref().ok().and_then(|kept| kept.held().cloned());
-        let breaks = look.as_ref().map(|kept| kept.breaks.clone()).unwrap_or_default();
+    for ((name, _), (held, looks)) in chosen.iter().zip(looks) {
+        // The lock is where everybody who can takes it: without that host nobody knows that it is free.
+        let first = looks.first().and_then(|look| look.as_ref().err()).map(ToString::to_string);
+        let mut lines: Vec<String> =
+            held.iter().map(|held| report::environments::lock(held, Timestamp::now())).collect();
+        if let Some(why) = &first {
+            exit = Exit::Failed;
+            lines.push(format!("not known: {}", sanitize_line(why)));
+        } else if lines.is_empty() {
+            lines.push("free".to_owned());
+        }
+        let mut breaks: Vec<String> = looks.into_iter().flatten().flat_map(|kept| kept.breaks).collect();
+        breaks.sort();
+        breaks.dedup();
         if !session.report.is_json() {
-            session.report.line(&format!("{name}  {line}"));
+            for line in &lines {
+                session.report.line(&format!("{name}  {line}"));
+            }
             for broken in &breaks {
                 session.report.line(&format!("  broken {broken}"));
             }
         }
-        data.push(json!({ "environment": name, "lock": lock, "breaks": breaks, "unreachable": look.err() }));
+        let lock = held.first();
+        data.push(json!({
+            "environment": name, "lock": lock, "locks": held, "breaks": breaks, "unreachable": first,
+        }));
     }
     if session.report.is_json() {
         session.report.object("lock", &json!({ "locks": data }));
@@ -117,30 +122,23 @@ fn take_away(project: &Project, name: &str, by: &str, reason: &str, session: &mu
     let Some((name, environment)) = chosen.first() else { return Ok(Exit::Done) };
     let context = context(project);
     let site = Site::new(name, environment, &context);
-    let (first, rest) = site
-        .hosts
-        .split_first()
-        .ok_or_else(|| CommandError::invalid(format!("the environment {name} has no hosts")))?;
-    let broken = project.block_on(async {
-        let (lock, fence) = first.break_lock(&context, by, reason).await?;
-        // Whoever had the lock acts on these hosts too.
-        let raised = join_all(rest.iter().map(|host| host.raise(&context, fence))).await;
-        Ok::<_, windlass_actions::adapters::remote::RemoteError>((lock, fence, raised))
-    })?;
+    let broken = project.block_on(lock::take_away(&site, &context, by, reason))?;
     ssh::close(&context.world.state, &context.run);
-    let (lock, fence, raised) = broken.map_err(|error| CommandError::failed(error.to_string()))?;
-    let missed: Vec<String> =
-        raised.into_iter().filter_map(std::result::Result::err).map(|error| error.to_string()).collect();
+    let (held, fence, missed) = broken.map_err(|error| CommandError::failed(error.to_string()))?;
+    let missed: Vec<String> = missed.iter().map(ToString::to_string).collect();
     if session.report.is_json() {
         session.report.object(
             "lock",
-            &json!({ "environment": name, "broken": lock, "fence": fence, "not_told": missed }),
+            &json!({ "environment": name, "broken": held.first(), "fence": fence, "not_told": missed }),
         );
     } else {
-        session.report.line(&match &lock {
-            Some(lock) => format!("{name}: took the lock away from {} ({})", lock.run, lock.person),
-            None => format!("{name}: nobody had the lock"),
-        });
+        for held in &held {
+            let (run, person) = (&held.lock.run, &held.lock.person);
+            session.report.line(&format!("{name}: took the lock away from {run} ({person})"));
+        }
+        if held.is_empty() {
+            session.report.line(&format!("{name}: nobody had the lock"));
+        }
         session.report.line(&format!("steps under a fence below {fence} are refused there from now on"));
         for why in &missed {
             session.report.progress(&format!("not told: {}", sanitize_line(why)));

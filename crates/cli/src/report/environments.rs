@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use windlass_actions::adapters::remote::{Lock, State};
+use windlass_actions::adapters::remote::State;
 use windlass_actions::deploy::drift::short;
+use windlass_actions::deploy::lock::Held;
 use windlass_core::text::sanitize_line;
 
 use super::{Paint, words};
@@ -53,7 +54,12 @@ fn environment(text: &mut String, told: &Told, paint: Paint, now: Timestamp) {
         };
         let _ = writeln!(text, "  {line}");
     }
-    if let Some(lock) = &told.lock {
+    for (proxy, since) in &told.held {
+        let since = since.map(|since| format!(" since {}", words::moment(since, now))).unwrap_or_default();
+        let line = format!("traffic is held{since}: {} lets nothing through", sanitize_line(proxy));
+        let _ = writeln!(text, "  {}", paint.bad(&line));
+    }
+    for lock in &told.locks {
         let _ = writeln!(text, "  {}", paint.warn(&self::lock(lock, now)));
     }
 }
@@ -88,13 +94,68 @@ fn host(text: &mut String, host: &HostTold, width: usize, paint: Paint, now: Tim
 }
 
 /// Who holds a lock, in a line.
-pub fn lock(lock: &Lock, now: Timestamp) -> String {
+pub fn lock(held: &Held, now: Timestamp) -> String {
+    let lock = &held.lock;
+    let refused = match held.refused_on.is_empty() {
+        true => String::new(),
+        false => format!("; overtaken: {} refuse its steps", held.refused_on.join(", ")),
+    };
     format!(
-        "locked by {} ({}), fence {}, since {}, until {} unless renewed",
+        "locked by {} ({}), fence {} on {}, since {}, until {} unless renewed{refused}",
         lock.run,
         lock.person,
         lock.fence,
+        held.host,
         words::moment(lock.since, now),
         words::moment(lock.until, now)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_actions::adapters::remote::Lock;
+
+    use super::*;
+
+    #[test]
+    fn locks_and_held_traffic_are_told() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let lock = |run: &str, fence| Lock {
+            run: run.into(),
+            epoch: 1,
+            fence,
+            until: at(60),
+            since: at(0),
+            person: "ann".into(),
+        };
+        let held = |host: &str, run: &str, fence, refused: &[&str]| Held {
+            host: host.into(),
+            lock: lock(run, fence),
+            refused_on: refused.iter().map(|host| (*host).to_owned()).collect(),
+        };
+        let told = Told {
+            name: "production".into(),
+            url: None,
+            purpose: None,
+            version: None,
+            drift: true,
+            health: None,
+            lock: None,
+            locks: vec![held("web2", "back", 9, &[]), held("web1", "release", 8, &["web2", "web3"])],
+            held: vec![("haproxy on web2".into(), Some(at(0))), ("haproxy on web3".into(), None)],
+            breaks: Vec::new(),
+            hosts: Vec::new(),
+        };
+        let text = text(&Output { environments: vec![told] }, Paint { color: false }, at(30));
+        for part in [
+            "traffic is held since ",
+            "ago: haproxy on web2 lets nothing through",
+            "traffic is held: haproxy on web3 lets nothing through",
+            "locked by back (ann), fence 9 on web2, since ",
+            "locked by release (ann), fence 8 on web1, since ",
+            "; overtaken: web2, web3 refuse its steps",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use windlass_core::config::{Colour, Proxy as Table, ProxyKind};
@@ -70,6 +71,15 @@ pub struct Course {
     /// Its share against the others, from 1 to 100, which is its usual one; as it is when `None`. It is written as the
     /// proxy's own weight, so that all servers that share traffic need one, once one of them was given one.
     pub weight: Option<u32>,
+}
+
+/// Traffic that [`Proxy::hold`] keeps away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Since when; not known of what an earlier Windlass held.
+    pub since: Option<Timestamp>,
+    /// What the servers had before.
+    pub servers: Vec<Status>,
 }
 
 /// What the proxy says of one server.
@@ -241,13 +251,14 @@ impl Proxy {
     pub async fn hold(&self, context: &Context, fence: u64) -> Result<()> {
         let now = self.status(context).await?;
         let was = match self.held(context).await? {
-            Some(was) => was,
+            Some(held) => held.servers,
             None => {
                 if self.table.kind == ProxyKind::Caddy {
                     caddy::found_again(self, context).await?;
                 }
-                self.remember(context, fence, "held", Some(&now)).await?;
-                now.clone()
+                let held = Held { since: Some(context.world.clock.now()), servers: now.clone() };
+                self.remember(context, fence, "held", Some(&held)).await?;
+                held.servers
             }
         };
         // A server that came meanwhile is held too.
@@ -270,20 +281,31 @@ impl Proxy {
     /// # Errors
     /// As [`Self::steer`].
     pub async fn release_to(&self, context: &Context, fence: u64, instead: &[Course]) -> Result<()> {
-        let Some(was) = self.held(context).await? else { return Ok(()) };
-        let others = was.iter().filter(|was| instead.iter().all(|course| course.server != was.server));
+        let Some(held) = self.held(context).await? else { return Ok(()) };
+        let others =
+            held.servers.iter().filter(|was| instead.iter().all(|course| course.server != was.server));
         let others = others.map(|status| status.course(status.admission));
         let courses: Vec<Course> = instead.iter().cloned().chain(others).collect();
         self.steer(context, fence, &courses).await?;
-        self.remember::<Vec<Status>>(context, fence, "held", None).await
+        self.remember::<Held>(context, fence, "held", None).await
     }
 
-    /// What the servers had before they were held; `None` when they are not.
+    /// Since when the servers are held, and what they had before; `None` when they are not.
     ///
     /// # Errors
     /// When the host cannot be asked.
-    pub async fn held(&self, context: &Context) -> Result<Option<Vec<Status>>> {
-        self.recall(context, "held").await
+    pub async fn held(&self, context: &Context) -> Result<Option<Held>> {
+        // An earlier Windlass kept the servers alone.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Kept {
+            Held(Held),
+            Servers(Vec<Status>),
+        }
+        Ok(self.recall(context, "held").await?.map(|kept| match kept {
+            Kept::Held(held) => held,
+            Kept::Servers(servers) => Held { since: None, servers },
+        }))
     }
 
     /// Remembers something about the backend on the proxy's host, or forgets it.

@@ -50,6 +50,15 @@ impl Lease {
             result = work => result,
             () = self.lost.cancelled() => Err(RemoteError::NotOurs.into()),
         };
+        self.give_back(context).await;
+        if matches!(result, Err(ActionError::Cancelled)) {
+            context.log("cancelled; the hosts keep what they have: `windlass env` tells");
+        }
+        result
+    }
+
+    /// Gives the lock back. When that fails, it ends by itself.
+    pub async fn give_back(self, context: &Context) {
         self.heartbeat.abort();
         // A cancelled run must not leave its lock behind: this is asked outside of what was cancelled.
         let mut outside = context.clone();
@@ -65,10 +74,6 @@ impl Lease {
             }
             Err(_) => context.log("the lock could not be given back, and ends by itself"),
         }
-        if matches!(result, Err(ActionError::Cancelled)) {
-            context.log("cancelled; the hosts keep what they have: `windlass env` tells");
-        }
-        result
     }
 }
 
@@ -123,7 +128,20 @@ impl Host {
         self.call(context, "unlock", &[&context.run.0, &epoch], None, true).await.map(drop)
     }
 
-    /// Takes the lock away from whoever has it. Gives who had it, and the fence that keeps them off.
+    /// Begins under a fence here whose lock is on another host, and gives all that is kept. A lock that this run left
+    /// here, or that is over, is gone then.
+    ///
+    /// # Errors
+    /// [`RemoteError::Fenced`] when that fence or a higher one was seen, [`RemoteError::Locked`] when another run has a
+    /// lock here.
+    pub async fn claim(&self, context: &Context, fence: u64) -> Result<Kept> {
+        let (epoch, given) = (context.epoch.to_string(), fence.to_string());
+        let words = ["claim", &context.run.0, &epoch, &given];
+        self.read(&self.call_under(context, fence, &words).await?)
+    }
+
+    /// Takes the lock away from whoever has it, with a fence above `above` and every one seen. Gives who had it, and the
+    /// fence that keeps them off.
     ///
     /// # Errors
     /// When the host cannot be asked.
@@ -132,9 +150,10 @@ impl Host {
         context: &Context,
         person: &str,
         reason: &str,
+        above: u64,
     ) -> Result<(Option<Lock>, u64)> {
-        let (person, reason) = (sanitize_line(person), sanitize_line(reason));
-        let told = self.call(context, "break", &[&person, &reason], None, true).await?;
+        let (person, reason, above) = (sanitize_line(person), sanitize_line(reason), above.to_string());
+        let told = self.call(context, "break", &[&person, &reason, &above], None, true).await?;
         let kept = Kept::parse(&told).map_err(RemoteError::Failed)?;
         Ok((kept.lock, kept.fence))
     }

@@ -258,6 +258,13 @@ impl Host {
         self.judge(context, operation, None, finished)
     }
 
+    /// An operation that names its fence in a place of its own.
+    async fn call_under(&self, context: &Context, fence: u64, words: &[&str]) -> Result<String> {
+        let (operation, words) = words.split_first().unwrap_or((&"", &[]));
+        let finished = self.process(context, &[], operation, words, None, true).await?;
+        self.judge(context, operation, Some((fence, operation)), finished)
+    }
+
     async fn process(
         &self,
         context: &Context,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use windlass_core::config::OnAbort;
 use windlass_engine::action::{ActionError, Result};
 
-use super::Rollout;
+use super::{Failure, Rollout};
 use crate::adapters::proxy::{Admission, Server, Status};
 use crate::adapters::remote::{Record, State};
 use crate::deploy::{at_once, health};
@@ -17,7 +17,7 @@ impl Rollout<'_> {
         error: ActionError,
         draft: &Record,
         touched: &[usize],
-        failures: &[(usize, ActionError)],
+        failures: &[Failure],
     ) -> ActionError {
         match error {
             ActionError::Cancelled => ActionError::Cancelled,
@@ -30,16 +30,16 @@ impl Rollout<'_> {
         &self,
         draft: &Record,
         touched: &[usize],
-        failures: &[(usize, ActionError)],
+        failures: &[Failure],
         other: Option<&ActionError>,
     ) -> ActionError {
         let work = &self.work;
-        let mut told: Vec<String> = failures.iter().map(|(_, error)| error.to_string()).collect();
+        let mut told: Vec<String> = failures.iter().map(|failure| failure.error.to_string()).collect();
         told.extend(other.map(ToString::to_string));
         let told = told.join("; ");
         if work.site.environment.on_abort == OnAbort::Hold {
-            for (index, _) in failures {
-                if let Err(error) = work.write(*index, draft, State::Failed).await {
+            for failure in failures {
+                if let Err(error) = work.write(failure.index, draft, State::Failed).await {
                     work.context.log(&error.to_string());
                 }
             }
@@ -51,7 +51,8 @@ impl Rollout<'_> {
         }
         let targets: Vec<(usize, Record)> =
             touched.iter().map(|index| (*index, work.record(*index, draft, State::Reverting))).collect();
-        let failed: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
+        let failed = failures.iter().filter(|failure| !failure.is_lost);
+        let failed: Vec<usize> = failed.map(|failure| failure.index).collect();
         let mut back = BTreeMap::<String, Vec<&str>>::new();
         let mut stuck = Vec::new();
         for (index, result) in self.revert_all(&targets, &failed).await {
@@ -112,30 +113,39 @@ impl Rollout<'_> {
         results
     }
 
-    /// Puts back what was on these hosts before `ours`, at the same time. Gives what was done on each, in words.
+    /// Puts back what was on these hosts before `ours`, at the same time. Gives what was done on each, in words. What goes
+    /// wrong on one of them leaves the others alone.
     pub(super) async fn revert(
         &self,
         targets: &[&(usize, Record)],
         drain: bool,
     ) -> Vec<(usize, Result<String>)> {
         let work = &self.work;
-        let all = |error: &ActionError| -> Vec<(usize, Result<String>)> {
-            targets.iter().map(|(index, _)| (*index, Err(error.clone()))).collect()
-        };
-        let hosts: Vec<usize> = targets.iter().map(|(index, _)| *index).collect();
-        let begun = async {
-            for (index, ours) in targets {
-                let at = work.now();
-                let ours = Record { fence: work.fence, state: State::Reverting, at, ..ours.clone() };
-                work.host(*index).write(work.context, &ours, false).await?;
+        let begun = at_once(targets.iter().map(|(index, ours)| async move {
+            let at = work.now();
+            let ours = Record { fence: work.fence, state: State::Reverting, at, ..ours.clone() };
+            work.host(*index).write(work.context, &ours, false).await
+        }))
+        .await;
+        let mut results: Vec<(usize, Result<String>)> = Vec::new();
+        let mut there = Vec::new();
+        for (target, begun) in targets.iter().zip(begun) {
+            match begun {
+                Ok(()) => there.push(*target),
+                Err(error) => results.push((target.0, Err(error.into()))),
             }
-            match drain && !self.doors.is_empty() {
-                true => self.out(&hosts).await,
-                false => Ok(()),
+        }
+        let (targets, hosts): (_, Vec<usize>) = (&there, there.iter().map(|(index, _)| *index).collect());
+        if drain
+            && !self.doors.is_empty()
+            && let Err(error) = self.out(&hosts).await
+        {
+            // Nothing was changed on them yet: they go on with what they have.
+            for (index, also) in self.doors.admit(work, &hosts).await {
+                work.context.log(&format!("{} is still out of the traffic: {also}", work.host(index).name));
             }
-        };
-        if let Err(error) = begun.await {
-            return all(&error);
+            results.extend(hosts.into_iter().map(|index| (index, Err(error.clone()))));
+            return results;
         }
         let put: Vec<Result<Option<&Record>>> = at_once(targets.iter().map(|(index, ours)| async move {
             let Some(previous) = ours.previous.as_deref() else {
@@ -153,13 +163,14 @@ impl Rollout<'_> {
             .filter(|(_, put)| matches!(put, Ok(Some(_))))
             .map(|(index, _)| *index)
             .collect();
-        let wish = |server: &Server| good.contains(&server.host).then_some((Admission::Ready, None));
-        if let Err(error) = self.doors.steer(work, wish).await {
-            return all(&error);
-        }
+        let shut = &self.doors.admit(work, &good).await;
         let ended = hosts.iter().zip(put).map(|(index, put)| async move {
             let host = work.host(*index);
-            let Some(previous) = put? else {
+            let previous = put?;
+            if let Some((_, error)) = shut.iter().find(|(shut, _)| shut == index) {
+                return Err(error.clone().into());
+            }
+            let Some(previous) = previous else {
                 host.forget(work.context, work.fence).await?;
                 return Ok("empty again, as before".to_owned());
             };
@@ -170,6 +181,7 @@ impl Rollout<'_> {
             Ok(format!("back to {}", previous.version))
         });
         let ended: Vec<Result<String>> = at_once(ended).await;
-        hosts.into_iter().zip(ended).collect()
+        results.extend(hosts.iter().copied().zip(ended));
+        results
     }
 }

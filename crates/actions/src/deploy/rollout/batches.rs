@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use windlass_core::config::OnAbort;
 use windlass_engine::action::{ActionError, Result};
 
-use super::{Rolled, Rollout};
+use super::{Failure, Rolled, Rollout};
 use crate::adapters::proxy::{Admission, Server};
-use crate::adapters::remote::{Record, State};
+use crate::adapters::remote::{Record, RemoteError, State};
 use crate::deploy::release::Release;
 use crate::deploy::tool::Brought;
 use crate::deploy::work::Work;
@@ -22,12 +22,23 @@ impl Rollout<'_> {
         // Now, not when it was planned: what is about to be touched must be what may be touched.
         work.promoted().await?;
         self.leaves_servers()?;
-        let (brought, failed) = self.batches(&release, &draft, unreachable.len()).await?;
-        let deployed: Vec<usize> = brought.keys().copied().collect();
+        let (mut brought, mut failed) = self.batches(&release, &draft, unreachable.len()).await?;
         let own = |(index, brought): (&usize, &Brought)| {
             (*index, Record { made: brought.made.clone(), ..draft.clone() })
         };
-        work.live(&brought.iter().map(own).collect::<Vec<_>>()).await?;
+        let drafts: Vec<(usize, Record)> = brought.iter().map(own).collect();
+        let most = work.site.environment.max_failures as usize;
+        for (index, told) in work.lives(&drafts).await {
+            match told {
+                Err(error) if error.is_unreachable() && unreachable.len() + failed.len() < most => {
+                    work.context.log(&format!("{}: {error}", work.host(index).name));
+                    brought.remove(&index);
+                    failed.push(index);
+                }
+                told => told?,
+            }
+        }
+        let deployed: Vec<usize> = brought.keys().copied().collect();
         Ok(Rolled {
             environment: work.request.environment.clone(),
             version: work.wanted.version.clone(),
@@ -50,7 +61,7 @@ impl Rollout<'_> {
         let (work, environment) = (&self.work, &self.work.site.environment);
         let reached = work.reached();
         let mut touched: Vec<usize> = Vec::new();
-        let mut failures: Vec<(usize, ActionError)> = Vec::new();
+        let mut failures: Vec<Failure> = Vec::new();
         let mut brought = BTreeMap::new();
         let turns = environment.turns(reached.len());
         let last = turns.len().saturating_sub(1);
@@ -71,13 +82,19 @@ impl Rollout<'_> {
                     Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
                     Err(error) => {
                         work.context.log(&format!("{}: {error}", work.host(*index).name));
-                        failures.push((*index, error));
+                        failures.push(Failure { index: *index, error, is_lost: false });
                     }
                 }
             }
-            // Whoever has the environment now decides what becomes of the hosts.
-            work.still_ours().await?;
-            if let Err(error) = self.admit(&good, draft).await {
+            let guarded = match self.is_still_ours(&mut failures).await {
+                // Whoever has the environment now decides what becomes of the hosts.
+                Err(error @ (RemoteError::Fenced { .. } | RemoteError::NotOurs)) => return Err(error.into()),
+                guarded => guarded.map_err(ActionError::from),
+            };
+            brought.retain(|index, _| failures.iter().all(|failure| failure.index != *index));
+            good.retain(|index| brought.contains_key(index));
+            let admitted = self.admit(&good, draft).await;
+            if let Err(error) = guarded.and(admitted) {
                 return Err(self.given_up(error, draft, &touched, &failures).await);
             }
             if unreachable + failures.len() > environment.max_failures as usize {
@@ -101,18 +118,42 @@ impl Rollout<'_> {
             }
         }
         // Those that failed and were let pass do not stay with what does not work.
-        for (index, _) in &failures {
-            match environment.on_abort {
+        for Failure { index, is_lost, .. } in &failures {
+            let ended = match environment.on_abort {
                 OnAbort::Revert => {
                     let target = (*index, work.record(*index, draft, State::Failed));
-                    for (_, result) in self.revert(&[&target], false).await {
-                        result?;
-                    }
+                    let ended = self.revert(&[&target], *is_lost).await;
+                    ended.into_iter().try_for_each(|(_, result)| result.map(drop))
                 }
-                OnAbort::Hold => work.write(*index, draft, State::Failed).await?,
+                OnAbort::Hold => work.write(*index, draft, State::Failed).await,
+            };
+            match ended {
+                Err(ActionError::Cancelled) => return Err(ActionError::Cancelled),
+                Err(error) => {
+                    work.context.log(&format!("{} stays as it is: {error}", work.host(*index).name));
+                }
+                Ok(()) => {}
             }
         }
-        Ok((brought, failures.into_iter().map(|(index, _)| index).collect()))
+        Ok((brought, failures.into_iter().map(|failure| failure.index).collect()))
+    }
+
+    /// Asks whether the environment is still this run's, where the lock is, or else of the next host that answers: whoever
+    /// takes it over is seen on all of them. A host that does not answer has failed.
+    async fn is_still_ours(&self, failures: &mut Vec<Failure>) -> std::result::Result<(), RemoteError> {
+        let work = &self.work;
+        for index in work.reached() {
+            match work.host(index).raise(work.context, work.fence).await {
+                Err(error) if error.is_unreachable() => {
+                    if failures.iter().all(|failure| failure.index != index) {
+                        work.context.log(&format!("{}: {error}", work.host(index).name));
+                        failures.push(Failure { index, error: error.into(), is_lost: true });
+                    }
+                }
+                told => return told,
+            }
+        }
+        Ok(())
     }
 
     /// Whether a host has the version already, by this very item.

@@ -16,6 +16,8 @@ use crate::standin::{COMPOSE, deploy, with_standins};
 use crate::world::{Setting, action};
 
 mod back;
+mod first_host;
+mod front;
 mod refusals;
 mod scripts;
 mod there;

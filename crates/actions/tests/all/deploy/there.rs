@@ -179,3 +179,55 @@ async fn whoever_takes_the_environment_meanwhile_is_noticed() {
         assert!(shop.asked().iter().any(|(_, what)| what == "lock"), "{:?}", shop.asked());
     }
 }
+
+/// A secret in a file that a container mounts is nothing that a deployment sees: containers are made anew when that is
+/// said, once for each run.
+#[tokio::test]
+async fn containers_are_made_anew_where_that_is_asked_for() {
+    for name in ["deploy.compose", "deploy.rolling"] {
+        let shop = Shop::new();
+        let mut params = deploy(&["web1", "web2"], json!({}));
+        (params["version"], params["tag"]) = (json!("1.0.0"), json!("v1.0.0"));
+        let secret = |host: &str| {
+            let text = std::fs::read(shop.setting.repo.path().join(format!("running/{host}.json"))).unwrap();
+            let running: Value = serde_json::from_slice(&text).unwrap();
+            (running["web"]["secret"].as_str().unwrap().to_owned(), running["web"]["id"].clone())
+        };
+        let secrets = || ["web1", "web2"].map(|host| secret(host).0);
+        let rotate = |to: &str| ["web1", "web2"].map(|host| shop.say(&format!("{host}.secret"), to));
+        rotate("old");
+        action(name).run(&params, &shop.context("one")).await.unwrap();
+        rotate("new");
+        let output = action(name).run(&params, &shop.context("two")).await.unwrap();
+        assert_eq!(
+            (&output["changed"], secrets()),
+            (&json!(false), ["old", "old"].map(str::to_owned)),
+            "{name}"
+        );
+        params["recreate"] = json!(true);
+        let output = action(name).run(&params, &shop.context("three")).await.unwrap();
+        assert_eq!(
+            (&output["changed"], secrets()),
+            (&json!(true), ["new", "new"].map(str::to_owned)),
+            "{name}"
+        );
+        // Twice is once, also when the process was killed while the second host was at it.
+        let first = secret("web1");
+        action(name).run(&params, &shop.context("three")).await.unwrap();
+        shop.set_state("web1", "updated");
+        shop.set_state("web2", "updating");
+        assert_eq!(action(name).probe(&params, &shop.context("three")).await.unwrap(), Probe::Absent);
+        action(name).run(&params, &shop.context("three")).await.unwrap();
+        assert_eq!(secret("web1"), first, "{name}");
+        assert_eq!(shop.record("web2").unwrap()["state"], "live");
+        // Another run means it anew.
+        action(name).run(&params, &shop.context("four")).await.unwrap();
+        assert_ne!(secret("web1"), first, "{name}");
+    }
+    let shop = Shop::new();
+    let mut params = deploy(&["web1"], json!({ "health": "http://{host}:1/" }));
+    (params["version"], params["tag"], params["run"]) = (json!("1.0.0"), json!("v1.0.0"), json!("true"));
+    params["recreate"] = json!(true);
+    let told = action("deploy.rolling").run(&params, &shop.context("one")).await.unwrap_err().to_string();
+    assert!(told.contains("`recreate` of deploy.rolling is for docker compose"), "{told}");
+}

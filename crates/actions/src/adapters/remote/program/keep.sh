@@ -91,7 +91,10 @@ number() { # TEXT: it, when it is a number
 }
 
 seen() { # the highest fence ever seen here
-    if [ -f "$home/fence" ]; then number "$(cat "$home/fence")"; else echo 0; fi
+    [ -f "$home/fence" ] || { echo 0; return; }
+    highest=''
+    read -r highest <"$home/fence" || true
+    number "$highest"
 }
 
 fenced() { # FENCE: refuses a lower one than was ever seen, and remembers a higher one
@@ -193,11 +196,35 @@ do_unlock() {
     flush "$home"
 }
 
-# PERSON REASON: whoever has the lock is fenced off.
+# RUN EPOCH FENCE: everything that is kept, under a fence that nobody else was given here before; who was stands behind
+# it. A lock that another run has here is respected; one that is over, or an earlier process of this run left, goes.
+do_claim() {
+    alone
+    if read_lock; then
+        if [ "$owner" != "$1" ] && [ "$until" -gt "$(date +%s)" ]; then
+            tell_lock
+            exit 76
+        fi
+        [ "$owner" != "$1" ] || [ "$epoch" -le "$2" ] || exit 74
+    fi
+    highest=$(seen)
+    if [ "$3" -gt "$highest" ]; then
+        printf '%s\n' "$3" "$1 $2" | save "$home/fence"
+    elif [ "$3" -lt "$highest" ] || [ "$(sed -n 2p "$home/fence")" != "$1 $2" ]; then
+        printf '%s\n' "$highest"
+        exit 75
+    fi
+    rm -f "$home/lock"
+    tell_kept
+    tell_history
+}
+
+# PERSON REASON FENCE: whoever has the lock is fenced off, with a fence above every one seen and FENCE.
 do_break() {
     alone
     tell_lock
     fence=$(seen)
+    [ "$fence" -ge "$3" ] || fence=$3
     fence=$((fence + 1))
     printf '%s\n' "$fence" | save "$home/fence"
     rm -f "$home/lock"

@@ -24,13 +24,42 @@ fn a_lock_is_taken_renewed_given_back_and_broken() {
         place.expect(&["unlock", "run-1", "2"], 0, "");
         // Above whatever the other hosts have seen.
         place.expect(&["lock", "run-2", "1", "bob", "60", "40"], 0, "41");
-        place.expect(&["break", "carl", "it was left `id`"], 0, "fence 42");
+        place.expect(&["break", "carl", "it was left `id`", "0"], 0, "fence 42");
         place.expect(&["renew", "run-2", "1", "60"], 74, "");
         place.expect(&["record", "41", "keep"], 75, "42");
         assert!(place.kept().contains("carl: it was left `id`"));
         // A lease that is over holds nobody off.
         place.expect(&["lock", "run-3", "1", "", "0", "0"], 0, "43");
         place.expect(&["lock", "run-4", "1", "", "60", "0"], 0, "44");
+        place.expect(&["break", "carl", "other hosts have seen more", "90"], 0, "fence 91");
+    });
+}
+
+#[test]
+fn a_fence_is_begun_under_by_one_alone() {
+    each_shell(|place| {
+        place.expect(&["claim", "run-1", "1", "7"], 0, "fence 7");
+        // Twice is once; anybody else, a later process of the run included, needs a number of their own.
+        place.expect(&["claim", "run-1", "1", "7"], 0, "fence 7");
+        for words in
+            [&["claim", "run-2", "1", "7"][..], &["claim", "run-1", "2", "7"], &["claim", "run-1", "1", "6"]]
+        {
+            place.expect(words, 75, "7");
+        }
+        // One that was only seen is nobody's own.
+        place.expect(&["raise", "8"], 0, "");
+        place.expect(&["claim", "run-1", "1", "8"], 75, "8");
+        place.expect(&["record", "7", ""], 75, "8");
+        // A lock of another run here is respected, and fences nobody off; one that is over, or was left, is gone.
+        place.expect(&["lock", "run-2", "1", "bob", "60", "0"], 0, "9");
+        place.expect(&["claim", "run-1", "1", "12"], 76, "lock run-2");
+        place.expect(&["raise", "9"], 0, "");
+        place.expect(&["claim", "run-2", "0", "12"], 74, "");
+        place.expect(&["claim", "run-2", "2", "12"], 0, "fence 12");
+        assert!(!place.kept().contains("lock "), "{}", place.kept());
+        place.expect(&["lock", "run-2", "2", "bob", "0", "0"], 0, "13");
+        place.expect(&["claim", "run-1", "1", "14"], 0, "fence 14");
+        assert!(!place.kept().contains("lock "), "{}", place.kept());
     });
 }
 
@@ -156,7 +185,8 @@ fn damage_is_told_and_never_guessed_at() {
         std::fs::write(home.join("fence"), "three\n").unwrap();
         for words in [
             &["raise", "9"][..],
-            &["break", "a", "b"],
+            &["break", "a", "b", "0"],
+            &["claim", "r", "1", "9"],
             &["lock", "r", "1", "p", "60", "0"],
             &["record", "9", ""],
         ] {
@@ -165,7 +195,8 @@ fn damage_is_told_and_never_guessed_at() {
         std::fs::write(home.join("fence"), "3\n").unwrap();
         std::fs::write(home.join("lock"), "run-1\n").unwrap();
         place.expect(&["lock", "r", "1", "p", "60", "0"], 73, "");
-        place.expect(&["break", "a", "b"], 0, "fence 4");
+        place.expect(&["claim", "r", "1", "9"], 73, "");
+        place.expect(&["break", "a", "b", "0"], 0, "fence 4");
     });
 }
 

@@ -157,7 +157,7 @@ async fn the_types_say_what_the_program_does() {
     let kept = host.look(&context).await.unwrap();
     assert_eq!((kept.record.as_ref(), kept.fence), (Some(&record), 5));
     assert!(kept.has_passed("1.0.0") && kept.held().is_some());
-    let (broken, fence) = host.break_lock(&context, "carl", "gone").await.unwrap();
+    let (broken, fence) = host.break_lock(&context, "carl", "gone", 0).await.unwrap();
     assert_eq!((broken.unwrap().run.as_str(), fence), ("run-1", 6));
     let refused = host.write(&context, &record, false).await.unwrap_err();
     assert!(matches!(refused, RemoteError::Fenced { given: 5, highest: 6, .. }), "{refused}");
