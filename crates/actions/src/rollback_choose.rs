@@ -145,7 +145,9 @@ async fn situation(
     }
     let releasing = context.world.release.as_ref().map(|release| release.version.clone());
     let found = match params.cause.stays() {
-        false => target::target(&hosts, params.to.as_deref(), releasing.as_deref()),
+        false => {
+            target::target(&hosts, params.to.as_deref().filter(|to| !to.is_empty()), releasing.as_deref())
+        }
         true => Ok(target::stays(&hosts)),
     };
     let found = found.map_err(|why| ActionError::Final(format!("{}: {why}", params.environment)))?;

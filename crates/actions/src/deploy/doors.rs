@@ -110,7 +110,17 @@ impl Doors {
         context: &Context,
         what: &str,
     ) -> Result<Vec<Option<T>>> {
-        all(self.proxies.iter().map(|proxy| proxy.recall(context, what))).await
+        let asked = self.proxies.iter().map(|proxy| async move {
+            match proxy.recall(context, what).await {
+                // What cannot be read is not known, and must bar no way back.
+                Err(RemoteError::Unfit(why)) => {
+                    context.log(&why);
+                    Ok(None)
+                }
+                recalled => recalled,
+            }
+        });
+        all(asked).await
     }
 
     /// Every server follows its wish, on every proxy at the same time. Twice is once.

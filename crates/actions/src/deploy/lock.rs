@@ -92,6 +92,9 @@ pub async fn take_away(
     }))
     .await;
     missed.extend(told.into_iter().filter_map(std::result::Result::err));
+    let beside = beside_hosts(site, context);
+    let told = at_once(beside.iter().map(|host| host.raise(context, fence))).await;
+    missed.extend(told.into_iter().filter_map(std::result::Result::err));
     Ok((found, fence, missed))
 }
 

@@ -12,6 +12,7 @@ use windlass_engine::action::{ActionError, Probe, Undone};
 use windlass_testkit::proxies::ask;
 
 use crate::colours::Place;
+use crate::standin::with_standins;
 use crate::world::action;
 
 /// Somebody who asks the front door again and again.
@@ -239,4 +240,29 @@ async fn a_version_that_is_not_told_gets_no_traffic() {
     assert_eq!(place.shop.holds("green").as_deref(), Some("silent-1.2.0"));
     let log = place.setting.log.text();
     assert!(log.contains("that the health check passes is all that is proven"), "{log}");
+}
+
+#[tokio::test]
+async fn traffic_does_not_stay_between_the_colours_when_a_host_dies() {
+    let Place { shop, setting } = Place::new();
+    let place = Place { shop, setting: with_standins(setting) };
+    let mut proxy = place.shop.params(json!({}))["target"]["proxy"].clone();
+    (proxy["hosts"], proxy["server"]) = (json!(["front"]), json!("{colour}"));
+    (proxy["shift"], proxy["shift_every"]) = (json!([50, 100]), json!("2s"));
+    let more = json!({ "target": { "proxy": proxy, "hosts": ["web1"], "folder": "/srv/shop" } });
+    place.deploy("one", "1.0.0", more.clone()).await.unwrap();
+    let params = place.shop.version("1.1.0", more);
+    let context = place.context("two");
+    let deploying = tokio::spawn(async move { action("deploy.blue_green").run(&params, &context).await });
+    let is_between = async {
+        while !place.setting.log.text().contains("50 % of the traffic to blue") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_between).await.unwrap();
+    std::fs::write(place.setting.repo.outside().join("web1.down"), "").unwrap();
+    let told = deploying.await.unwrap().unwrap_err().to_string();
+    assert!(told.contains("1.0.0 stays in green; web1 cannot be reached, and keeps what it has"), "{told}");
+    assert!(!place.shop.line("green").contains("disabled") && place.shop.line("blue").contains("disabled"));
+    assert!(place.shop.answers().contains("1.0.0"));
 }

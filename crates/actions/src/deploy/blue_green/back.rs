@@ -1,6 +1,7 @@
 //! The way back: the traffic to the colour that had it, which is brought up first where it does not run any more.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use windlass_core::config::OnAbort;
 use windlass_core::text::sanitize_line;
@@ -8,11 +9,15 @@ use windlass_engine::action::{ActionError, Result, Undone};
 
 use super::{Before, BlueGreen, together};
 use crate::adapters::proxy::Admission;
-use crate::adapters::remote::{Idle, Record, State};
+use crate::adapters::remote::{Idle, Record, RemoteError, State};
 use crate::deploy::drift::drift;
 use crate::deploy::health::{Check, Told};
 use crate::deploy::work::Work;
-use crate::deploy::{at_once, health};
+use crate::deploy::{at_once, health, pause};
+
+/// How often, and how long after the last time, what does not answer well is asked again.
+const AGAIN: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl BlueGreen<'_> {
     /// Gives the deployment up, the traffic where it was, and says so.
@@ -74,9 +79,8 @@ impl BlueGreen<'_> {
         if touched.is_empty() {
             return Ok("nothing was touched".to_owned());
         }
-        for index in &touched {
-            work.write(*index, draft, State::Reverting).await?;
-        }
+        // A host that died meanwhile must not keep the traffic of all between the colours.
+        let (touched, gone) = self.reverting(&touched, draft).await?;
         if was_switching {
             let others = touched.iter().filter(|index| self.has_other(**index));
             together(at_once(others.map(|index| self.other_is_hot(*index))).await)?;
@@ -92,8 +96,8 @@ impl BlueGreen<'_> {
             for index in &touched {
                 work.write(*index, draft, State::Failed).await?;
             }
-            Before::forget(work, &self.doors).await?;
-            return Ok(format!("{} stays up without traffic, to be looked at", self.to.as_str()));
+            Before::forget(work, &self.doors).await;
+            return Ok(format!("{} stays up without traffic, to be looked at{gone}", self.to.as_str()));
         }
         let ends = touched.iter().map(|index| async move {
             work.take_down(*index, draft).await?;
@@ -107,14 +111,32 @@ impl BlueGreen<'_> {
             Ok(work.host(*index).write(work.context, &record, false).await?)
         });
         together(at_once(ends).await)?;
-        Before::forget(work, &self.doors).await?;
-        if let Some(previous) = work.previous().filter(|previous| previous.colour == Some(other)) {
-            return Ok(format!("{} stays in {}", previous.version, other.as_str()));
+        // Who cannot be reached may need to know it still.
+        if gone.is_empty() {
+            Before::forget(work, &self.doors).await;
         }
-        Ok(match touched.iter().find(|index| self.has_other(**index)) {
+        if let Some(previous) = work.previous().filter(|previous| previous.colour == Some(other)) {
+            return Ok(format!("{} stays in {}{gone}", previous.version, other.as_str()));
+        }
+        if touched.is_empty() {
+            return Ok(format!("no host can be told{gone}"));
+        }
+        let what = match touched.iter().find(|index| self.has_other(**index)) {
             Some(index) => format!("the traffic stays in {}", self.unrecorded(*index).await?.0),
             None => "empty again, as before".to_owned(),
-        })
+        };
+        Ok(what + &gone)
+    }
+
+    /// Writes on these hosts that they go back. Gives those that could be reached, and what is to be said of the others.
+    async fn reverting(&self, hosts: &[usize], draft: &Record) -> Result<(Vec<usize>, String)> {
+        let work = &self.work;
+        let written = at_once(hosts.iter().map(|index| async move {
+            let record = work.record(*index, draft, State::Reverting);
+            (*index, work.host(*index).write(work.context, &record, false).await)
+        }))
+        .await;
+        self.told(written)
     }
 
     /// The colour that was to be changed gets back what it had, on the hosts where it was not.
@@ -136,7 +158,16 @@ impl BlueGreen<'_> {
             None => ", which Windlass did not deploy",
         };
         let colour_name = colour.as_str();
-        Ok(match work.told(index, colour).await? {
+        let mut told = work.told(index, colour).await?;
+        // One answer that fails says little.
+        for _ in 0..AGAIN {
+            if !matches!(told, Some(Told::Bad(_))) {
+                break;
+            }
+            pause(work.context, PAUSE).await?;
+            told = work.told(index, colour).await?;
+        }
+        Ok(match told {
             Some(Told::Version(version)) => {
                 let version = version.as_str().map_or_else(|| health::short(&version), sanitize_line);
                 (format!("{colour_name}, where {version} answers{whose}"), None)
@@ -154,8 +185,13 @@ impl BlueGreen<'_> {
         let work = &self.work;
         let mut begun = Vec::new();
         for index in hosts {
-            let kept = work.host(*index).look(work.context).await?;
-            if kept.record.as_ref().is_some_and(|record| work.is_ours(record)) {
+            let is_ours = match work.host(*index).look(work.context).await {
+                Ok(kept) => kept.record.as_ref().is_some_and(|record| work.is_ours(record)),
+                // Whether it came that far is not known, and it is told with those that cannot be reached.
+                Err(error) if error.is_unreachable() => true,
+                Err(error) => return Err(error.into()),
+            };
+            if is_ours {
                 begun.push(*index);
             }
         }
@@ -190,14 +226,7 @@ impl BlueGreen<'_> {
                 )));
             }
         }
-        for (index, record) in targets {
-            // Everyone who asks whether it passed here must hear that it did not stay. Once.
-            let host = work.host(*index);
-            if record.state == State::Live {
-                let withdrawn = Record { state: State::Withdrawn, fence: work.fence, ..record.clone() };
-                host.write(work.context, &withdrawn, true).await?;
-            }
-        }
+        let (targets, gone) = self.withdrawing(targets).await?;
         let ready = targets.iter().map(|(index, record)| async move {
             match record.previous.as_deref() {
                 Some(previous) => self.is_hot_again(*index, previous).await,
@@ -205,11 +234,6 @@ impl BlueGreen<'_> {
             }
         });
         together(at_once(ready).await)?;
-        for (index, record) in targets {
-            let at = work.now();
-            let record = Record { state: State::Reverting, fence: work.fence, at, ..record.clone() };
-            work.host(*index).write(work.context, &record, false).await?;
-        }
         let full = self.full();
         let goes_back = |host: usize| {
             let has = |record: &Record| record.previous.is_some() || unrecorded.contains_key(&host);
@@ -222,7 +246,7 @@ impl BlueGreen<'_> {
                 false => self.again(place, server).or_else(|| otherwise(server.host)),
             })
             .await?;
-        for (index, record) in targets {
+        for (index, record) in &targets {
             if let Some(previous) = &record.previous {
                 let check = Check::new(&work.site.environment, &previous.version);
                 work.serves(&[*index], check).await?;
@@ -230,7 +254,7 @@ impl BlueGreen<'_> {
         }
         self.settle(to).await?;
         let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for (index, record) in targets {
+        for (index, record) in &targets {
             let host = work.host(*index);
             let what = match record.previous.as_deref() {
                 Some(previous) => {
@@ -259,10 +283,58 @@ impl BlueGreen<'_> {
             };
             told.entry(what).or_default().push(&host.name);
         }
-        Before::forget(work, &self.doors).await?;
+        if gone.is_empty() {
+            Before::forget(work, &self.doors).await;
+        }
         let told: Vec<String> =
             told.iter().map(|(what, hosts)| format!("{}: {what}", hosts.join(", "))).collect();
-        Ok(Undone::Reverted(told.join("; ")))
+        Ok(match gone.is_empty() {
+            true => Undone::Reverted(told.join("; ")),
+            false => Undone::NeedsHuman(told.join("; ") + &gone),
+        })
+    }
+
+    /// Writes on the targets' hosts that the version is withdrawn, where it was live, and that they go back. Gives those
+    /// that could be reached, and what is to be said of the others: one that dies now must not keep the others' customers
+    /// waiting.
+    async fn withdrawing(&self, targets: &[(usize, Record)]) -> Result<(Vec<(usize, Record)>, String)> {
+        let work = &self.work;
+        let written = at_once(targets.iter().map(|(index, record)| async move {
+            let host = work.host(*index);
+            // Everyone who asks whether it passed here must hear that it did not stay. Once.
+            if record.state == State::Live {
+                let withdrawn = Record { state: State::Withdrawn, fence: work.fence, ..record.clone() };
+                host.write(work.context, &withdrawn, true).await?;
+            }
+            let at = work.now();
+            let reverting = Record { state: State::Reverting, fence: work.fence, at, ..record.clone() };
+            host.write(work.context, &reverting, false).await
+        }))
+        .await;
+        let told = targets.iter().zip(written).map(|(target, result)| (target.0, result));
+        let (here, gone) = self.told(told)?;
+        let here = targets.iter().filter(|(index, _)| here.contains(index)).cloned().collect();
+        Ok((here, gone))
+    }
+
+    /// The hosts that could be told, and what is to be said of those that cannot be reached.
+    fn told(
+        &self,
+        told: impl IntoIterator<Item = (usize, std::result::Result<(), RemoteError>)>,
+    ) -> Result<(Vec<usize>, String)> {
+        let (mut here, mut gone) = (Vec::new(), Vec::new());
+        for (index, result) in told {
+            match result {
+                Ok(()) => here.push(index),
+                Err(error) if error.is_unreachable() => gone.push(self.work.host(index).name.as_str()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let told = match gone.is_empty() {
+            true => String::new(),
+            false => format!("; {} cannot be reached, and keeps what it has", gone.join(", ")),
+        };
+        Ok((here, told))
     }
 
     /// Whether the record says that a colour still runs this very version: it had the traffic when this item came, or

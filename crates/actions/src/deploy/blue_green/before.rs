@@ -109,10 +109,12 @@ impl Before {
         doors.remember(work, NAME, &own).await
     }
 
-    /// Forgets it: it has its traffic back.
-    pub(super) async fn forget(work: &Work<'_>, doors: &Doors) -> Result<()> {
+    /// Forgets it: it has its traffic back. What stays harms nobody, because it is known whose it was.
+    pub(super) async fn forget(work: &Work<'_>, doors: &Doors) {
         let none: Vec<Option<Memory>> = doors.servers().map(|_| None).collect();
-        doors.remember(work, NAME, &none).await
+        if let Err(error) = doors.remember(work, NAME, &none).await {
+            work.context.log(&format!("what had the traffic before stays remembered: {error}"));
+        }
     }
 
     /// What a server had at the proxy of this place.

@@ -100,8 +100,8 @@ impl BlueGreen<'_> {
         Ok(changed)
     }
 
-    /// The colour that is about to be changed gets no traffic, and ends what it has. Where somebody was interrupted while traffic may have been
-    /// on its way there, the other one gets it back first.
+    /// The colour that is about to be changed gets no traffic, and ends what it has. Where somebody was interrupted while
+    /// traffic may have been on its way there, the other one gets it back first.
     async fn take_apart(&self, hosts: &[usize]) -> Result<()> {
         let statuses = self.doors.look(self.work.context).await?;
         let has_traffic = |index: usize| {
@@ -166,7 +166,8 @@ impl BlueGreen<'_> {
     /// gave that colour anything, it is what the records say.
     pub(super) fn again(&self, place: usize, server: &Server) -> Wish {
         let other = self.to.other();
-        if server.colour != Some(other) {
+        // Nobody brought that colour up again on a host that cannot be reached.
+        if server.colour != Some(other) || self.work.kept[server.host].is_none() {
             return None;
         }
         let full = self.full();

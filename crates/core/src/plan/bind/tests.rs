@@ -401,7 +401,7 @@ fn called_runbooks_are_pinned_with_their_own_environment() {
     assert_eq!(plan.steps[0].on_failure, OnFailure::Call("other".into()));
     let routine = &plan.routines["other"];
     assert_eq!(routine.runbook.digest, sha256_hex(other.as_bytes()));
-    assert_eq!(shown(&routine.steps), "# undo Undo\nundo/script-1 script Ask: x");
+    assert_eq!(shown(&routine.steps), "# undo-step Undo\nundo-step/script-1 script Ask: x");
     let Node::Action(node) = &routine.steps[0].nodes[0] else { panic!("a script") };
     assert_eq!(node.call.params["env"], json!({ "DEPTH": "2" }));
     assert!(!plan.environment.contains_key("DEPTH"));

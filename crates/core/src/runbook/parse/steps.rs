@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Block, Kind, ListItem, Segment, plain};
 use super::items::{Items, Place};
 use super::settings::SettingsReader;
-use super::{Findings, Mentions, Owners, attributes, fences, sequence};
+use super::{Findings, Mentions, Owners, attributes, fences, sequence, words};
 use crate::diagnostic::{Diagnostic, Span, line_and_column};
 use crate::runbook::{Item, Runbook, Spanned, Step};
 
@@ -94,6 +94,10 @@ pub(super) fn check_ids(source: &str, runbook: &Runbook, findings: &mut Findings
                 )
                 .help(format!("pin another id after its title: {{id={}-2}}", step.id)),
             );
+        }
+        if step.id == words::UNDO {
+            let message = "the id `undo` is kept for what is taken back";
+            findings.push(Diagnostic::error("duplicate-id", message, step.span).help("pin another id"));
         }
         steps.entry(&step.id).or_insert(step.span);
         let mut items: BTreeMap<&str, Span> = BTreeMap::new();

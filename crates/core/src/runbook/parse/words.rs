@@ -39,6 +39,9 @@ pub(super) fn fold(text: &str) -> String {
     folded.trim_end_matches([':', ' ']).to_owned()
 }
 
+/// The first part of the names under which items are taken back: no step may have it.
+pub(super) const UNDO: &str = "undo";
+
 /// A title as an identifier: lower case words of letters and digits joined by hyphens.
 pub(crate) fn slug(title: &str) -> String {
     let mut slug = String::new();
@@ -50,7 +53,12 @@ pub(crate) fn slug(title: &str) -> String {
         }
     }
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() { "step".to_owned() } else { slug.to_owned() }
+    match slug {
+        "" => "step".to_owned(),
+        // What is taken back goes by this name followed by the item's own.
+        UNDO => format!("{UNDO}-step"),
+        slug => slug.to_owned(),
+    }
 }
 
 /// The section a heading opens, when its title is known. What follows in parentheses does not count.
@@ -239,6 +247,7 @@ mod tests {
         assert_eq!(slug("Créer le Tag"), "creer-le-tag");
         assert_eq!(slug("Validation Post-Déploiement"), "validation-post-deploiement");
         assert_eq!(slug("  !? "), "step");
+        assert_eq!(slug("Undo!"), "undo-step");
     }
 
     #[test]
