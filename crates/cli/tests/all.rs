@@ -30,6 +30,8 @@ mod next;
 mod planning;
 #[path = "suite/preflight.rs"]
 mod preflight;
+#[path = "suite/promoting.rs"]
+mod promoting;
 #[path = "suite/rolling_back.rs"]
 mod rolling_back;
 #[path = "suite/running.rs"]

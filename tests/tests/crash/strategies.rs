@@ -1,5 +1,6 @@
-//! Deployments by colours and host by host, killed at every write of the journal and at every operation on a host, and
-//! resumed, on a real HAProxy under requests: one version everywhere, no lock left, nothing doubled, no failed request.
+//! Deployments by colours, host by host and by a script, and the ways back from them, killed at every write of the journal
+//! and at every operation on a host, and resumed, on a real HAProxy under requests: one version everywhere, no lock left,
+//! nothing doubled, no failed request.
 //!
 //! The hosts are emulated: what is sent to one by ssh is done here, in a folder of its own. The lab has real ones.
 
@@ -65,6 +66,17 @@ exec sh -c "$(printf %s "$1" | sed "s#/srv/shop#@HOSTS@/$host/shop#g")"
 enum Strategy {
     BlueGreen,
     Rolling,
+    /// The proxy is told nothing: what customers get is what the script leaves.
+    Script,
+}
+
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A deployment.
+    There,
+    /// The runbook that goes back from one.
+    Back,
 }
 
 /// Where a process dies.
@@ -106,6 +118,7 @@ impl Stage {
                 "WINDLASS_COLOUR",
             ),
             // Two hosts of these names, and a third one that the proxy is on.
+            Strategy::Script => (String::new(), "SERVED_BY"),
             Strategy::Rolling => (
                 format!(
                     "hosts = [\"blue\", \"green\"]\nfolder = \"/srv/shop\"\nmin_healthy = \"1ms\"\n\
@@ -115,7 +128,7 @@ impl Stage {
             ),
         };
         let health = match strategy {
-            Strategy::BlueGreen => health,
+            Strategy::BlueGreen | Strategy::Script => health,
             // The stand-in for ssh gives each host's port with its address.
             Strategy::Rolling => "http://{host}/health".to_owned(),
         };
@@ -126,14 +139,30 @@ impl Stage {
         let action = match strategy {
             Strategy::BlueGreen => "deploy.blue_green",
             Strategy::Rolling => "deploy.rolling",
+            Strategy::Script => "deploy.script",
         };
         let holds = holds.display();
+        let run = format!(
+            "  run: |\n    name=${{{name}:-blue}}\n    echo \"$WINDLASS_VERSION\" > \"{holds}/$name.new\"\n    mv \"{holds}/$name.new\" \
+             \"{holds}/$name\"\n"
+        );
+        let stop = match strategy {
+            Strategy::Script => String::new(),
+            Strategy::BlueGreen | Strategy::Rolling => format!("  stop: rm -f \"{holds}/${name}\"\n"),
+        };
         repo.file(
             "runbooks/deploy.md",
             format!(
                 "---\nname: deploy\nskills: [deploy]\n---\n# Deploy\n\n## Steps\n\n### 1. Deploy\n\n```yaml\nuses: {action}\n\
-                 with:\n  environment: production\n  ready: 10s\n  stop: rm -f \"{holds}/${name}\"\n  run: |\n    echo \
-                 \"$WINDLASS_VERSION\" > \"{holds}/${name}.new\"\n    mv \"{holds}/${name}.new\" \"{holds}/${name}\"\n```\n"
+                 with:\n  environment: production\n  ready: 10s\n{stop}{run}```\n"
+            ),
+        );
+        repo.file(
+            "runbooks/back.md",
+            format!(
+                "---\nname: back\n---\n# Back\n\n## Steps\n\n### 1. Choose\n\n```yaml {{id=choose}}\nuses: rollback.choose\nwith: \
+                 {{ environment: production }}\n```\n\n### 2. Back\n\n```yaml\nuses: deploy.previous\nwith:\n  environment: \
+                 production\n  version: \"{{{{ outputs.choose.to }}}}\"\n  ready: 10s\n{run}```\n"
             ),
         );
         repo.commit("feat: begin");
@@ -150,7 +179,7 @@ impl Stage {
             std::fs::set_permissions(tools.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
         };
         let (name, filter, real) = match self.strategy {
-            Strategy::BlueGreen => ("sh", OWN, "/bin/sh".to_owned()),
+            Strategy::BlueGreen | Strategy::Script => ("sh", OWN, "/bin/sh".to_owned()),
             Strategy::Rolling => {
                 let hosts = self.repo.outside().join("hosts").display().to_string();
                 let [blue, green] =
@@ -180,12 +209,27 @@ impl Stage {
         text.lines().last().and_then(|line| line.trim().parse().ok()).unwrap_or_default()
     }
 
-    /// Deploys the other version, killed once as told and then resumed. Gives whether it was.
-    fn deploy(&mut self, death: &Death) -> Result<bool, String> {
-        let version = ["0.1.0", "0.2.0"][self.next % 2];
-        self.next += 1;
+    /// Goes one way, killed once as told and then resumed. Gives whether it was.
+    fn go(&mut self, way: Way, death: &Death) -> Result<bool, String> {
+        let versions = ["0.1.0", "0.2.0"];
+        let [was, version] = [self.next + 1, self.next].map(|at| versions[at % 2]);
+        match way {
+            Way::There => {
+                self.next += 1;
+                self.lead(&["run", "deploy", "--no-wait", "--version", version], version, death)
+            }
+            Way::Back => {
+                self.windlass(&["run", "deploy", "--no-wait", "--version", version], &Death::Never)
+                    .expect(0, &[]);
+                self.lead(&["run", "back", "--no-wait"], was, death)
+            }
+        }
+    }
+
+    /// Runs what leads to `version`.
+    fn lead(&self, args: &[&str], version: &str, death: &Death) -> Result<bool, String> {
         let (before, runs) = (self.deployed(version), newest(&self.repo).map(|(run, _)| run));
-        let mut ran = self.windlass(&["run", "deploy", "--no-wait", "--version", version], death);
+        let mut ran = self.windlass(args, death);
         let was_killed = ran.killed;
         let mut resumed = 0;
         while ran.code != Some(0) {
@@ -198,7 +242,7 @@ impl Stage {
                 Some((_, state)) if state.status.is_final() => break,
                 Some((run, _)) => self.windlass(&["resume", "--no-wait", &run.0], &Death::Never),
                 // It died before there was a run.
-                None => self.windlass(&["run", "deploy", "--no-wait", "--version", version], &Death::Never),
+                None => self.windlass(args, &Death::Never),
             };
         }
         self.judge(version).map_err(|wrong| format!("{death:?}: {wrong}"))?;
@@ -226,7 +270,9 @@ impl Stage {
     /// How often a version was deployed to its end, by the hosts' own histories.
     fn deployed(&self, version: &str) -> usize {
         let folders = match self.strategy {
-            Strategy::BlueGreen => vec![self.repo.path().join(".git/windlass/environments/production")],
+            Strategy::BlueGreen | Strategy::Script => {
+                vec![self.repo.path().join(".git/windlass/environments/production")]
+            }
             Strategy::Rolling => {
                 ["blue", "green"].map(|host| self.repo.outside().join("hosts").join(host).join("shop")).into()
             }
@@ -241,17 +287,26 @@ impl Stage {
     }
 }
 
-fn survives(strategy: Strategy) {
+fn survives(strategy: Strategy, way: Way) {
     let begin = Instant::now();
     let mut first = Stage::new(strategy);
-    first.deploy(&Death::Never).unwrap();
-    first.windlass(&["run", "deploy", "--no-wait", "--version", "0.2.0"], &Death::Never).expect(0, &[]);
-    first.next += 1;
+    first.go(Way::There, &Death::Never).unwrap();
+    let deploy = |version: &str, death: &Death| {
+        first.windlass(&["run", "deploy", "--no-wait", "--version", version], death)
+    };
+    deploy("0.2.0", &Death::Never).expect(0, &[]);
+    // The same again, and this time it is counted and cut: to the first version, or back to it.
+    let there = |death: &Death| match way {
+        Way::There => deploy("0.1.0", death),
+        Way::Back => first.windlass(&["run", "back", "--no-wait"], death),
+    };
+    there(&Death::Never).expect(0, &[]);
     let (writes, sent) = (first.number("writes"), first.number("sent"));
-    assert!(writes > 4 && sent > 10, "{writes} writes and {sent} operations");
+    assert!(writes > 4 && sent > 4, "{writes} writes and {sent} operations");
+    deploy("0.2.0", &Death::Never).expect(0, &[]);
     // A harness that does not see what is unfinished proves nothing.
     let middle = Death::Sent(format!("after:{}", sent / 2));
-    let ran = first.windlass(&["run", "deploy", "--no-wait", "--version", "0.1.0"], &middle);
+    let ran = there(&middle);
     assert!(ran.killed, "{}", ran.shown());
     first.judge("0.1.0").unwrap_err();
     first.judge("0.2.0").unwrap_err();
@@ -260,9 +315,13 @@ fn survives(strategy: Strategy) {
     for write in 0..writes {
         deaths.extend(["before", "after"].map(|when| Death::Write(format!("{when}:{write}"))));
     }
-    // Each operation once: alternately before it is sent, and after it was done. Host by host there are three times as many:
-    // every third.
-    let every = if strategy == Strategy::Rolling { 3 } else { 1 };
+    // Each operation once: alternately before it is sent, and after it was done. Host by host there are three times as many,
+    // and before each way back there is a deployment: every third, and every sixth.
+    let every = match (strategy, way) {
+        (Strategy::Rolling, Way::There) => 3,
+        (Strategy::Rolling, Way::Back) => 6,
+        (Strategy::BlueGreen | Strategy::Script, _) => 1,
+    };
     for number in (1..=sent).step_by(every) {
         let when = if (number / every).is_multiple_of(2) { "before" } else { "after" };
         deaths.push(Death::Sent(format!("{when}:{number}")));
@@ -272,10 +331,12 @@ fn survives(strategy: Strategy) {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 let mut stage = Stage::new(strategy);
-                stage.deploy(&Death::Never).unwrap();
+                stage.go(Way::There, &Death::Never).unwrap();
+                let front =
+                    if strategy == Strategy::Script { stage.proxy.servers.0 } else { stage.proxy.front };
                 let customers = Customers::begin(([127, 0, 0, 1], stage.proxy.front).into(), 2);
                 while let Some(death) = deaths.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let was_killed = stage.deploy(death).unwrap_or_else(|wrong| panic!("{wrong}"));
+                    let was_killed = stage.go(way, death).unwrap_or_else(|wrong| panic!("{wrong}"));
                     killed.fetch_add(usize::from(was_killed), Ordering::Relaxed);
                 }
                 let tally = customers.end();
@@ -287,7 +348,7 @@ fn survives(strategy: Strategy) {
     });
     let killed = killed.into_inner();
     println!(
-        "killed {killed} times at {writes} writes and {sent} operations of {strategy:?}, {} requests, in {:?}",
+        "killed {killed} times at {writes} writes and {sent} operations of {strategy:?} {way:?}, {} requests, in {:?}",
         requests.into_inner().unwrap(),
         begin.elapsed()
     );
@@ -297,10 +358,25 @@ fn survives(strategy: Strategy) {
 
 #[test]
 fn colours_survive_death_at_each_of_their_points() {
-    survives(Strategy::BlueGreen);
+    survives(Strategy::BlueGreen, Way::There);
 }
 
 #[test]
 fn host_by_host_survives_death_at_each_of_its_points() {
-    survives(Strategy::Rolling);
+    survives(Strategy::Rolling, Way::There);
+}
+
+#[test]
+fn a_script_survives_death_at_each_of_its_points() {
+    survives(Strategy::Script, Way::There);
+}
+
+#[test]
+fn the_way_back_to_a_colour_survives_death_at_each_of_its_points() {
+    survives(Strategy::BlueGreen, Way::Back);
+}
+
+#[test]
+fn the_way_back_host_by_host_survives_death_at_each_of_its_points() {
+    survives(Strategy::Rolling, Way::Back);
 }
