@@ -332,8 +332,6 @@ fn survives(strategy: Strategy, way: Way) {
             scope.spawn(|| {
                 let mut stage = Stage::new(strategy);
                 stage.go(Way::There, &Death::Never).unwrap();
-                let front =
-                    if strategy == Strategy::Script { stage.proxy.servers.0 } else { stage.proxy.front };
                 let customers = Customers::begin(([127, 0, 0, 1], stage.proxy.front).into(), 2);
                 while let Some(death) = deaths.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let was_killed = stage.go(way, death).unwrap_or_else(|wrong| panic!("{wrong}"));
