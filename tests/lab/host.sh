@@ -5,6 +5,9 @@ name="$1" address="$2" work="$3" number="$4"
 hostname "$name"
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+# A host starts without what ran on it before: dockerd would start what was left by a run that was cut off.
+# Whoever was just killed may still be writing there, so once more.
+rm -rf "$work/docker" "$work/srv" "$work/root" 2>/dev/null || { sleep 1 && rm -rf "$work/docker" "$work/srv" "$work/root"; }
 mkdir -p /run/sshd "$work/root/.docker/cli-plugins" "$work/docker" "$work/srv" /srv
 ln -sf "$(dirname "$work")/compose/docker-compose" "$work/root/.docker/cli-plugins/docker-compose"
 mount --bind "$work/root" /root

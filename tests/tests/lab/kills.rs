@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::front::Front;
 use super::strategies::Colours;
-use super::{Lab, Setup, Shop, lab};
+use super::{HOSTS, Lab, Setup, Shop, lab};
 use crate::support::{Ran, newest, program};
 
 /// How many deployments go on at a time.
@@ -61,7 +61,7 @@ impl Worker {
         let versions = ["0.1.0", "0.2.0"];
         let version = versions[self.next as usize % 2];
         self.next += 1;
-        let before: Vec<usize> = ["lab1", "lab2"].map(|host| self.shop.deployed(host, version)).into();
+        let before: Vec<usize> = HOSTS.map(|host| self.shop.deployed(host, version)).into();
         let mut ran = self.run(&["run", "deploy", "--no-wait", "--version", version], die);
         let sent =
             std::fs::read_to_string(self.sent()).unwrap_or_default().trim().parse().unwrap_or_default();
@@ -75,7 +75,7 @@ impl Worker {
             ran = self.run(&["resume", "--no-wait", &run.0], "never");
         }
         self.shop.expect(version);
-        for (host, before) in ["lab1", "lab2"].iter().zip(before) {
+        for (host, before) in HOSTS.iter().zip(before) {
             let containers = usize::from(self.fronts.is_empty());
             assert_eq!(self.shop.containers(host), containers, "{die}: {host}");
             assert_eq!(self.shop.deployed(host, version), before + 1, "{die}: {host} was told once");

@@ -21,6 +21,9 @@ mod watches;
 /// Set where the lab may be started: it needs root, and installs servers from Debian's packages.
 const WITH: &str = "WINDLASS_WITH_LAB";
 
+/// The lab's hosts.
+const HOSTS: [&str; 2] = ["lab1", "lab2"];
+
 /// The lab, up and with the sample service's images in its registry.
 pub struct Lab {
     folder: PathBuf,
@@ -82,6 +85,13 @@ impl Lab {
         let registry =
             text.lines().find_map(|line| line.strip_prefix("WINDLASS_LAB_REGISTRY=")).unwrap().to_owned();
         let mut lab = Self { folder, registry, image: String::new(), _only: only };
+        // An earlier run that was cut off has left services, whose health checks would slow down everything here.
+        for host in HOSTS {
+            lab.on(
+                host,
+                "ids=$(docker ps -aq); [ -z \"$ids\" ] || docker rm -f $ids; docker network prune -f",
+            );
+        }
         lab.image = lab.build(&scripts.join("service.rs"));
         lab
     }
@@ -165,7 +175,7 @@ impl Shop {
 
     /// Writes the configuration and the runbook.
     pub fn configure(&self, setup: Setup<'_>) {
-        let hosts = if setup.hosts.is_empty() { &["lab1", "lab2"] } else { setup.hosts };
+        let hosts = if setup.hosts.is_empty() { &HOSTS } else { setup.hosts };
         let config = self.repo.outside().join("ssh_config");
         self.repo.file(
             "windlass.toml",
@@ -201,7 +211,7 @@ impl Shop {
             format!(
                 "services:\n  web:\n    image: {}:${{VERSION}}\n    ports: [\"${{PORT:-{}}}:8080\"]\n    restart: always\n    \
                  stop_signal: SIGKILL\n    environment: {{ BEHAVIOUR: {behaviour} }}\n    healthcheck: {{ test: [CMD, \
-                 /service, check], interval: 500ms, timeout: 2s, retries: 3 }}\n",
+                 /service, check], interval: 500ms, timeout: 2s, retries: 5 }}\n",
                 self.lab.image, self.port
             ),
         );
@@ -274,9 +284,25 @@ impl Shop {
         text.lines().filter(|line| lives(line)).count()
     }
 
+    /// After a failure: what its containers are and said, and they disturb no other test any more. What is on disk stays.
+    fn show_and_stop(&self) {
+        let name = &self.name;
+        for host in HOSTS {
+            let script = format!(
+                "uptime; for project in {name} {name}-blue {name}-green; do for id in $(docker ps -aq --filter \
+                 label=com.docker.compose.project=$project); do docker inspect --format '{{{{.Name}}}}: {{{{json \
+                 .State}}}}' $id; docker logs --tail 20 $id; docker update --restart no $id; docker kill $id; done; \
+                 done 2>&1"
+            );
+            if let Ok(output) = self.lab.ssh(host, &script).output() {
+                println!("{host}:\n{}", String::from_utf8_lossy(&output.stdout));
+            }
+        }
+    }
+
     fn clean(&self) {
         let name = &self.name;
-        for host in ["lab1", "lab2"] {
+        for host in HOSTS {
             self.lab.on(
                 host,
                 &format!(
@@ -292,7 +318,9 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.show_and_stop();
+        } else {
             self.clean();
         }
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Lab, lab, said};
+use super::{HOSTS, Lab, lab, said};
 use crate::support::{Ran, program};
 use windlass_testkit::repo::RepoBuilder;
 
@@ -173,16 +173,18 @@ struct Example {
     _only: std::sync::MutexGuard<'static, ()>,
 }
 
+/// Removes what runs of the example on a host.
+const REMOVE: &str =
+    "docker ps -aq --filter label=com.docker.compose.service=web --filter name=shop- | xargs -r docker rm -f";
+
 impl Example {
     fn begin(lab: &'static Lab) -> Self {
         static ONLY: Mutex<()> = Mutex::new(());
         let only = ONLY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let example =
             Self { repo: RepoBuilder::new(), place: tempfile::tempdir().unwrap(), lab, _only: only };
-        let clean = "docker ps -aq --filter label=com.docker.compose.service=web --filter name=shop- | xargs -r docker rm -f; \
-                     rm -rf /srv/shop /srv/shop-staging";
-        for host in ["lab1", "lab2"] {
-            lab.on(host, clean);
+        for host in HOSTS {
+            lab.on(host, &format!("{REMOVE}; rm -rf /srv/shop /srv/shop-staging"));
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop/begin.sh");
         let mut begin = Command::new(script);
@@ -255,6 +257,10 @@ impl Drop for Example {
     fn drop(&mut self) {
         // Prometheus would go on asking what is not there any more.
         let _ = std::fs::remove_file(self.lab.folder.join("targets/shop.json"));
+        // Its health checks would slow down the tests that follow.
+        for host in HOSTS {
+            let _ = self.lab.ssh(host, REMOVE).output();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use windlass_testkit::versions::{Customers, Tally};
 
 use super::front::Front;
-use super::{Lab, Setup, Shop, lab};
+use super::{HOSTS, Lab, Setup, Shop, lab};
 
 /// A shop with two colours on each host, and a proxy on each.
 pub struct Colours {
@@ -21,8 +21,7 @@ impl Colours {
         let servers =
             [("blue", format!("127.0.0.1:{}", port + 1)), ("green", format!("127.0.0.1:{}", port + 2))];
         // The proxies first: the shop clears its own folders only.
-        let fronts: Vec<Front> =
-            ["lab1", "lab2"].map(|host| Front::start(lab, host, name, port, &servers)).into();
+        let fronts: Vec<Front> = HOSTS.map(|host| Front::start(lab, host, name, port, &servers)).into();
         let ports = format!("ports = {{ blue = {}, green = {} }}\n", port + 1, port + 2);
         let environment = format!("batches = [\"100%\"]\n{}{ports}", fronts[0].table());
         let shop = Shop::new(lab, name, port, Self::setup(&environment));
@@ -117,8 +116,7 @@ fn colours_change_on_two_hosts_without_a_failed_request() {
 fn hosts_change_one_after_the_other_without_a_failed_request() {
     let Some(lab) = lab("hosts_change_one_after_the_other_without_a_failed_request") else { return };
     let port = 8145;
-    let servers =
-        ["lab1", "lab2"].map(|host| (host, format!("10.231.7.1{}:{port}", host.trim_start_matches("lab"))));
+    let servers = HOSTS.map(|host| (host, format!("10.231.7.1{}:{port}", host.trim_start_matches("lab"))));
     let front = Front::start(lab, "lab1", "rolling", port + 1, &servers);
     let environment = format!("{}hosts = [\"lab1\"]\n", front.table());
     let setup = Setup { action: "deploy.rolling", environment: &environment, ..Setup::default() };
