@@ -38,7 +38,7 @@ fn bad_names(shop: &Shop) {
 
 #[test]
 fn nothing_is_touched_when_a_host_or_an_image_is_not_fit() {
-    let Some(lab) = lab("nothing_is_touched_when_a_host_or_an_image_is_not_fit") else { return };
+    let Some((lab, _turn)) = lab("nothing_is_touched_when_a_host_or_an_image_is_not_fit") else { return };
     let shop = Shop::new(lab, "notfit", 8111, Setup::default());
     bad_names(&shop);
     for (host, expect) in [
@@ -77,7 +77,7 @@ fn nothing_is_touched_when_a_host_or_an_image_is_not_fit() {
 
 #[test]
 fn what_does_not_come_up_goes_back_everywhere() {
-    let Some(lab) = lab("what_does_not_come_up_goes_back_everywhere") else { return };
+    let Some((lab, _turn)) = lab("what_does_not_come_up_goes_back_everywhere") else { return };
     let shop =
         Shop::new(lab, "goesback", 8112, Setup { environment: "batches = [\"100%\"]\n", ..Setup::default() });
     lab.on("lab2", "docker rm -f squatter 2>/dev/null; true");
@@ -117,7 +117,7 @@ fn what_does_not_come_up_goes_back_everywhere() {
 /// finds what is there, and in the end there is one version.
 #[test]
 fn a_connection_cut_in_the_middle_of_up_is_mended() {
-    let Some(lab) = lab("a_connection_cut_in_the_middle_of_up_is_mended") else { return };
+    let Some((lab, _turn)) = lab("a_connection_cut_in_the_middle_of_up_is_mended") else { return };
     let shop = Shop::new(lab, "cutoff", 8113, Setup::default());
     shop.deploy("0.1.0").expect(0, &[]);
     let child =

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use windlass_testkit::repo::RepoBuilder;
@@ -35,14 +35,31 @@ pub struct Lab {
 }
 
 /// The lab, started when it is not up; `None` when it was left out, which is said.
-pub fn lab(test: &str) -> Option<&'static Lab> {
-    static LAB: OnceLock<Lab> = OnceLock::new();
-    if std::env::var_os(WITH).is_none() {
+pub fn lab(test: &str) -> Option<(&'static Lab, RwLockReadGuard<'static, ()>)> {
+    is_wanted(test).then(|| {
+        let turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+        (LAB.get_or_init(Lab::start), turn)
+    })
+}
+
+/// The same for this test alone: beside one that keeps both processors busy no other could measure anything.
+pub fn lab_alone(test: &str) -> Option<(&'static Lab, RwLockWriteGuard<'static, ()>)> {
+    is_wanted(test).then(|| {
+        let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        (LAB.get_or_init(Lab::start), turn)
+    })
+}
+
+static LAB: OnceLock<Lab> = OnceLock::new();
+static TURN: RwLock<()> = RwLock::new(());
+
+fn is_wanted(test: &str) -> bool {
+    let wanted = std::env::var_os(WITH).is_some();
+    if !wanted {
         // Not to the test's own output, which is shown for failures only.
         let _said = std::fs::write("/dev/stderr", format!("{WITH} is not set: `{test}` was left out\n"));
-        return None;
     }
-    Some(LAB.get_or_init(Lab::start))
+    wanted
 }
 
 impl Lab {
@@ -211,7 +228,7 @@ impl Shop {
             format!(
                 "services:\n  web:\n    image: {}:${{VERSION}}\n    ports: [\"${{PORT:-{}}}:8080\"]\n    restart: always\n    \
                  stop_signal: SIGKILL\n    environment: {{ BEHAVIOUR: {behaviour} }}\n    healthcheck: {{ test: [CMD, \
-                 /service, check], interval: 500ms, timeout: 2s, retries: 5 }}\n",
+                 /service, check], interval: 1s, timeout: 2s, retries: 5 }}\n",
                 self.lab.image, self.port
             ),
         );

@@ -93,7 +93,7 @@ impl Drop for Edge {
 
 #[test]
 fn proxies_are_steered_over_ssh() {
-    let Some(lab) = lab("proxies_are_steered_over_ssh") else { return };
+    let Some((lab, _turn)) = lab("proxies_are_steered_over_ssh") else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(steer(&Edge::new(lab)));
 }

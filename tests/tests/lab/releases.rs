@@ -11,7 +11,7 @@ use crate::support::{newest, program};
 
 #[test]
 fn a_version_goes_out_and_comes_back() {
-    let Some(lab) = lab("a_version_goes_out_and_comes_back") else { return };
+    let Some((lab, _turn)) = lab("a_version_goes_out_and_comes_back") else { return };
     let shop = Shop::new(lab, "outandback", 8101, Setup::default());
     shop.windlass(&["env"]).expect(0, &["production  nothing deployed"]);
     shop.deploy("0.1.0").expect(0, &["lab1: 0.1.0 comes up", "lab2: 0.1.0 comes up"]);
@@ -52,7 +52,7 @@ fn a_version_goes_out_and_comes_back() {
 /// refuse it.
 #[test]
 fn whoever_lost_the_lock_changes_nothing_any_more() {
-    let Some(lab) = lab("whoever_lost_the_lock_changes_nothing_any_more") else { return };
+    let Some((lab, _turn)) = lab("whoever_lost_the_lock_changes_nothing_any_more") else { return };
     let shop = Shop::new(lab, "lockbroken", 8102, Setup::default());
     shop.deploy("0.1.0").expect(0, &[]);
     let sleeper =
@@ -90,7 +90,7 @@ fn whoever_lost_the_lock_changes_nothing_any_more() {
 
 #[test]
 fn of_two_at_once_one_deploys_and_the_other_says_who() {
-    let Some(lab) = lab("of_two_at_once_one_deploys_and_the_other_says_who") else { return };
+    let Some((lab, _turn)) = lab("of_two_at_once_one_deploys_and_the_other_says_who") else { return };
     let shop = Shop::new(lab, "twoatonce", 8103, Setup::default());
     shop.deploy("0.1.0").expect(0, &[]);
     let both: Vec<_> = ["0.2.0", "0.3.0"]

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const REQUESTS_PER_SECOND: u64 = 100;
 
 #[test]
 fn a_bad_release_goes_back_with_its_database() {
-    let Some(lab) = lab("a_bad_release_goes_back_with_its_database") else { return };
+    let Some((lab, _turn)) = lab("a_bad_release_goes_back_with_its_database") else { return };
     let shop = Example::begin(lab);
     shop.windlass(&["check"]).expect(0, &[]);
 
@@ -86,7 +86,7 @@ fn a_bad_release_goes_back_with_its_database() {
 /// A correction from the last good tag, the same version again with new credentials, and the way back from both.
 #[test]
 fn a_correction_and_new_credentials_reach_production() {
-    let Some(lab) = lab("a_correction_and_new_credentials_reach_production") else { return };
+    let Some((lab, _turn)) = lab("a_correction_and_new_credentials_reach_production") else { return };
     let shop = Example::begin(lab);
     let run = shop.release("release", &["--input", "watch=20s"], 4, &[]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
@@ -135,7 +135,9 @@ fn a_correction_and_new_credentials_reach_production() {
 /// Going back to an earlier version of its own accord is a run of its own: no gate, because nothing is lost.
 #[test]
 fn a_bad_release_of_the_application_alone_is_back_in_half_a_minute() {
-    let Some(lab) = lab("a_bad_release_of_the_application_alone_is_back_in_half_a_minute") else { return };
+    let Some((lab, _turn)) = lab("a_bad_release_of_the_application_alone_is_back_in_half_a_minute") else {
+        return;
+    };
     let shop = Example::begin(lab);
     let run = shop.release("release", &["--input", "watch=20s"], 4, &[]);
     shop.windlass(&["approve", &run, "--as", "rita@shop.example"]).expect(0, &[]);
@@ -170,7 +172,7 @@ struct Example {
     place: tempfile::TempDir,
     lab: &'static Lab,
     // One proxy and one database: one example at a time.
-    _only: std::sync::MutexGuard<'static, ()>,
+    _only: MutexGuard<'static, ()>,
 }
 
 /// Removes what runs of the example on a host.
@@ -180,7 +182,7 @@ const REMOVE: &str =
 impl Example {
     fn begin(lab: &'static Lab) -> Self {
         static ONLY: Mutex<()> = Mutex::new(());
-        let only = ONLY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
         let example =
             Self { repo: RepoBuilder::new(), place: tempfile::tempdir().unwrap(), lab, _only: only };
         for host in HOSTS {

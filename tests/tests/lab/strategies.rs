@@ -56,7 +56,7 @@ fn expect(customers: [Customers; 2], versions: &[&str]) -> u64 {
 
 #[test]
 fn colours_change_on_two_hosts_without_a_failed_request() {
-    let Some(lab) = lab("colours_change_on_two_hosts_without_a_failed_request") else { return };
+    let Some((lab, _turn)) = lab("colours_change_on_two_hosts_without_a_failed_request") else { return };
     let colours = Colours::new(lab, "colours", 8140);
     let shop = &colours.shop;
     shop.deploy("0.1.0").expect(0, &["lab1: 0.1.0 comes up in green", "lab2: 0.1.0 comes up in green"]);
@@ -114,7 +114,7 @@ fn colours_change_on_two_hosts_without_a_failed_request() {
 
 #[test]
 fn hosts_change_one_after_the_other_without_a_failed_request() {
-    let Some(lab) = lab("hosts_change_one_after_the_other_without_a_failed_request") else { return };
+    let Some((lab, _turn)) = lab("hosts_change_one_after_the_other_without_a_failed_request") else { return };
     let port = 8145;
     let servers = HOSTS.map(|host| (host, format!("10.231.7.1{}:{port}", host.trim_start_matches("lab"))));
     let front = Front::start(lab, "lab1", "rolling", port + 1, &servers);

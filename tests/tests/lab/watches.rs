@@ -61,7 +61,7 @@ fn ended(child: std::process::Child) -> Ran {
 
 #[test]
 fn logs_and_restarts_are_watched_on_all_hosts() {
-    let Some(lab) = lab("logs_and_restarts_are_watched_on_all_hosts") else { return };
+    let Some((lab, _turn)) = lab("logs_and_restarts_are_watched_on_all_hosts") else { return };
     let shop = Shop::new(lab, "watched", 8181, Setup::default());
     shop.deploy("0.1.0").expect(0, &[]);
     // A restart of before the watch is none of its own.
@@ -90,7 +90,7 @@ fn logs_and_restarts_are_watched_on_all_hosts() {
 
 #[test]
 fn what_was_logged_while_nobody_watched_is_counted() {
-    let Some(lab) = lab("what_was_logged_while_nobody_watched_is_counted") else { return };
+    let Some((lab, _turn)) = lab("what_was_logged_while_nobody_watched_is_counted") else { return };
     let shop = Shop::new(lab, "unwatched", 8182, Setup::default());
     shop.deploy("0.1.0").expect(0, &[]);
     std::thread::sleep(Duration::from_millis(1500));
@@ -112,7 +112,7 @@ fn what_was_logged_while_nobody_watched_is_counted() {
 
 #[test]
 fn a_host_that_cannot_be_asked_is_never_good() {
-    let Some(lab) = lab("a_host_that_cannot_be_asked_is_never_good") else { return };
+    let Some((lab, _turn)) = lab("a_host_that_cannot_be_asked_is_never_good") else { return };
     let shop = Shop::new(lab, "unasked", 8183, Setup::default());
     shop.repo.file("page.sh", "cat >>pages; echo >>pages\n");
     let notify = "[notify]\npage = [{ command = [\"sh\", \"page.sh\"] }]\n";
@@ -149,7 +149,7 @@ fn a_host_that_cannot_be_asked_is_never_good() {
 
 #[test]
 fn what_containers_use_is_watched_on_all_hosts() {
-    let Some(lab) = lab("what_containers_use_is_watched_on_all_hosts") else { return };
+    let Some((lab, _turn)) = lab("what_containers_use_is_watched_on_all_hosts") else { return };
     let shop = Shop::new(lab, "used", 8184, Setup::default());
     let compose = std::fs::read_to_string(shop.repo.path().join("compose.yml")).unwrap();
     let limited = "restart: always\n    cpus: 0.25\n    mem_limit: 64m\n";
