@@ -24,6 +24,7 @@ pub mod forges;
 pub mod grafana;
 pub mod logs;
 pub mod pagers;
+pub mod ports;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxies;

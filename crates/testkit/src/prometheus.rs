@@ -114,7 +114,7 @@ impl Monitored {
                  rule_files: [alerts.yml]\nscrape_configs:\n  - job_name: service\n    static_configs: [{{ targets: [\"{service}\"] }}]\n"
             ),
         )?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = crate::ports::free()?;
         let arguments = vec![
             format!("--config.file={}", folder.path().join("prometheus.yml").display()),
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ports::free;
+
 /// Which proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -275,14 +277,6 @@ pub fn ask(port: u16, path: &str) -> std::io::Result<String> {
     let first = answer.lines().next().unwrap_or_default().to_owned();
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok(if first.contains(" 200 ") { body.to_owned() } else { first })
-}
-
-/// A port that nobody has at the moment.
-///
-/// # Errors
-/// When there is none.
-pub fn free() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A program, also where only the administrator's path has it.

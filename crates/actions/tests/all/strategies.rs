@@ -90,7 +90,7 @@ impl Hosts {
         }
         let port = Versioned::start(&place.join("web1.version")).unwrap().port;
         Versioned::at(([127, 0, 0, 2], port).into(), &place.join("web2.version")).unwrap();
-        let unused = windlass_testkit::proxies::free().unwrap();
+        let unused = windlass_testkit::ports::free().unwrap();
         let mut proxy = Running::start(kind, port, unused).unwrap();
         proxy.down();
         let text = std::fs::read_to_string(proxy.config()).unwrap();
