@@ -247,6 +247,7 @@ fn one_colour(work: &Work<'_>, hosts: &[usize]) -> Result<()> {
 }
 
 /// A version on its way to one colour.
+#[derive(Clone)]
 struct BlueGreen<'a> {
     work: Work<'a>,
     doors: Doors,

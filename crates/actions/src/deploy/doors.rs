@@ -16,6 +16,8 @@ use crate::adapters::ssh::Trouble;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Doors {
     proxies: Vec<Proxy>,
+    /// The hosts that died meanwhile: a proxy there is told nothing, and keeps its place.
+    gone: Vec<String>,
 }
 
 /// What is wanted of a server: whether it gets traffic, and its share.
@@ -34,13 +36,30 @@ impl Doors {
         };
         let proxies: Vec<Proxy> = all.iter().filter(|proxy| !is_let_pass(proxy)).cloned().collect();
         match (all.first(), proxies.is_empty()) {
-            (Some(first), true) => Err(ActionError::Failed(format!(
-                "{} cannot be reached, and {} has no other proxy that could be told",
-                first.name(),
-                site.name
-            ))),
-            _ => Ok(Self { proxies }),
+            (Some(first), true) => Err(none_left(first, site)),
+            _ => Ok(Self { proxies, gone: Vec::new() }),
         }
+    }
+
+    /// The same, and nothing is told to proxies on these hosts.
+    ///
+    /// # Errors
+    /// When no other is left.
+    pub(crate) fn without(&self, site: &Site, hosts: &[usize]) -> Result<Self> {
+        let gone = hosts.iter().filter_map(|index| site.hosts.get(*index)).map(|host| host.name.clone());
+        let doors = Self { proxies: self.proxies.clone(), gone: gone.collect() };
+        if let Some(first) = doors.proxies.first()
+            && doors.here().next().is_none()
+        {
+            return Err(none_left(first, site));
+        }
+        Ok(doors)
+    }
+
+    /// The proxies that can be told something, each with its place.
+    fn here(&self) -> impl Iterator<Item = (usize, &Proxy)> {
+        let is_here = |(_, proxy): &(usize, &Proxy)| !self.gone.contains(&proxy.host().name);
+        self.proxies.iter().enumerate().filter(is_here)
     }
 
     pub(crate) fn proxies(&self) -> &[Proxy] {
@@ -134,19 +153,16 @@ impl Doors {
         work: &Work<'_>,
         wish: impl Fn(usize, &Server) -> Wish,
     ) -> Result<()> {
-        let courses: Vec<Vec<Course>> = self
-            .proxies
-            .iter()
-            .enumerate()
-            .map(|(place, proxy)| {
-                let course = |server: &Server| {
-                    wish(place, server).map(|(admission, weight)| server.course(admission, weight))
-                };
-                proxy.servers().iter().filter_map(course).collect()
-            })
-            .collect();
-        let pairs = self.proxies.iter().zip(&courses).filter(|(_, courses)| !courses.is_empty());
-        all(pairs.map(|(proxy, courses)| proxy.steer(work.context, work.fence, courses))).await.map(drop)
+        let courses = self.here().map(|(place, proxy)| {
+            let course = |server: &Server| {
+                wish(place, server).map(|(admission, weight)| server.course(admission, weight))
+            };
+            (proxy, proxy.servers().iter().filter_map(course).collect::<Vec<Course>>())
+        });
+        let courses: Vec<_> = courses.filter(|(_, courses)| !courses.is_empty()).collect();
+        all(courses.iter().map(|(proxy, courses)| proxy.steer(work.context, work.fence, courses)))
+            .await
+            .map(drop)
     }
 
     /// The servers of these hosts get traffic. Gives the hosts of which a proxy could not be told, and why: the others'
@@ -174,7 +190,7 @@ impl Doors {
     /// Waits until these servers have no session, for as long as the configuration says.
     pub(crate) async fn drained(&self, work: &Work<'_>, which: impl Fn(&Server) -> bool) -> Result<()> {
         let Some(table) = self.table() else { return Ok(()) };
-        let left = all(self.proxies.iter().map(|proxy| {
+        let left = all(self.here().map(|(_, proxy)| {
             let names = proxy.servers().iter().filter(|server| which(server));
             let names: Vec<String> = names.map(|server| server.name.clone()).collect();
             async move {
@@ -191,6 +207,14 @@ impl Doors {
         }
         Ok(())
     }
+}
+
+fn none_left(first: &Proxy, site: &Site) -> ActionError {
+    ActionError::Failed(format!(
+        "{} cannot be reached, and {} has no other proxy that could be told",
+        first.name(),
+        site.name
+    ))
 }
 
 /// The colours that get traffic, by what the proxies say.

@@ -244,25 +244,36 @@ async fn a_version_that_is_not_told_gets_no_traffic() {
 
 #[tokio::test]
 async fn traffic_does_not_stay_between_the_colours_when_a_host_dies() {
-    let Place { shop, setting } = Place::new();
-    let place = Place { shop, setting: with_standins(setting) };
-    let mut proxy = place.shop.params(json!({}))["target"]["proxy"].clone();
-    (proxy["hosts"], proxy["server"]) = (json!(["front"]), json!("{colour}"));
-    (proxy["shift"], proxy["shift_every"]) = (json!([50, 100]), json!("2s"));
-    let more = json!({ "target": { "proxy": proxy, "hosts": ["web1"], "folder": "/srv/shop" } });
-    place.deploy("one", "1.0.0", more.clone()).await.unwrap();
-    let params = place.shop.version("1.1.0", more);
-    let context = place.context("two");
-    let deploying = tokio::spawn(async move { action("deploy.blue_green").run(&params, &context).await });
-    let is_between = async {
-        while !place.setting.log.text().contains("50 % of the traffic to blue") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    // The proxy is elsewhere, and on each host: then one dies with the host.
+    for (hosts, front, dies) in [(&["web1"][..], &["front"][..], "web1"), (&["web1", "web2"], &[], "web2")] {
+        let Place { shop, setting } = Place::new();
+        let place = Place { shop, setting: with_standins(setting) };
+        let mut proxy = place.shop.params(json!({}))["target"]["proxy"].clone();
+        (proxy["hosts"], proxy["server"]) = (json!(front), json!("{colour}"));
+        (proxy["shift"], proxy["shift_every"]) = (json!([50, 100]), json!("2s"));
+        let more = json!({ "target": { "proxy": proxy, "hosts": hosts, "folder": "/srv/shop" } });
+        place.deploy("one", "1.0.0", more.clone()).await.unwrap();
+        let params = place.shop.version("1.1.0", more);
+        let context = place.context("two");
+        let deploying = tokio::spawn(async move { action("deploy.blue_green").run(&params, &context).await });
+        let is_between = async {
+            while !place.setting.log.text().contains("50 % of the traffic to blue") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), is_between).await.unwrap();
+        std::fs::write(place.setting.repo.outside().join(format!("{dies}.down")), "").unwrap();
+        let told = deploying.await.unwrap().unwrap_err().to_string();
+        let expect = format!("1.0.0 stays in green; {dies} cannot be reached, and keeps what it has");
+        assert!(told.contains(&expect), "{told}");
+        let is_out = |colour: &str| place.shop.line(colour).contains("disabled");
+        assert!(!is_out("green") && is_out("blue"));
+        assert!(place.shop.answers().contains("1.0.0"));
+        if dies == "web2" {
+            // What was left alive is whole again.
+            let record = place.setting.repo.outside().join("web1/shop/.windlass/record.json");
+            let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+            assert_eq!((&record["version"], &record["state"]), (&json!("1.0.0"), &json!("live")));
         }
-    };
-    tokio::time::timeout(Duration::from_secs(20), is_between).await.unwrap();
-    std::fs::write(place.setting.repo.outside().join("web1.down"), "").unwrap();
-    let told = deploying.await.unwrap().unwrap_err().to_string();
-    assert!(told.contains("1.0.0 stays in green; web1 cannot be reached, and keeps what it has"), "{told}");
-    assert!(!place.shop.line("green").contains("disabled") && place.shop.line("blue").contains("disabled"));
-    assert!(place.shop.answers().contains("1.0.0"));
+    }
 }

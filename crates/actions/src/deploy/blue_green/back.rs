@@ -37,9 +37,7 @@ impl BlueGreen<'_> {
             return ActionError::Failed(format!("{error}; the version has the traffic, and stays as it is"));
         }
         let context = self.work.outside();
-        let work = Work { context: &context, ..self.work.clone() };
-        let (doors, before) = (self.doors.clone(), self.before.clone());
-        let again = BlueGreen { work, doors, to: self.to, before, order: self.order };
+        let again = BlueGreen { work: Work { context: &context, ..self.work.clone() }, ..self.clone() };
         let holds = is_cancelled || self.work.site.environment.on_abort == OnAbort::Hold;
         let touched: Vec<usize> = hosts.to_vec();
         let back = again.back(&touched, draft, was_switching, holds).await;
@@ -73,24 +71,26 @@ impl BlueGreen<'_> {
             // Those that had their turn.
             false => self.begun(hosts).await?,
         };
+        // A host that died meanwhile must not keep the traffic of all between the colours.
+        let (here, gone) = self.reverting(&touched, draft).await?;
+        let rest = self.without(&gone)?;
         if !was_switching {
-            self.spare(&touched).await?;
+            rest.spare(&touched).await?;
         }
         if touched.is_empty() {
             return Ok("nothing was touched".to_owned());
         }
-        // A host that died meanwhile must not keep the traffic of all between the colours.
-        let (touched, gone) = self.reverting(&touched, draft).await?;
+        let (touched, gone) = (here, self.kept_by(&gone));
         if was_switching {
             let others = touched.iter().filter(|index| self.has_other(**index));
             together(at_once(others.map(|index| self.other_is_hot(*index))).await)?;
-            self.doors
+            rest.doors
                 .steer_each(work, |place, server| match server.colour == Some(other) {
                     true => self.again(place, server),
                     false => Some((Admission::Drain, None)),
                 })
                 .await?;
-            self.settle(self.to).await?;
+            rest.settle(self.to).await?;
         }
         if holds {
             for index in &touched {
@@ -128,15 +128,20 @@ impl BlueGreen<'_> {
         Ok(what + &gone)
     }
 
-    /// Writes on these hosts that they go back. Gives those that could be reached, and what is to be said of the others.
-    async fn reverting(&self, hosts: &[usize], draft: &Record) -> Result<(Vec<usize>, String)> {
+    /// The same without the proxies on hosts that died.
+    fn without(&self, gone: &[usize]) -> Result<Self> {
+        Ok(Self { doors: self.doors.without(self.work.site, gone)?, ..self.clone() })
+    }
+
+    /// Writes on these hosts that they go back. Gives those that could be reached, and the others.
+    async fn reverting(&self, hosts: &[usize], draft: &Record) -> Result<(Vec<usize>, Vec<usize>)> {
         let work = &self.work;
         let written = at_once(hosts.iter().map(|index| async move {
             let record = work.record(*index, draft, State::Reverting);
             (*index, work.host(*index).write(work.context, &record, false).await)
         }))
         .await;
-        self.told(written)
+        parted(written)
     }
 
     /// The colour that was to be changed gets back what it had, on the hosts where it was not.
@@ -227,6 +232,7 @@ impl BlueGreen<'_> {
             }
         }
         let (targets, gone) = self.withdrawing(targets).await?;
+        let (rest, gone) = (self.without(&gone)?, self.kept_by(&gone));
         let ready = targets.iter().map(|(index, record)| async move {
             match record.previous.as_deref() {
                 Some(previous) => self.is_hot_again(*index, previous).await,
@@ -240,7 +246,7 @@ impl BlueGreen<'_> {
             targets.iter().any(|(index, record)| *index == host && has(record))
         };
         let otherwise = |host: usize| goes_back(host).then_some((Admission::Ready, full));
-        self.doors
+        rest.doors
             .steer_each(work, |place, server| match server.colour == Some(to) {
                 true => Some((Admission::Drain, None)),
                 false => self.again(place, server).or_else(|| otherwise(server.host)),
@@ -252,7 +258,7 @@ impl BlueGreen<'_> {
                 work.serves(&[*index], check).await?;
             }
         }
-        self.settle(to).await?;
+        rest.settle(to).await?;
         let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (index, record) in &targets {
             let host = work.host(*index);
@@ -295,9 +301,8 @@ impl BlueGreen<'_> {
     }
 
     /// Writes on the targets' hosts that the version is withdrawn, where it was live, and that they go back. Gives those
-    /// that could be reached, and what is to be said of the others: one that dies now must not keep the others' customers
-    /// waiting.
-    async fn withdrawing(&self, targets: &[(usize, Record)]) -> Result<(Vec<(usize, Record)>, String)> {
+    /// that could be reached, and the others: one that dies now must not keep the others' customers waiting.
+    async fn withdrawing(&self, targets: &[(usize, Record)]) -> Result<(Vec<(usize, Record)>, Vec<usize>)> {
         let work = &self.work;
         let written = at_once(targets.iter().map(|(index, record)| async move {
             let host = work.host(*index);
@@ -312,29 +317,19 @@ impl BlueGreen<'_> {
         }))
         .await;
         let told = targets.iter().zip(written).map(|(target, result)| (target.0, result));
-        let (here, gone) = self.told(told)?;
+        let (here, gone) = parted(told)?;
         let here = targets.iter().filter(|(index, _)| here.contains(index)).cloned().collect();
         Ok((here, gone))
     }
 
-    /// The hosts that could be told, and what is to be said of those that cannot be reached.
-    fn told(
-        &self,
-        told: impl IntoIterator<Item = (usize, std::result::Result<(), RemoteError>)>,
-    ) -> Result<(Vec<usize>, String)> {
-        let (mut here, mut gone) = (Vec::new(), Vec::new());
-        for (index, result) in told {
-            match result {
-                Ok(()) => here.push(index),
-                Err(error) if error.is_unreachable() => gone.push(self.work.host(index).name.as_str()),
-                Err(error) => return Err(error.into()),
+    /// What is to be said of hosts that cannot be reached.
+    fn kept_by(&self, gone: &[usize]) -> String {
+        match gone.is_empty() {
+            true => String::new(),
+            false => {
+                format!("; {} cannot be reached, and keeps what it has", self.work.names(gone).join(", "))
             }
         }
-        let told = match gone.is_empty() {
-            true => String::new(),
-            false => format!("; {} cannot be reached, and keeps what it has", gone.join(", ")),
-        };
-        Ok((here, told))
     }
 
     /// Whether the record says that a colour still runs this very version: it had the traffic when this item came, or
@@ -377,4 +372,19 @@ impl BlueGreen<'_> {
         work.put_back(index, previous).await?;
         work.answers(index, previous).await
     }
+}
+
+/// The hosts that could be told, and those that cannot be reached.
+fn parted(
+    told: impl IntoIterator<Item = (usize, std::result::Result<(), RemoteError>)>,
+) -> Result<(Vec<usize>, Vec<usize>)> {
+    let (mut here, mut gone) = (Vec::new(), Vec::new());
+    for (index, result) in told {
+        match result {
+            Ok(()) => here.push(index),
+            Err(error) if error.is_unreachable() => gone.push(index),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((here, gone))
 }
