@@ -55,6 +55,8 @@ pub struct Output {
     pub open_issues: usize,
     /// The issues about it, newest first.
     pub issues: Vec<Issue>,
+    /// There are more issues than could be looked through.
+    pub truncated: bool,
 }
 
 impl Action for Adoption {
@@ -94,12 +96,13 @@ impl Action for Adoption {
         let shown = forge.published_as(tag).await?.ok_or_else(|| {
             ActionError::Final(format!("there is no release of {} that is out", forge::place(project, tag)))
         })?;
-        let (issues, _) = issues(&forge, &labels(params, tag, release)).await?.unwrap_or_default();
+        let (issues, truncated) = issues(&forge, &labels(params, tag, release)).await?.unwrap_or_default();
         let open_issues = issues.iter().filter(|issue| issue.open).count();
         let downloads = shown.downloads.map_or("downloads are not counted".to_owned(), |downloads| {
             format!("downloaded {downloads} times")
         });
-        context.log(&format!("{}: {downloads}, {open_issues} open issues", forge::place(project, tag)));
+        let more = if truncated { " at least: there are more than can be looked through" } else { "" };
+        context.log(&format!("{}: {downloads}, {open_issues} open issues{more}", forge::place(project, tag)));
         Ok(Output {
             tag: shown.tag,
             url: shown.url,
@@ -107,6 +110,7 @@ impl Action for Adoption {
             assets: shown.assets,
             open_issues,
             issues,
+            truncated,
         })
     }
 

@@ -73,7 +73,16 @@ async fn issues_are_found_on_all_pages() {
         }
         let output = setting.run(NAME, &params(&forge, json!({ "labels": ["v0.2.0"] }))).await.unwrap();
         assert_eq!((titles(&output).len(), &output["open_issues"]), (2 * most, &json!(2 * most)), "{kind}");
+        assert_eq!(output["truncated"], false, "{kind}");
     }
+    // A hundred pages are looked through.
+    let (setting, forge) = scene(Kind::Gitea);
+    forge.page(1);
+    for number in 0..101 {
+        forge.issue(&number.to_string(), &["v0.2.0"], true, false);
+    }
+    let output = setting.run(NAME, &params(&forge, json!({ "labels": ["v0.2.0"] }))).await.unwrap();
+    assert_eq!((titles(&output).len(), &output["truncated"]), (100, &json!(true)));
 }
 
 #[tokio::test]

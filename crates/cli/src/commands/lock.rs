@@ -129,7 +129,9 @@ fn take_away(project: &Project, name: &str, by: &str, reason: &str, session: &mu
     if session.report.is_json() {
         session.report.object(
             "lock",
-            &json!({ "environment": name, "broken": held.first(), "fence": fence, "not_told": missed }),
+            &json!({
+                "environment": name, "broken": held.first(), "locks": held, "fence": fence, "not_told": missed,
+            }),
         );
     } else {
         for held in &held {
