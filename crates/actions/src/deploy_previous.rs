@@ -84,6 +84,15 @@ impl Action for DeployPrevious {
         known(facts, &params.environment)?;
         if let Some(run) = &params.run {
             Script.effects(&scripts(params, run).call(run, BTreeMap::new()), facts)?;
+        } else if let Some(environment) = facts.environments.get(&params.environment)
+            && environment.compose.is_empty()
+            && environment.proxy.as_ref().is_none_or(|proxy| proxy.ports.is_none())
+        {
+            return Err(ActionError::Final(format!(
+                "{} has no `compose` and no colours, so only a script leads back there: give {NAME} the `run` that brings \
+                 $WINDLASS_VERSION up",
+                params.environment
+            )));
         }
         Ok(vec![effect(params)])
     }

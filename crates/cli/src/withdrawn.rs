@@ -42,12 +42,20 @@ pub fn read(
     let runs = SqliteJournal::open(&place).and_then(|journal| journal.runs()).map_err(journal_error)?;
     // Another package's number says nothing of this one's. Old journals name no package.
     let is_own = |run: &&RunRecord| run.package.is_none() || run.package == unit.package;
-    let rolled_back = runs.iter().filter(|run| run.status == RunStatus::RolledBack).filter(is_own);
+    // The newest is first. Who released it once more, to the end, did not leave it withdrawn.
+    let mut last: BTreeMap<(&str, &str), RunStatus> = BTreeMap::new();
+    for run in runs.iter().filter(is_own) {
+        let is_decided = matches!(run.status, RunStatus::RolledBack | RunStatus::Succeeded);
+        if let Some(version) = run.version.as_deref().filter(|_| is_decided) {
+            last.entry((&run.runbook, version)).or_insert(run.status);
+        }
+    }
+    let rolled_back = last.iter().filter(|(_, status)| **status == RunStatus::RolledBack);
     // Without its tag it was never out, or is not any more: its number is free.
     let is_tagged = |version: &Version| repository.tags.contains_key(&policy.tag(version));
     withdrawn.extend(
         rolled_back
-            .filter_map(|run| parse_version(run.version.as_deref()?).ok())
+            .filter_map(|((_, version), _)| parse_version(version).ok())
             .filter(is_tagged)
             .map(|version| (version, Why::RolledBack)),
     );

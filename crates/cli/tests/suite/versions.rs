@@ -134,6 +134,14 @@ fn a_release_that_was_rolled_back_spends_its_number() {
     // What never got its tag was never out.
     repo.git(&["tag", "--delete", "v1.1.0"]);
     assert_eq!(windlass(&repo, &["next"]).out, "1.1.0\n");
+    // What was released after all is out.
+    runbook(&repo, "release", "### Tag\n\n```sh {in-doubt=rerun}\ngit tag $WINDLASS_TAG\n```");
+    assert_eq!(windlass(&repo, &["run"]).code, 0);
+    repo.commit("fix: y");
+    let ran = windlass(&repo, &["next", "--explain"]);
+    assert!(ran.out.starts_with("1.1.1\n") && !ran.out.contains("rolled back"), "{}", ran.out);
+    let plan = windlass(&repo, &["plan", "--json"]).json();
+    assert_eq!(plan["plan"]["release"]["previous"], "1.1.0");
     repo.file("windlass.toml", "[version]\nwithdrawn = [\"1.1.0\"]\n");
     let ran = windlass(&repo, &["next", "--explain"]);
     assert!(

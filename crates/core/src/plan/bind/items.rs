@@ -231,6 +231,11 @@ impl Binder<'_> {
             self.wrong_params(frame, &why, place);
             return None;
         }
+        if let Some(environment) = params.get("environment").and_then(Value::as_str)
+            && !self.is_environment(frame, environment, place, place)
+        {
+            return None;
+        }
         let effects = match self.catalogue.effects(name, &params, self.input.facts) {
             Ok(effects) => effects,
             // Only the run knows the values, so only the run can say; it must not look like a read-only call.

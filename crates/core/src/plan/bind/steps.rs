@@ -7,7 +7,7 @@ use serde_json::json;
 use super::template::Guard;
 use super::{Binder, Frame};
 use crate::config::Monitoring;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::plan::{ActionCall, PlannedStep, StepPath};
 use crate::runbook::{Item, OnFailure, Owner, Runbook, Step};
 
@@ -108,7 +108,7 @@ impl Binder<'_> {
                 Err(error) => self.template_error(frame.document, error, when.span),
             }
         }
-        let rest = crate::diagnostic::Span::new(step.span.start, frame.document.source.len());
+        let rest = Span::new(step.span.start, frame.document.source.len());
         planned.owner = settings.owner.as_ref().map(|owner| Owner {
             names: owner.names.iter().map(|name| self.render_text(frame, name, rest)).collect(),
             all: owner.all,
@@ -143,20 +143,34 @@ impl Binder<'_> {
     }
 
     fn lock(&mut self, frame: &Frame<'_>, step: &Step, lock: &str) -> String {
-        let rest = crate::diagnostic::Span::new(step.span.start, frame.document.source.len());
+        let rest = Span::new(step.span.start, frame.document.source.len());
         let lock = self.render_text(frame, lock, rest);
-        let environments = &self.input.environments;
-        if !environments.is_empty() && !environments.contains(&lock) {
-            let span = super::find(frame.document.source, Some(rest), &lock);
-            let diagnostic = Diagnostic::error(
-                "unknown-environment",
-                format!("`{lock}` is not an environment of windlass.toml"),
-                span.unwrap_or(step.span),
-            )
-            .suggest(&lock, environments.iter().map(String::as_str));
-            self.report(frame.document, diagnostic);
-        }
+        self.is_environment(frame, &lock, rest, step.span);
         lock
+    }
+
+    /// Whether the configuration has this environment, which is named within `place`; reported where it has not, there or
+    /// else at `otherwise`. Where it has none at all, or only the run knows the name, nobody can say.
+    pub(super) fn is_environment(
+        &mut self,
+        frame: &Frame<'_>,
+        name: &str,
+        place: Span,
+        otherwise: Span,
+    ) -> bool {
+        let environments = &self.input.environments;
+        if environments.is_empty() || environments.iter().any(|known| known == name) || name.contains("{{") {
+            return true;
+        }
+        let span = super::find(frame.document.source, Some(place), name);
+        let diagnostic = Diagnostic::error(
+            "unknown-environment",
+            format!("`{name}` is not an environment of windlass.toml"),
+            span.unwrap_or(otherwise),
+        )
+        .suggest(name, environments.iter().map(String::as_str));
+        self.report(frame.document, diagnostic);
+        false
     }
 }
 

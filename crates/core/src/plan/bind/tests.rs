@@ -349,6 +349,12 @@ fn what_cannot_be_bound_is_said_at_its_place() {
         ],
     );
     check(
+        "### A\n\n```yaml\nuses: git.tag\nwith: { environment: prodution }\n```\n",
+        &[
+            "unknown-environment: `prodution` is not an environment of windlass.toml (did you mean `production`?) @prodution",
+        ],
+    );
+    check(
         "### A\n\n```sh {id=x}\na\n```\n```sh {id=x}\nb\n```\n",
         &[
             "duplicate-id: the id `x` is used twice in this step, or has a `/` (give every item of a step its own id) @x",
