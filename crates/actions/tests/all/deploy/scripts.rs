@@ -104,3 +104,21 @@ async fn what_a_script_deployed_to_many_hosts_is_verified() {
     let told = action("deploy.verify").run(&verify, &shop.context("verify")).await.unwrap_err().to_string();
     assert!(told.contains("web2: nothing was deployed there"), "{told}");
 }
+
+#[tokio::test]
+async fn a_way_back_that_only_a_script_has_is_not_planned_without_it() {
+    let shop = Shop::new();
+    let planned = |environment: Value, run: Option<&str>| {
+        let mut facts = shop.setting.facts();
+        facts.environments.insert("production".to_owned(), serde_json::from_value(environment).unwrap());
+        let params = json!({ "environment": "production", "version": "{{ outputs.choose.to }}", "run": run });
+        action("deploy.previous").effects(&params, &facts).map(drop).map_err(|error| error.to_string())
+    };
+    let proxy = json!({ "kind": "haproxy", "backend": "shop", "ports": { "blue": 1, "green": 2 } });
+    let told = planned(json!({}), None).unwrap_err();
+    assert!(told.contains("only a script leads back") && told.contains("`run`"), "{told}");
+    assert_eq!(planned(json!({}), Some("./deploy.sh")), Ok(()));
+    assert_eq!(planned(json!({ "compose": ["compose.yml"] }), None), Ok(()));
+    // The colour that had the traffic may still run.
+    assert_eq!(planned(json!({ "proxy": proxy }), None), Ok(()));
+}
