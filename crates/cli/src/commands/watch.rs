@@ -1,6 +1,6 @@
 //! `windlass watch replay`: judges what watches measured again, with the same criteria or others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit> {
         return Err(CommandError::invalid(format!("the confidence {confidence} is not from 50 to 99.99")));
     }
     let mut watched = gather(&arguments.what, session)?;
+    were_measured(&criteria, &watched)?;
     for watched in &mut watched {
         if !criteria.is_empty() {
             watched.rule.criteria.clone_from(&criteria);
@@ -105,6 +106,22 @@ fn criterion(text: &str) -> Result<Criterion> {
         return Err(wrong(format!("`{}` does not say of which metric, and its limit", sanitize_line(text))));
     }
     Criterion::parse(metric, limit).map_err(|error| wrong(error.to_string()))
+}
+
+/// Refuses criteria of what no watch measured: it would look as if nothing had been seen.
+fn were_measured(criteria: &[Criterion], watched: &[Watched]) -> Result<()> {
+    let samples = watched.iter().flat_map(|watched| &watched.rounds).flat_map(|(_, samples)| samples);
+    let measured: BTreeSet<&str> =
+        samples.filter(|sample| sample.at.is_some()).map(|sample| sample.probe.as_str()).collect();
+    match criteria.iter().find(|criterion| !measured.contains(criterion.metric.as_str())) {
+        Some(criterion) if !measured.is_empty() => {
+            let names: Vec<String> = measured.iter().map(|name| sanitize_line(name)).collect();
+            let error =
+                CommandError::invalid(format!("no watch measured `{}`", sanitize_line(&criterion.metric)));
+            Err(error.hint(format!("they measured {}", names.join(", "))))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn gather(what: &[String], session: &Session) -> Result<Vec<Watched>> {

@@ -288,6 +288,7 @@ fn scripts_are_watched_and_judged_again() {
     // A stopped watch has too few looks to pass what would have been let go on.
     expect(&replay(&["--criteria", "checkout_failures > 10"]), 0, &["would have stopped 0 of 1"]);
     expect(&replay(&["--criteria", "checkout_failures > 0"]), 0, &["Fail after 2s"]);
+    expect(&replay(&["--criteria", "checkuot_failures > 0"]), 2, &["no watch measured `checkuot_failures`"]);
     expect(&replay(&["--persist", "3"]), 0, &["stopped 0 of 1", "left 1 to people"]);
     let data = replay(&["--json"]).json();
     assert_eq!((&data["stopped"], &data["watches"][0]["stopped_at"]), (&1.into(), &4.into()), "{data}");
