@@ -46,6 +46,16 @@ impl Watcher {
     }
 }
 
+/// Waits until this was logged.
+async fn is_logged(place: &Place, text: &str) {
+    let waiting = async {
+        while !place.setting.log.text().contains(text) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap();
+}
+
 /// HAProxy looks for green where nobody is, while it answers where Windlass asks it.
 fn lose_green(place: &mut Place) {
     place.shop.proxy.down();
@@ -110,12 +120,7 @@ async fn what_had_the_traffic_before_is_known_after_a_crash() {
         let (context, of_deploying) = (place.context("one"), params.clone());
         let deploying =
             tokio::spawn(async move { action("deploy.blue_green").run(&of_deploying, &context).await });
-        let is_between = async {
-            while !place.setting.log.text().contains("10 % of the traffic to green") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), is_between).await.unwrap();
+        is_logged(&place, "10 % of the traffic to green").await;
         deploying.abort();
         assert!(deploying.await.unwrap_err().is_cancelled());
         assert_eq!(place.record()["state"], "switching");
@@ -154,12 +159,7 @@ async fn the_next_deployment_does_not_take_the_colour_that_customers_had() {
     let params = place.shop.version("1.0.0", json!({ "target": { "proxy": proxy } }));
     let context = place.context("one");
     let deploying = tokio::spawn(async move { action("deploy.blue_green").run(&params, &context).await });
-    let is_between = async {
-        while !place.setting.log.text().contains("10 % of the traffic to green") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), is_between).await.unwrap();
+    is_logged(&place, "10 % of the traffic to green").await;
     deploying.abort();
     let _ended = deploying.await;
     let folder = place.setting.repo.outside().join("state/environments/production/.windlass");
@@ -256,12 +256,7 @@ async fn traffic_does_not_stay_between_the_colours_when_a_host_dies() {
         let params = place.shop.version("1.1.0", more);
         let context = place.context("two");
         let deploying = tokio::spawn(async move { action("deploy.blue_green").run(&params, &context).await });
-        let is_between = async {
-            while !place.setting.log.text().contains("50 % of the traffic to blue") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), is_between).await.unwrap();
+        is_logged(&place, "50 % of the traffic to blue").await;
         std::fs::write(place.setting.repo.outside().join(format!("{dies}.down")), "").unwrap();
         let told = deploying.await.unwrap().unwrap_err().to_string();
         let expect = format!("1.0.0 stays in green; {dies} cannot be reached, and keeps what it has");

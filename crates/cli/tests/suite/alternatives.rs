@@ -5,15 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, runbook, windlass, windlass_with};
-
-fn expect(ran: &Ran, code: u8, texts: &[&str]) {
-    let all = format!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, code, "{all}");
-    for text in texts {
-        assert!(all.contains(text), "no `{text}` in:\n{all}");
-    }
-}
+use crate::support::{expect, runbook, windlass, windlass_with};
 
 /// A repository with the release 1.2.0 and a feature since.
 fn released() -> RepoBuilder {

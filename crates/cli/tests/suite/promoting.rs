@@ -2,7 +2,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, runbook, windlass};
+use crate::support::{expect, runbook, windlass};
 
 const CONFIGURATION: &str =
     "[environments.staging]\n[environments.production]\nafter = [\"staging\"]\nchannels = [\"stable\"]\n";
@@ -11,14 +11,6 @@ const CONFIGURATION: &str =
 const RELEASE: &str = "### Tag\n\n```yaml\nuses: git.tag\n```\n### Staging\n\n```yaml\nuses: deploy.script\nwith: { environment: staging, \
                        run: 'echo \"$WINDLASS_VERSION\" >>../staging' }\n```\n### Production\n- When: channel == \"stable\"\n\n```yaml\nuses: \
                        deploy.script\nwith: { environment: production, run: 'echo \"$WINDLASS_VERSION\" >>../production' }\n```\n";
-
-fn expect(ran: &Ran, code: u8, texts: &[&str]) {
-    let all = format!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, code, "{all}");
-    for text in texts {
-        assert!(all.contains(text), "no `{text}` in:\n{all}");
-    }
-}
 
 #[test]
 fn a_candidate_is_tried_on_staging_and_only_what_passed_there_comes_to_production() {

@@ -3,15 +3,7 @@
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, runbook, windlass, windlass_with};
-
-fn expect(ran: &Ran, code: u8, texts: &[&str]) {
-    let all = format!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, code, "{all}");
-    for text in texts {
-        assert!(all.contains(text), "no `{text}` in:\n{all}");
-    }
-}
+use crate::support::{expect, runbook, windlass, windlass_with};
 
 const CONFIGURATION: &str = "[notify]\npage = [{ command = [\"sh\", \"page.sh\"] }]\n[environments.staging]\nmonitoring = \
                              \"non-critical\"\n[environments.production]\nmonitoring = \"critical\"\n";

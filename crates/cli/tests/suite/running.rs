@@ -7,7 +7,7 @@ use windlass_cli::world::Hooks;
 use windlass_cli::{Session, World};
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, windlass, windlass_answering, windlass_with};
+use crate::support::{expect, windlass, windlass_answering, windlass_with};
 
 const PEOPLE: &str = "[roles]\nqa = [\"ada@example.com\", \"bob@example.com\"]\n";
 
@@ -28,14 +28,6 @@ const GATED: &str = "### Build\n\n```sh\necho built\n```\n\n### Sign\n\n```yaml\
 
 const FAILING: &str = "### Build\n\n```sh {id=make}\ntest -e ok || { echo 'pods crash: no ok file' >&2; exit 3; }\n```\n\n\
                        ### After\n\n```sh\necho after\n```\n";
-
-fn expect(ran: &Ran, code: u8, texts: &[&str]) {
-    let all = format!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, code, "{all}");
-    for text in texts {
-        assert!(all.contains(text), "no `{text}` in:\n{all}");
-    }
-}
 
 /// The name of the only run.
 pub fn run_name(repo: &RepoBuilder) -> String {

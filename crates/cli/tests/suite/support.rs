@@ -40,6 +40,15 @@ impl Write for Kept {
     }
 }
 
+/// It ended with this code, and said these texts.
+pub fn expect(ran: &Ran, code: u8, texts: &[&str]) {
+    let all = format!("{}{}", ran.out, ran.err);
+    assert_eq!(ran.code, code, "{all}");
+    for text in texts {
+        assert!(all.contains(text), "no `{text}` in:\n{all}");
+    }
+}
+
 /// Runs `windlass ARGS` in the repository.
 pub fn windlass(repo: &RepoBuilder, args: &[&str]) -> Ran {
     windlass_with(repo, args, &[])

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, windlass};
+use crate::support::{expect, windlass};
 
 /// A service that says of itself what the test tells it.
 struct Service {
@@ -95,14 +95,6 @@ const EXPECTED: &str = "### Expect\n\n```yaml\nuses: http.check\nwith:\n  url: \
 
 /// The last step: what is there is what was deployed.
 const VALIDATED: &str = "### Validate\n\n```yaml\nuses: deploy.verify\nwith: { environment: production, version: 1.1.0 }\n```\n\n";
-
-fn expect(ran: &Ran, code: u8, texts: &[&str]) {
-    let all = format!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, code, "{all}");
-    for text in texts {
-        assert!(all.contains(text), "no `{text}` in:\n{all}");
-    }
-}
 
 #[test]
 fn a_deployment_is_verified_by_scripts_lists_and_people() {

@@ -8,7 +8,7 @@ use windlass_testkit::logs::Logs;
 use windlass_testkit::prometheus::{Behaviour, Monitored};
 use windlass_testkit::repo::RepoBuilder;
 
-use crate::support::{Ran, windlass, windlass_with};
+use crate::support::{expect, windlass, windlass_with};
 
 const BACK: &str =
     "---\nname: back\n---\n# Back\n\n## Steps\n\n### Redeploy\n\n```sh\necho old version serves again\n```\n";
@@ -37,14 +37,6 @@ fn service(monitored: &Monitored) -> String {
          latency_p95 = {{ buckets = \"sum by (le) (increase(http_request_duration_seconds_bucket[$window]))\" }}\n",
         monitored.url()
     )
-}
-
-fn expect(ran: &Ran, code: u8, parts: &[&str]) {
-    let shown = format!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, code, "{shown}");
-    for part in parts {
-        assert!(shown.contains(part), "no {part:?} in:\n{shown}");
-    }
 }
 
 #[test]
