@@ -92,7 +92,7 @@ fn real_ssh() -> String {
     found.next().expect("the tests need ssh").display().to_string()
 }
 
-/// Which share of the commands a deployment is killed at; each takes half a minute.
+/// Which share of the commands a deployment is killed at; each kill costs more than ten seconds.
 fn every(usual: u32) -> u32 {
     std::env::var("WINDLASS_LAB_KILLS_EVERY").map_or(usual, |every| every.parse().unwrap())
 }
